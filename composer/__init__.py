@@ -1,0 +1,98 @@
+"""Composer makes machine-learning models out of machine-learning models.
+
+All that a plugin may use is here. Names that need torch are imported on first use, so that
+`composer --help` and `composer check` stay quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import ComposerError
+from composer.figures import Heatmap, Lines, Scatter, Tiles
+from composer.hookspecs import hook
+from composer.interfaces import (
+    Architecture,
+    Assembler,
+    Component,
+    Contract,
+    Evaluator,
+    ImageSource,
+    KernelExtractor,
+    ModelSource,
+    RecipePath,
+    Split,
+    Translator,
+)
+from composer.run import Run
+
+if TYPE_CHECKING:
+    from composer.composed import ComposedModel, product_of_experts
+    from composer.images import Images, cell_name, cell_names, require_both_classes
+    from composer.kernels import KernelSet
+    from composer.population import Population, Preprocessing
+    from composer.scores import Report, Score, consensus_pick, replicate, resamples
+    from composer.stacking import stack
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "ComposedModel": "composer.composed",
+    "Images": "composer.images",
+    "KernelSet": "composer.kernels",
+    "Population": "composer.population",
+    "Preprocessing": "composer.population",
+    "Report": "composer.scores",
+    "Score": "composer.scores",
+    "cell_name": "composer.images",
+    "cell_names": "composer.images",
+    "consensus_pick": "composer.scores",
+    "product_of_experts": "composer.composed",
+    "replicate": "composer.scores",
+    "require_both_classes": "composer.images",
+    "resamples": "composer.scores",
+    "stack": "composer.stacking",
+}
+
+__all__ = [
+    "Architecture",
+    "Assembler",
+    "Component",
+    "ComposedModel",
+    "ComposerError",
+    "Contract",
+    "Evaluator",
+    "Heatmap",
+    "ImageSource",
+    "Images",
+    "KernelExtractor",
+    "KernelSet",
+    "Lines",
+    "ModelSource",
+    "Population",
+    "Preprocessing",
+    "RecipePath",
+    "Report",
+    "Run",
+    "Scatter",
+    "Score",
+    "Split",
+    "Tiles",
+    "Translator",
+    "cell_name",
+    "cell_names",
+    "consensus_pick",
+    "hook",
+    "product_of_experts",
+    "replicate",
+    "require_both_classes",
+    "resamples",
+    "stack",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'composer' has no attribute {name!r}")

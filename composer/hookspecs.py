@@ -1,0 +1,61 @@
+"""The hooks of a plugin: one offers components, the others watch a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pluggy
+
+if TYPE_CHECKING:
+    from composer.interfaces import Component
+
+PROJECT = "composer"
+spec = pluggy.HookspecMarker(PROJECT)
+hook = pluggy.HookimplMarker(PROJECT)
+"""Marks a function of a plugin's module as an implementation of one of the hooks below."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run, as watchers see it."""
+
+    name: str
+    """`population.black`, `translate.cyclegan`, `evaluate.clusters`."""
+    subject: str
+    """What it is done for: a concept, or a composition."""
+    status: Literal["running", "computed", "kept", "failed"] = "running"
+    """`kept`: read from the cache, because nothing it depends on has changed."""
+    reason: str = ""
+    """Why it was computed: `new`, `changed: options`, ..."""
+    seconds: float = 0.0
+    peak_memory: int = 0
+    """Peak resident memory of the process so far, in bytes."""
+
+
+@spec
+def composer_components() -> Iterable[type[Component]]:
+    """The component classes that this plugin offers. Keep torch out of the module that declares them."""
+    raise NotImplementedError
+
+
+@spec
+def composer_stage_started(stage: Stage) -> None:
+    """A stage is about to be computed (or its result read from the cache)."""
+
+
+@spec
+def composer_stage_progress(stage: Stage, what: str, done: int, total: int) -> None:
+    """A stage has come `done` of `total` steps far with `what`."""
+
+
+@spec
+def composer_stage_finished(stage: Stage) -> None:
+    """A stage has ended; `stage.status` says how."""
+
+
+@spec
+def composer_run_finished(report: Mapping[str, Any], folder: Path) -> None:
+    """The run is complete: the content of report.json, and the folder that holds everything."""

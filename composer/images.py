@@ -1,0 +1,130 @@
+"""Pictures: names, labels, and pixels at whatever size is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from composer.errors import ComposerError
+
+Decoder = Callable[[int], Tensor]
+
+
+class Images:
+    """N pictures, decoded once per size asked for.
+
+    names: one per picture. labels: concept -> bool [N]. pixels: uint8 [N, 3, S, S], or a function
+    from a size S to such a tensor. Pictures given as pixels are resized as PIL does (bilinear, antialiased).
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        labels: Mapping[str, Sequence[bool] | NDArray[np.bool_]],
+        pixels: Tensor | Decoder,
+    ) -> None:
+        self.names = tuple(names)
+        self.labels = {concept: np.asarray(values, dtype=np.bool_) for concept, values in labels.items()}
+        for concept, values in self.labels.items():
+            if values.shape != (len(self.names),):
+                raise ValueError(f"labels of {concept!r} have shape {values.shape}, not ({len(self.names)},)")
+        self.decoded: dict[int, Tensor] = {}
+        self.folder: Path | None = None
+        """Where sizes decoded later are kept, once the pictures lie in the stage cache."""
+        if isinstance(pixels, Tensor):
+            if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3 or len(pixels) != len(self):
+                met = f"{pixels.dtype} {list(pixels.shape)}"
+                raise ValueError(f"pixels must be uint8 [{len(self)}, 3, S, S], not {met}")
+            self.native: Tensor | None = pixels
+            self.decode: Decoder = _resizer(pixels)
+            self.decoded[pixels.shape[-1]] = pixels
+        else:
+            self.native = None
+            self.decode = pixels
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        return tuple(self.labels)
+
+    def at(self, size: int) -> Tensor:
+        """Pixels uint8 [N, 3, size, size]."""
+        if size not in self.decoded:
+            kept = self.folder / f"size-{size}.safetensors" if self.folder else None
+            if kept is not None and kept.exists():
+                from composer.storage import read_tensors
+
+                self.decoded[size] = read_tensors(kept)["pixels"]
+            else:
+                self.decoded[size] = self.decode(size)
+                if kept is not None:
+                    from composer.storage import write_tensors
+
+                    write_tensors(kept, {"pixels": self.decoded[size]})
+        return self.decoded[size]
+
+    @property
+    def target(self) -> NDArray[np.bool_]:
+        """bool [N]: True where a picture shows every concept."""
+        shown: NDArray[np.bool_] = np.logical_and.reduce([self.labels[concept] for concept in self.concepts])
+        return shown
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cell of each picture: the concepts it shows joined by `+`, or `none`."""
+        return tuple(
+            cell_name([concept for concept in self.concepts if self.labels[concept][index]])
+            for index in range(len(self))
+        )
+
+    def select(self, indices: Sequence[int] | NDArray[np.int_]) -> Images:
+        """The pictures at `indices`, in that order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        index = torch.from_numpy(chosen)
+        return Images(
+            [self.names[i] for i in chosen],
+            {concept: values[chosen] for concept, values in self.labels.items()},
+            lambda size: self.at(size)[index],
+        )
+
+
+def cell_name(concepts: Sequence[str]) -> str:
+    """`black+cat`, `black`, or `none` for no concept."""
+    return "+".join(concepts) if concepts else "none"
+
+
+def cell_names(concepts: Sequence[str]) -> tuple[str, ...]:
+    """All cells of some concepts, the target first and `none` last."""
+    return tuple(
+        cell_name([concept for concept, shown in zip(concepts, flags, strict=True) if shown])
+        for flags in product([True, False], repeat=len(concepts))
+    )
+
+
+def _resizer(pixels: Tensor) -> Decoder:
+    def resize(size: int) -> Tensor:
+        from PIL import Image  # only where a second size is asked for
+
+        resized = [
+            np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR))
+            for picture in pixels.permute(0, 2, 3, 1).numpy()
+        ]
+        return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
+
+    return resize
+
+
+def require_both_classes(images: Images, concept: str, where: str) -> None:
+    """Raises ComposerError unless `images` holds pictures with and without `concept`."""
+    shown = int(images.labels[concept].sum())
+    if shown == 0 or shown == len(images):
+        missing = "no picture" if shown == 0 else "only pictures"
+        raise ComposerError(f"{where}: {missing} of {concept!r} among {len(images)}; both kinds are needed")

@@ -1,0 +1,135 @@
+"""What a run leaves behind: report.json, recipe.yaml, run.json, figures/ and models/."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from composer import __version__
+from composer.hookspecs import Stage
+from composer.images import Images, cell_names
+from composer.recipe import Composition, Recipe
+from composer.scores import Report, Score
+from composer.storage import FACTS, TENSORS, write_json, write_text
+
+if TYPE_CHECKING:
+    from composer.cache import StageCache
+    from composer.pipeline import Plan
+
+LIBRARIES = ("torch", "numpy", "scikit-learn", "hdbscan", "umap-learn", "pillow", "scipy")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One composition with everything the evaluators said of it."""
+
+    composition: Composition
+    members: int
+    parameters: int
+    reports: Mapping[str, Report]
+
+
+def report(recipe: Recipe, images: Images, judged: Iterable[Judged], warnings: Sequence[str]) -> dict[str, Any]:
+    """The content of report.json; docs/report.md describes it."""
+    cells = images.cells
+    return {
+        "name": recipe.name,
+        "concepts": list(recipe.names),
+        "seed": recipe.seed,
+        "version": __version__,
+        "images": {
+            "count": len(images),
+            "positives": int(images.target.sum()),
+            "cells": {cell: cells.count(cell) for cell in cell_names(recipe.names) if cell in cells},
+        },
+        "compositions": {
+            arm.composition.name: {
+                "control": arm.composition.control,
+                "members": arm.members,
+                "parameters": arm.parameters,
+                "scores": {
+                    f"{label}.{name}": score_facts(score)
+                    for label, said in arm.reports.items()
+                    for name, score in said.scores.items()
+                },
+            }
+            for arm in judged
+        },
+        "warnings": list(warnings),
+    }
+
+
+def score_facts(score: Score) -> dict[str, Any]:
+    """One score as report.json shows it."""
+    interval = score.interval
+    return {
+        "median": score.median,
+        "picked": float(score.values[score.picked]),
+        "picked_by": score.picked_by,
+        "picked_member": score.picked,
+        "best": score.best,
+        "best_member": score.best_member,
+        "interval": list(interval) if interval else None,
+        "labels": score.labels,
+        "higher_is_better": score.higher_is_better,
+    }
+
+
+def provenance(recipe: Recipe, device: str, stages: Sequence[Stage], seconds: float) -> dict[str, Any]:
+    """The content of run.json: with what, when, how long and how much memory."""
+    return {
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "recipe": recipe.path.name,
+        "seed": recipe.seed,
+        "device": device,
+        "seconds": round(seconds, 2),
+        "peak_memory": max((stage.peak_memory for stage in stages), default=0),
+        "versions": {
+            "composer": __version__,
+            "python": platform.python_version(),
+            **{library: version(library) for library in LIBRARIES},
+        },
+        "stages": [
+            {key: round(value, 3) if key == "seconds" else value for key, value in asdict(stage).items()}
+            for stage in stages
+        ],
+    }
+
+
+def write(folder: Path, recipe: Recipe, content: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    write_text(folder / "recipe.yaml", yaml.safe_dump(dict(recipe.document), sort_keys=False, allow_unicode=True))
+    write_json(folder / "run.json", run)
+    write_json(folder / "report.json", content)
+
+
+def copy_results(folder: Path, cache: StageCache, plan: Plan) -> None:
+    """Copies the figures and the models out of the stage cache, in place of the last run's."""
+    figures, models = folder / "figures", folder / "models"
+    for stale in (figures, models):
+        shutil.rmtree(stale, ignore_errors=True)
+        stale.mkdir()
+    for concept, step in plan.populations.items():
+        _copy_figures(cache.path(step.name, step.key), figures, concept)
+    for arm in plan.arms:
+        name = arm.composition.name
+        kernels = () if arm.kernels is None else (arm.kernels,)
+        for made_by in (*kernels, arm.model, *arm.reports.values()):
+            _copy_figures(cache.path(made_by.name, made_by.key), figures, name)
+        home = models / name
+        home.mkdir()
+        made = cache.path(arm.model.name, arm.model.key)
+        shutil.copyfile(made / TENSORS, home / "model.safetensors")
+        shutil.copyfile(made / FACTS, home / "config.json")
+
+
+def _copy_figures(stage: Path, figures: Path, subject: str) -> None:
+    for file in sorted([*stage.glob("*.png"), *stage.glob("*.svg")]):
+        shutil.copyfile(file, figures / f"{subject} - {file.name}")

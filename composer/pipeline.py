@@ -1,0 +1,336 @@
+"""From a recipe to a report: a plan of stages, each computed at most once."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from composer import __version__, output
+from composer.cache import StageCache, component_identity, core_digest, digest, stage_seed
+from composer.composed import ComposedModel
+from composer.errors import ComposerError
+from composer.hookspecs import Stage
+from composer.images import Images
+from composer.interfaces import Component
+from composer.kernels import KernelSet
+from composer.population import Population
+from composer.recipe import Composition, Concept, Recipe
+from composer.registry import Registry, load_registry
+from composer.run import Run
+from composer.scores import Report
+from composer.storage import Value
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One stage of the plan: a component at work on the results of other steps.
+
+    name decides the seed; subject is what the result is for, and says it to people.
+    about: what the work is told beside its inputs. pictures: steps whose result `run.pictures` holds.
+    """
+
+    name: str
+    subject: str
+    component: Component
+    work: Callable[..., Value]
+    recipe_seed: int
+    inputs: tuple[Step, ...] = ()
+    pictures: tuple[Step, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        return stage_seed(self.recipe_seed, self.name)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on."""
+        return {
+            "stage": self.name,
+            **component_identity(self.component),
+            "about": dict(self.about),
+            "seed": self.seed,
+            "inputs": [step.key for step in self.inputs],
+            "pictures": [step.key for step in self.pictures],
+            "composer": [__version__, core_digest()],
+        }
+
+    @cached_property
+    def key(self) -> str:
+        return digest(self.identity)
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} for {self.subject}"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The steps of one composition."""
+
+    composition: Composition
+    model: Step
+    kernels: Step | None
+    reports: Mapping[str, Step]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps of a recipe; nothing is computed yet."""
+
+    test: Step
+    training: Mapping[str, Step]
+    populations: Mapping[str, Step]
+    arms: tuple[Arm, ...]
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """The steps that a recipe asks for; two compositions that share a step share its result."""
+    known: dict[str, Step] = {}
+
+    def step(name: str, subject: str, component: Component, work: Callable[..., Value], **rest: Any) -> Step:
+        made = Step(name, subject, component, work, recipe.seed, **rest)
+        return known.setdefault(made.key, made)
+
+    def pictures(source: Any, concept: str | None) -> Step:
+        split = recipe.split(concept)
+        name = f"images.{split}"
+        about = {"concepts": list(split.concepts), "concept": concept}
+        return step(name, str(split), source, partial(source.load, split), about=about)
+
+    def population(concept: Concept) -> Step:
+        own = (training[concept.name],) if concept.models.contract.pictures != "none" else ()
+        work = partial(concept.models.load, concept.name)
+        about = {"concept": concept.name}
+        return step(f"population.{concept.name}", concept.name, concept.models, work, pictures=own, about=about)
+
+    def arm(composition: Composition) -> Arm:
+        parents = tuple(populations[name] for name in composition.parents)
+        shown = tuple(training[name] for name in composition.parents)
+        subject = composition.name
+        translator, assembler = composition.translator, composition.assembler
+        kernels = None
+        if translator is not None:
+            extract = recipe.extractor.extract
+            extracted = tuple(
+                step(f"kernels.{name}", name, recipe.extractor, extract, inputs=(parent,))
+                for name, parent in zip(composition.parents, parents, strict=True)
+            )
+            seen = shown if translator.contract.pictures != "none" else ()
+            work = partial(_translate, translator)
+            kernels = step(f"translate.{translator.name}", subject, translator, work, inputs=extracted, pictures=seen)
+        seen = shown if assembler.contract.pictures != "none" else ()
+        inputs = parents if kernels is None else (kernels, *parents)
+        assemble = partial(_assemble, assembler, kernels is not None)
+        model = step(f"assemble.{assembler.name}", subject, assembler, assemble, inputs=inputs, pictures=seen)
+        reports = {
+            label: step(f"evaluate.{label}", subject, evaluator, evaluator.evaluate, inputs=(model, test))
+            for label, evaluator in recipe.evaluators.items()
+        }
+        return Arm(composition, model, kernels, reports)
+
+    test = pictures(recipe.images, None)
+    training = {concept.name: pictures(concept.images, concept.name) for concept in recipe.concepts}
+    populations = {concept.name: population(concept) for concept in recipe.concepts}
+    return Plan(test, training, populations, tuple(arm(composition) for composition in recipe.compositions))
+
+
+def _translate(translator: Any, *kernels_and_run: Any) -> KernelSet:
+    *kernels, run = kernels_and_run
+    translated: KernelSet = translator.translate(kernels, run)
+    return translated
+
+
+def _assemble(assembler: Any, with_kernels: bool, *inputs_and_run: Any) -> ComposedModel:
+    *inputs, run = inputs_and_run
+    kernels, parents = (inputs[0], inputs[1:]) if with_kernels else (None, inputs)
+    model: ComposedModel = assembler.assemble(kernels, parents, run)
+    return model
+
+
+class Engine:
+    """Computes steps, or reads their results from the cache, and tells the watchers."""
+
+    def __init__(self, cache: StageCache, device: str, registry: Registry, fresh: bool = False) -> None:
+        self.cache = cache
+        self.device = device
+        self.hook = registry.hook
+        self.fresh = fresh
+        self.before = cache.last()
+        self.results: dict[str, Value] = {}
+        self.finished: dict[str, Stage] = {}
+        self.warnings: dict[str, list[str]] = {}
+        self.identities: dict[str, dict[str, Any]] = {}
+
+    def result(self, step: Step) -> Any:
+        """The step's result, from memory, from the cache, or computed now."""
+        if step.key not in self.results:
+            kept = self._kept(step)
+            self.results[step.key] = self._computed(step) if kept is None else kept
+        return self.results[step.key]
+
+    def forget(self, step: Step) -> None:
+        """Lets go of a result in memory; the cache still has it."""
+        self.results.pop(step.key, None)
+
+    def _kept(self, step: Step) -> Value | None:
+        made_now = step.key in self.finished
+        if self.fresh and not made_now:
+            return None
+        started = time.perf_counter()
+        value = self.cache.load(step.name, step.key)
+        if value is None:
+            return None
+        if not made_now:
+            facts = self.cache.facts(step.name, step.key) or {}
+            self.warnings[step.key] = facts["warnings"]
+            stage = Stage(step.name, step.subject, "kept", seconds=time.perf_counter() - started)
+            self._finish(step, stage)
+        return value
+
+    def _computed(self, step: Step) -> Value:
+        inputs = [self.result(other) for other in step.inputs]
+        pictures = tuple(self.result(other) for other in step.pictures)
+        stage = Stage(step.name, step.subject, reason=self._reason(step))
+        self.hook.composer_stage_started(stage=stage)
+
+        def progress(what: str, done: int, total: int) -> None:
+            self.hook.composer_stage_progress(stage=stage, what=what, done=done, total=total)
+
+        run = Run(step.seed, self.device, pictures, progress)
+        started = time.perf_counter()
+        try:
+            value = step.work(*inputs, run)
+            seconds = time.perf_counter() - started
+            facts = {
+                "identity": step.identity,
+                "subject": step.subject,
+                "device": self.device,
+                "seconds": round(seconds, 3),
+                "warnings": run.warnings,
+            }
+            self.cache.store(step.name, step.key, value, facts, run.figures)
+        except ComposerError as error:
+            self._finish(step, replace(stage, status="failed", seconds=time.perf_counter() - started))
+            raise ComposerError(f"{step.title}: {error}") from error
+        if isinstance(value, Images):
+            value.folder = self.cache.path(step.name, step.key)
+        self.warnings[step.key] = run.warnings
+        memory = peak_memory()
+        self._finish(step, replace(stage, status="computed", seconds=seconds, peak_memory=memory))
+        return value
+
+    def _finish(self, step: Step, stage: Stage) -> None:
+        self.finished[step.key] = stage
+        self.identities[step.title] = step.identity
+        self.hook.composer_stage_finished(stage=stage)
+
+    def _reason(self, step: Step) -> str:
+        """Why a step has to be computed, by what the run before made it from."""
+        if self.fresh:
+            return "asked for afresh"
+        before = self.before.get(step.title)
+        if before is None:
+            return "new"
+        changed = [part for part, value in step.identity.items() if before.get(part) != value]
+        return f"changed: {', '.join(changed)}" if changed else "not kept"
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process held at its fullest."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def choose_device(device: str) -> str:
+    """`auto` is cuda where there is one; cuda where there is none is an error."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ComposerError("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return device
+
+
+def prepare_output(folder: Path) -> None:
+    """Makes the run's folder; ComposerError where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ComposerError(f"--output {folder}: cannot be written: {error.strerror or error}") from None
+
+
+def run_recipe(
+    recipe: Recipe, folder: Path, device: str = "auto", fresh: bool = False, registry: Registry | None = None
+) -> dict[str, Any]:
+    """Runs a recipe and writes its folder; returns the content of `report.json`."""
+    registry = registry or load_registry()
+    started = time.perf_counter()
+    chosen = choose_device(device)
+    prepare_output(folder)
+    engine = Engine(StageCache(folder / "stages"), chosen, registry, fresh)
+    plan = make_plan(recipe)
+    try:
+        arms = [_judge(engine, arm) for arm in plan.arms]
+    finally:
+        engine.cache.remember({**engine.before, **engine.identities})
+    report = output.report(recipe, engine.result(plan.test), arms, _warnings(engine))
+    stages = list(engine.finished.values())
+    output.write(folder, recipe, report, output.provenance(recipe, chosen, stages, time.perf_counter() - started))
+    output.copy_results(folder, engine.cache, plan)
+    registry.hook.composer_run_finished(report=report, folder=folder)
+    return report
+
+
+def _judge(engine: Engine, arm: Arm) -> output.Judged:
+    """Evaluates one composition; its features are let go of before the next."""
+    reports: dict[str, Report] = {}
+    for label, step in arm.reports.items():
+        try:
+            reports[label] = engine.result(step)
+        except ComposerError as error:
+            raise ComposerError(f"composition {arm.composition.name!r}: {error}") from error
+    model: ComposedModel = engine.result(arm.model)
+    judged = output.Judged(arm.composition, len(model), model.parameters, reports)
+    for part in model.parts:
+        part.forget_features()
+    engine.forget(arm.model)
+    return judged
+
+
+def _warnings(engine: Engine) -> list[str]:
+    found = [
+        f"{stage.name} ({stage.subject}): {message}"
+        for key, stage in engine.finished.items()
+        for message in engine.warnings.get(key, ())
+    ]
+    return list(dict.fromkeys(found))
+
+
+def load_pictures(
+    recipe: Recipe, folder: Path, fresh: bool = False, registry: Registry | None = None
+) -> dict[str, Images]:
+    """Every split that the recipe's pictures have: `test`, `train.black`, ... -> Images."""
+    prepare_output(folder)
+    engine = Engine(StageCache(folder / "stages"), "cpu", registry or load_registry(), fresh)
+    plan = make_plan(recipe)
+    steps: Sequence[Step] = [plan.test, *plan.training.values()]
+    return {step.subject: cast("Images", engine.result(step)) for step in steps}
+
+
+def load_population(recipe: Recipe, folder: Path, concept: str, registry: Registry | None = None) -> Population:
+    """One concept's population, trained or read as the recipe says."""
+    prepare_output(folder)
+    engine = Engine(StageCache(folder / "stages"), choose_device("auto"), registry or load_registry())
+    return cast("Population", engine.result(make_plan(recipe).populations[concept]))

@@ -1,0 +1,110 @@
+"""A population: M trained models of one architecture that know one concept, stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from composer.images import Images
+from composer.interfaces import Architecture
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become a network's input: resized to `size`, scaled to [0, 1], minus mean, over std."""
+
+    size: int
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """float32 [N, 3, S, S] from uint8 [N, 3, S, S]."""
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
+        return (pixels.float() / 255 - mean) / std
+
+
+@dataclass(frozen=True)
+class Population:
+    """M models that know `concept`: parameter -> [M, ...], a name per member.
+
+    outputs: which outputs of the head mean the concept; empty for a population without a head,
+    whose features can be had but not its log-odds.
+    """
+
+    concept: str
+    architecture: Architecture
+    weights: Mapping[str, Tensor]
+    members: tuple[str, ...]
+    preprocessing: Preprocessing
+    outputs: tuple[int, ...] = (0,)
+    _memo: dict[int, tuple[Images, Tensor]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, tensor in self.weights.items():
+            if tensor.ndim == 0 or len(tensor) != len(self.members):
+                raise ValueError(f"{name!r} must be [{len(self.members)}, ...], not {list(tensor.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def has_head(self) -> bool:
+        return bool(self.outputs)
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of one member."""
+        return sum(tensor[0].numel() for tensor in self.weights.values() if tensor.is_floating_point())
+
+    def select(self, indices: Sequence[int]) -> Population:
+        """The members at `indices`, in that order."""
+        index = torch.as_tensor(list(indices), dtype=torch.long)
+        return replace(
+            self,
+            weights={name: tensor[index] for name, tensor in self.weights.items()},
+            members=tuple(self.members[i] for i in indices),
+            _memo={},
+        )
+
+    @torch.no_grad()
+    def features(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
+        """What the head sees: float32 [M, N, D] on the CPU, computed once per `images`."""
+        known = self._memo.get(id(images))
+        if known is not None:
+            return known[1]
+        pixels = images.at(self.preprocessing.size)
+        weights = {name: tensor.to(device) for name, tensor in self.weights.items()}
+        batches = [
+            self.architecture.stacked_features(weights, self.preprocessing(batch.to(device))).cpu()
+            for batch in torch.split(pixels, BATCH)
+        ]
+        features = torch.cat(batches, dim=1)
+        self._memo.clear()  # evaluators ask for one set of pictures at a time
+        self._memo[id(images)] = (images, features)
+        return features
+
+    def forget_features(self) -> None:
+        """Frees the memory of the features computed last."""
+        self._memo.clear()
+
+    def logits(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
+        """The head's outputs, float32 [M, N, K]."""
+        if not self.has_head:
+            raise ValueError(f"the population of {self.concept!r} has no head")
+        head = self.architecture.head
+        features = self.features(images, device)
+        bias = self.weights[f"{head}.bias"]
+        return features @ self.weights[f"{head}.weight"].mT + bias[:, None, :]
+
+    def log_odds(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
+        """log P(concept) - log P(not concept) from the summed softmax probability, float32 [M, N]."""
+        logits = self.logits(images, device)
+        meant = torch.zeros(logits.shape[-1], dtype=torch.bool)
+        meant[list(self.outputs)] = True
+        return logits[..., meant].logsumexp(-1) - logits[..., ~meant].logsumexp(-1)

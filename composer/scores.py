@@ -1,0 +1,95 @@
+"""Scores of every member, with what is needed to say how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.images import Images
+
+Labels = Literal["scoring", "fitting"]
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of M members.
+
+    values: [M]. picked: index of the member chosen without labels, by `picked_by`.
+    replicates: [B], the picked member's score on B resamples of the pictures; the same resamples for
+    every model that one evaluator judges, so that differences are paired.
+    labels: "fitting" where test labels were used for more than scoring.
+    """
+
+    values: NDArray[np.float64]
+    picked: int
+    picked_by: str
+    replicates: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    labels: Labels = "scoring"
+    higher_is_better: bool = True
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 1 or not 0 <= self.picked < len(self.values):
+            met = f"{self.values.shape}, {self.picked}"
+            raise ValueError(f"a score needs one value per member and a picked one, not {met}")
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.values))
+
+    @property
+    def best_member(self) -> int:
+        return int(np.argmax(self.values) if self.higher_is_better else np.argmin(self.values))
+
+    @property
+    def best(self) -> float:
+        """The best member's value: chosen with the test labels, so nothing to expect of new pictures."""
+        return float(self.values[self.best_member])
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % percentile interval of the picked member's score over resampled pictures."""
+        if len(self.replicates) == 0:
+            return None
+        low, high = np.percentile(self.replicates, [2.5, 97.5])
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one evaluator says of one model: score name -> Score (`kmeans.accuracy`)."""
+
+    scores: Mapping[str, Score]
+
+
+def resamples(images: Images, seed: int, count: int = RESAMPLES) -> NDArray[np.int64]:
+    """Indices [count, N] of pictures drawn with replacement within each cell (stratified bootstrap)."""
+    rng = np.random.default_rng(seed)
+    cells = np.asarray(images.cells)
+    drawn = np.empty((count, len(images)), dtype=np.int64)
+    for cell in sorted(set(images.cells)):
+        own = np.flatnonzero(cells == cell)
+        drawn[:, own] = own[rng.integers(0, len(own), (count, len(own)))]
+    return drawn
+
+
+def replicate(metric: Callable[[NDArray[np.int64]], float], drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[B] values of `metric(indices)` over the rows of `drawn`."""
+    return np.asarray([metric(indices) for indices in drawn], dtype=np.float64)
+
+
+def consensus_pick(outputs: Sequence[NDArray[np.float64]] | NDArray[np.float64]) -> int:
+    """The member whose outputs correlate best with the mean of all: a pick that needs no label.
+
+    outputs: [M, N].
+    """
+    values = np.asarray(outputs, dtype=np.float64)
+    ranks = values.argsort(axis=1).argsort(axis=1).astype(np.float64)
+    consensus = ranks.mean(axis=0)
+    centred = ranks - ranks.mean(axis=1, keepdims=True)
+    agreement = centred @ (consensus - consensus.mean()) / np.linalg.norm(centred, axis=1).clip(1e-12)
+    return int(np.argmax(agreement))

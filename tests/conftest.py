@@ -1,0 +1,80 @@
+"""What several tests need."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, distributions
+from pathlib import Path
+
+import pytest
+
+from composer.recipe import Recipe, read_recipe
+
+ROOT = Path(__file__).parent.parent
+
+SMALL = """\
+name: small
+seed: 3
+concepts: [black, cat]
+images: {use: drawings, size: 16, train: 80, test: 40}
+models: {use: train, architecture: {use: cnn, filters: [2, 3], size: 16}, members: 3, epochs: 1}
+compositions:
+  cyclegan: {translator: {use: cyclegan, epochs: 1}, assembler: transplant}
+  product: {assembler: product}
+controls: [random, parents]
+evaluators: [recognition, {use: clusters, methods: [kmeans], umap_figure: false}]
+"""
+"""The whole main job in about two seconds."""
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Real data to test with; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("COMPOSER_SHARED", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is absent")
+    return folder
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a recipe and returns its path."""
+
+    def write(text: str = SMALL) -> Path:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def small_recipe(recipe_file: Callable[[str], Path]) -> Callable[..., Recipe]:
+    """The small recipe, with `--set` changes."""
+    path = recipe_file(SMALL)
+
+    def read(*overrides: str) -> Recipe:
+        return read_recipe(path, overrides)
+
+    return read
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[EntryPoint]]:
+    """Makes an installed distribution out of a module's source; returns all entry points made so far."""
+    site = tmp_path / "site"
+
+    def make(name: str, source: str, entry: str = "extra", version: str = "1.0") -> list[EntryPoint]:
+        module = name.replace("-", "_")
+        home = site / f"{module}-{version}.dist-info"
+        home.mkdir(parents=True)
+        (site / f"{module}.py").write_text(source, encoding="utf-8")
+        (home / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+        (home / "entry_points.txt").write_text(f"[composer]\n{entry} = {module}\n", encoding="utf-8")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.syspath_prepend(str(site))
+        return [point for found in distributions(path=[str(site)]) for point in found.entry_points]
+
+    return make

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from composer import ComposedModel, Images, KernelSet, product_of_experts
+from composer.images import cell_names
+from composer.stacking import features_one_by_one
+from tiny import tiny_images, tiny_kernels, tiny_population
+
+
+def test_pictures_are_resized_as_torchvision_does() -> None:
+    from PIL import Image
+    from torchvision.transforms import Resize
+
+    images = tiny_images(size=23)
+    picture = Image.fromarray(images.at(23)[0].permute(1, 2, 0).numpy())
+    expected = torch.from_numpy(np.array(Resize((16, 16))(picture))).permute(2, 0, 1)
+    assert torch.equal(images.at(16)[0], expected)
+
+
+def test_cells_are_named_by_the_concepts_they_show() -> None:
+    assert cell_names(["black", "cat"]) == ("black+cat", "black", "cat", "none")
+    images = tiny_images(per_cell=2, concepts=("small", "black", "cat"))
+    assert set(images.cells) == set(cell_names(["small", "black", "cat"]))
+    assert images.target.sum() == 2
+
+
+def test_selected_pictures_keep_their_pixels_and_labels() -> None:
+    images = tiny_images()
+    chosen = images.select([3, 1])
+    assert chosen.names == (images.names[3], images.names[1])
+    assert torch.equal(chosen.at(16), images.at(16)[[3, 1]])
+    assert chosen.cells == (images.cells[3], images.cells[1])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Images(["a"], {"black": [True, False]}, torch.zeros(1, 3, 4, 4, dtype=torch.uint8)),
+        lambda: Images(["a"], {"black": [True]}, torch.zeros(1, 3, 4, 4)),
+        lambda: KernelSet("black", {"conv1": torch.zeros(2, 3, 3, 5, 5)}, ("one",)),
+        lambda: ComposedModel((tiny_population(members=3),), ("a", "b")),
+    ],
+)
+def test_data_of_the_wrong_shape_is_refused_when_made(make: object) -> None:
+    with pytest.raises(ValueError, match=r"shape|must be|members"):
+        make()  # type: ignore[operator]
+
+
+def test_stacked_features_equal_those_of_each_member_alone() -> None:
+    population = tiny_population(members=11)
+    pixels = population.preprocessing(tiny_images().at(16))
+    stacked = population.architecture.stacked_features(population.weights, pixels)
+    alone = features_one_by_one(population.architecture, population.weights, pixels)
+    assert stacked.shape == (11, 20, population.architecture.feature_count)  # type: ignore[attr-defined]
+    torch.testing.assert_close(stacked, alone)
+
+
+def test_log_odds_are_those_of_the_summed_softmax_probability() -> None:
+    population = tiny_population()
+    images = tiny_images()
+    probability = population.logits(images).double().softmax(-1)[..., 0]
+    torch.testing.assert_close(population.log_odds(images).double(), torch.logit(probability), rtol=1e-4, atol=1e-5)
+
+
+def test_a_product_multiplies_probabilities() -> None:
+    log_odds = torch.randn(3, 2, 50, dtype=torch.float64) * 3
+    expected = torch.logit(log_odds.sigmoid().prod(0))
+    torch.testing.assert_close(product_of_experts(log_odds).double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_product_of_certainties_stays_finite() -> None:
+    for odds in (-1e4, 0.0, 1e4):
+        assert torch.isfinite(product_of_experts(torch.full((2, 1), odds))).all(), odds
+
+
+def test_a_part_with_one_member_serves_all() -> None:
+    model = ComposedModel((tiny_population("black", 3), tiny_population("cat", 1)), ("a", "b", "c"))
+    images = tiny_images()
+    assert model.log_odds(images).shape == (3, len(images))
+    assert model.features(images).shape[0] == 3
+    assert model.parameters == 2 * sum(w[0].numel() for w in tiny_population().weights.values())
+
+
+def test_kernels_are_the_weights_of_the_network() -> None:
+    assert torch.equal(tiny_kernels().layers["conv1"], tiny_population().weights["conv1.weight"])

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from composer import ComposedModel, Images, KernelSet, Population, Report, Score
+from composer.storage import load, save, write_json
+from tiny import tiny_images, tiny_kernels, tiny_population
+
+
+def test_a_population_comes_back_as_it_was(tmp_path: Path) -> None:
+    population = tiny_population()
+    save(population, tmp_path)
+    again = load(tmp_path)
+    assert isinstance(again, Population)
+    assert again.architecture == population.architecture
+    assert again.members == population.members
+    assert again.preprocessing == population.preprocessing
+    images = tiny_images()
+    assert torch.equal(again.log_odds(images), population.log_odds(images))
+
+
+def test_kernels_come_back_in_their_order(tmp_path: Path) -> None:
+    kernels = tiny_kernels()
+    save(kernels, tmp_path)
+    again = load(tmp_path)
+    assert isinstance(again, KernelSet)
+    assert all(torch.equal(again.layers[layer], kernels.layers[layer]) for layer in kernels.layers)
+    assert list(again.layers) == list(kernels.layers)
+
+
+def test_a_composed_model_comes_back_with_all_its_parts(tmp_path: Path) -> None:
+    model = ComposedModel((tiny_population("black"), tiny_population("cat", seed=1)), ("a", "b", "c"))
+    save(model, tmp_path)
+    again = load(tmp_path)
+    assert isinstance(again, ComposedModel)
+    assert torch.equal(again.log_odds(tiny_images()), model.log_odds(tiny_images()))
+
+
+def test_pictures_come_back_and_sizes_decoded_later_are_kept(tmp_path: Path) -> None:
+    images = tiny_images()
+    save(images, tmp_path)
+    again = load(tmp_path)
+    assert isinstance(again, Images)
+    assert torch.equal(again.at(16), images.at(16))
+    assert again.cells == images.cells
+    again.at(8)
+    assert (tmp_path / "size-8.safetensors").exists()
+    assert torch.equal(load(tmp_path).at(8), images.at(8))  # type: ignore[union-attr]
+
+
+def test_scores_come_back_to_the_last_bit(tmp_path: Path) -> None:
+    score = Score(np.array([0.1, 1 / 3]), 1, "luck", np.array([0.2, 0.3]), "fitting", higher_is_better=False)
+    save(Report({"kmeans.entropy": score}), tmp_path)
+    again = load(tmp_path)
+    assert isinstance(again, Report)
+    found = again.scores["kmeans.entropy"]
+    assert np.array_equal(found.values, score.values)
+    assert (found.picked, found.picked_by, found.labels, found.best) == (1, "luck", "fitting", 0.1)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_json(path, {"good": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"bad": float("nan")})
+    assert path.read_text() == '{\n  "good": 1\n}\n'
+    assert list(tmp_path.iterdir()) == [path]
