@@ -74,8 +74,8 @@ def draw(figure: Figure, path: Path) -> None:
 
     if isinstance(figure, Tiles):
         width = max(len(row) for row in figure.values)
-        canvas = Canvas(figsize=(1.6 + 0.55 * width, 0.5 + 0.6 * len(figure.rows)), layout="constrained")
-        _draw_tiles(figure, canvas, width)
+        canvas = Canvas(figsize=(1.6 + 0.55 * width, 0.7 + 0.6 * len(figure.rows)), layout="constrained")
+        _draw_tiles(figure, canvas)
     else:
         canvas = Canvas(figsize=(6.4, 4.6), layout="constrained")
         axes = canvas.subplots()
@@ -124,14 +124,23 @@ def _draw_heatmap(figure: Heatmap, axes: Axes) -> None:
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
 
 
-def _draw_tiles(figure: Tiles, canvas: Any, width: int) -> None:
-    grid = canvas.subplots(len(figure.rows), width, squeeze=False)
-    canvas.suptitle(figure.title, fontsize=10)
-    for row, (label, tiles) in enumerate(zip(figure.rows, figure.values, strict=True)):
-        for column, axes in enumerate(grid[row]):
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.set_frame_on(False)
-            if column < len(tiles):
-                axes.imshow(tiles[column], cmap="gray")
-        grid[row][0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+def _draw_tiles(figure: Tiles, canvas: Any) -> None:
+    import numpy as np
+
+    tiles = [[np.asarray(tile, dtype=float) for tile in row] for row in figure.values]
+    height = max(tile.shape[0] for row in tiles for tile in row) + 1
+    width = max(tile.shape[1] for row in tiles for tile in row) + 1
+    # One picture of all tiles: an axes for each would take seconds to draw.
+    sheet = np.full((height * len(tiles), width * max(len(row) for row in tiles)), np.nan)
+    for i, row in enumerate(tiles):
+        for j, tile in enumerate(row):
+            low, high = tile.min(), tile.max()
+            shades = (tile - low) / (high - low) if high > low else np.full_like(tile, 0.5)
+            sheet[i * height : i * height + tile.shape[0], j * width : j * width + tile.shape[1]] = shades
+    axes = canvas.subplots()
+    axes.set_title(figure.title, fontsize=10)
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([i * height + height / 2 - 1 for i in range(len(tiles))], figure.rows, fontsize=8)
+    axes.tick_params(length=0)
+    axes.set_frame_on(False)

@@ -183,6 +183,14 @@ class ModelSource(Component):
         """What the members were all trained from, or None where each started by itself."""
         return None
 
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the network's outputs in their order, or None where they are not known; no torch in here."""
+        return None
+
+    def class_groups(self) -> Mapping[str, Sequence[int]]:
+        """Names for several outputs at once (`cat`: all breeds of cats); no torch in here."""
+        return {}
+
     @abstractmethod
     def load(self, concept: str, run: Run) -> Population:
         """A population that knows `concept`; `run.pictures[0]` holds its training pictures if the contract asks."""

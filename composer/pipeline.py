@@ -92,6 +92,19 @@ class Plan:
     populations: Mapping[str, Step]
     arms: tuple[Arm, ...]
 
+    def steps(self) -> list[Step]:
+        """Every step that a run needs, each after those that it works on."""
+        found: dict[str, Step] = {}
+
+        def visit(step: Step) -> None:
+            for other in (*step.inputs, *step.pictures):
+                visit(other)
+            found.setdefault(step.key, step)
+
+        for last in (self.test, *(report for arm in self.arms for report in arm.reports.values())):
+            visit(last)
+        return list(found.values())
+
 
 def make_plan(recipe: Recipe) -> Plan:
     """The steps that a recipe asks for; two compositions that share a step share its result."""
@@ -109,8 +122,8 @@ def make_plan(recipe: Recipe) -> Plan:
 
     def population(concept: Concept) -> Step:
         own = (training[concept.name],) if concept.models.contract.pictures != "none" else ()
-        work = partial(concept.models.load, concept.name)
-        about = {"concept": concept.name}
+        work = partial(_load_population, concept)
+        about = {"concept": concept.name, "outputs": concept.outputs and list(concept.outputs)}
         return step(f"population.{concept.name}", concept.name, concept.models, work, pictures=own, about=about)
 
     def arm(composition: Composition) -> Arm:
@@ -144,6 +157,19 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(test, training, populations, tuple(arm(composition) for composition in recipe.compositions))
 
 
+def _load_population(concept: Concept, run: Run) -> Population:
+    population = concept.models.load(concept.name, run)
+    if concept.outputs is None:
+        return population
+    count = population.weights[f"{population.architecture.head}.weight"].shape[1]
+    beyond = [output for output in concept.outputs if output >= count]
+    if beyond:
+        raise ComposerError(
+            f"concepts.{concept.name}.classes: the models have outputs 0 to {count - 1}, not {beyond[0]}"
+        )
+    return replace(population, outputs=concept.outputs)
+
+
 def _translate(translator: Any, *kernels_and_run: Any) -> KernelSet:
     *kernels, run = kernels_and_run
     translated: KernelSet = translator.translate(kernels, run)
@@ -168,7 +194,6 @@ class Engine:
         self.before = cache.last()
         self.results: dict[str, Value] = {}
         self.finished: dict[str, Stage] = {}
-        self.warnings: dict[str, list[str]] = {}
         self.identities: dict[str, dict[str, Any]] = {}
 
     def result(self, step: Step) -> Any:
@@ -182,6 +207,14 @@ class Engine:
         """Lets go of a result in memory; the cache still has it."""
         self.results.pop(step.key, None)
 
+    def warnings(self, plan: Plan) -> list[str]:
+        """What the stages of a finished plan warned of, now or when they were computed."""
+        found = []
+        for step in plan.steps():
+            facts = self.cache.facts(step.name, step.key) or {}
+            found += [f"{step.title}: {message}" for message in facts.get("warnings", ())]
+        return found
+
     def _kept(self, step: Step) -> Value | None:
         made_now = step.key in self.finished
         if self.fresh and not made_now:
@@ -191,8 +224,6 @@ class Engine:
         if value is None:
             return None
         if not made_now:
-            facts = self.cache.facts(step.name, step.key) or {}
-            self.warnings[step.key] = facts["warnings"]
             stage = Stage(step.name, step.subject, "kept", seconds=time.perf_counter() - started)
             self._finish(step, stage)
         return value
@@ -224,7 +255,6 @@ class Engine:
             raise ComposerError(f"{step.title}: {error}") from error
         if isinstance(value, Images):
             value.folder = self.cache.path(step.name, step.key)
-        self.warnings[step.key] = run.warnings
         memory = peak_memory()
         self._finish(step, replace(stage, status="computed", seconds=seconds, peak_memory=memory))
         return value
@@ -285,7 +315,7 @@ def run_recipe(
         arms = [_judge(engine, arm) for arm in plan.arms]
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
-    report = output.report(recipe, engine.result(plan.test), arms, _warnings(engine))
+    report = output.report(recipe, engine.result(plan.test), arms, engine.warnings(plan))
     stages = list(engine.finished.values())
     output.write(folder, recipe, report, output.provenance(recipe, chosen, stages, time.perf_counter() - started))
     output.copy_results(folder, engine.cache, plan)
@@ -307,15 +337,6 @@ def _judge(engine: Engine, arm: Arm) -> output.Judged:
         part.forget_features()
     engine.forget(arm.model)
     return judged
-
-
-def _warnings(engine: Engine) -> list[str]:
-    found = [
-        f"{stage.name} ({stage.subject}): {message}"
-        for key, stage in engine.finished.items()
-        for message in engine.warnings.get(key, ())
-    ]
-    return list(dict.fromkeys(found))
 
 
 def load_pictures(

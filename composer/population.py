@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,6 +15,8 @@ from composer.images import Images
 from composer.interfaces import Architecture
 
 BATCH = 256
+WORTH_KEEPING = 2.0
+"""Seconds of work from which on features are kept beside the pictures on disk."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +83,41 @@ class Population:
         known = self._memo.get(id(images))
         if known is not None:
             return known[1]
+        kept = images.folder / f"features-{self.body_digest}.safetensors" if images.folder else None
+        if kept is not None and kept.exists():
+            from composer.storage import read_tensors
+
+            features = read_tensors(kept)["features"]
+        else:
+            started = time.perf_counter()
+            features = self._compute_features(images, device)
+            if kept is not None and time.perf_counter() - started > WORTH_KEEPING:
+                from composer.storage import write_tensors
+
+                write_tensors(kept, {"features": features})
+        self._memo.clear()  # evaluators ask for one set of pictures at a time
+        self._memo[id(images)] = (images, features)
+        return features
+
+    def _compute_features(self, images: Images, device: torch.device | str) -> Tensor:
         pixels = images.at(self.preprocessing.size)
         weights = {name: tensor.to(device) for name, tensor in self.weights.items()}
         batches = [
             self.architecture.stacked_features(weights, self.preprocessing(batch.to(device))).cpu()
             for batch in torch.split(pixels, BATCH)
         ]
-        features = torch.cat(batches, dim=1)
-        self._memo.clear()  # evaluators ask for one set of pictures at a time
-        self._memo[id(images)] = (images, features)
-        return features
+        return torch.cat(batches, dim=1)
+
+    @cached_property
+    def body_digest(self) -> str:
+        """What decides the features: architecture, preprocessing, and all weights but the head's."""
+        total = hashlib.sha256(repr((self.architecture.options(), self.preprocessing)).encode())
+        for name in sorted(self.weights):
+            if not name.startswith(f"{self.architecture.head}."):
+                tensor = self.weights[name]
+                total.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+                total.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return total.hexdigest()[:16]
 
     def forget_features(self) -> None:
         """Frees the memory of the features computed last."""

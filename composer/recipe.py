@@ -46,6 +46,8 @@ class Concept:
     name: str
     images: ImageSource
     models: ModelSource
+    outputs: tuple[int, ...] | None = None
+    """Which of the models' outputs mean the concept, where the recipe's `classes` say so."""
 
 
 @dataclass(frozen=True)
@@ -207,12 +209,36 @@ class _Reader:
         if not isinstance(own, dict):
             self.problem(path, f"must be a mapping with images: and models:, not {own!r}")
             return None
-        self.unknown_keys(path, own, ("images", "models"))
+        self.unknown_keys(path, own, ("images", "models", "classes"))
         images_path = (*path, "images") if "images" in own else ("images",)
         models_path = (*path, "models") if "models" in own else ("models",)
         images = self.slot(ImageSource, images_path, own.get("images", data.get("images")), "which pictures to use")
         models = self.slot(ModelSource, models_path, own.get("models", data.get("models")), "where models come from")
-        return Concept(name, images, models) if images and models else None
+        if images is None or models is None:
+            return None
+        outputs = None if own.get("classes") is None else self.read_classes((*path, "classes"), own["classes"], models)
+        return Concept(name, images, models, outputs)
+
+    def read_classes(self, path: Path_, written: Any, models: ModelSource) -> tuple[int, ...]:
+        """Output indices from indices, class names and names of groups of classes."""
+        names, groups = models.class_names(), models.class_groups()
+        outputs: list[int] = []
+        for index, item in enumerate(written if isinstance(written, list) else [written]):
+            place = (*path, index) if isinstance(written, list) else path
+            if isinstance(item, int) and not isinstance(item, bool):
+                if item < 0 or (names is not None and item >= len(names)):
+                    most = f" to {len(names) - 1}" if names is not None else " up"
+                    self.problem(place, f"{models.name!r} has outputs 0{most}, not {item}")
+                outputs.append(item)
+            elif item in groups:
+                outputs += groups[item]
+            elif names is not None and item in names:
+                outputs += [output for output, name in enumerate(names) if name == item]
+            elif names is None:
+                self.problem(place, f"the classes of {models.name!r} have no names; give numbers, not {item!r}")
+            else:
+                self.problem(place, f"{models.name!r} has no class {item!r}{nearest(str(item), [*groups, *names], 5)}")
+        return tuple(dict.fromkeys(outputs))
 
     def read_compositions(self, data: Mapping[str, Any]) -> dict[str, Composition]:
         written = data.get("compositions")
@@ -406,7 +432,11 @@ class _Reader:
             "seed": seed,
             "root": str(self.root),
             "concepts": {
-                concept.name: {"images": concept.images.options(), "models": concept.models.options()}
+                concept.name: {
+                    "images": concept.images.options(),
+                    "models": concept.models.options(),
+                    **({"classes": list(concept.outputs)} if concept.outputs is not None else {}),
+                }
                 for concept in concepts
                 if concept is not None
             },

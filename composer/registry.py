@@ -132,12 +132,17 @@ def check_component(component: type[Component], module: ModuleType) -> None:
         raise ComposerError(f"{component.__name__}: option {bare[0]!r} has no description")
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """`; did you mean 'epochs'?`, or the whole list where nothing is near."""
-    close = get_close_matches(name, names, n=1)
+MOST_NAMES = 30
+"""Longest list of names that an error message writes out."""
+
+
+def nearest(name: str, names: Sequence[str], count: int = 1) -> str:
+    """`; did you mean 'epochs'?`, or the whole list where nothing is near and it is short."""
+    close = get_close_matches(name, names, n=count)
     if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there are {', '.join(sorted(set(names)))}" if names else ""
+        return f"; did you mean {' or '.join(repr(found) for found in close)}?"
+    known = sorted(set(names))
+    return f"; there are {', '.join(known)}" if 0 < len(known) <= MOST_NAMES else ""
 
 
 def _title(entry: EntryPoint) -> str:

@@ -17,7 +17,12 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     Slots are `if/then` on `use`, so that an editor's message is about the component that was meant.
     """
     definitions = {interface.kind: _slot(registry, interface.kind, interface.noun) for interface in INTERFACES}
-    own = {"images": _ref("images"), "models": _ref("models")}
+    own: dict[str, Any] = {"images": _ref("images"), "models": _ref("models")}
+    output = {"type": ["integer", "string"], "minimum": 0}
+    classes = {
+        "description": "which outputs mean the concept: numbers, class names or groups",
+        "anyOf": [output, {"type": "array", "items": output}],
+    }
     composition = {
         "type": "object",
         "properties": {"translator": _ref("translator"), "assembler": _ref("assembler")},
@@ -45,7 +50,11 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
                         "additionalProperties": {
                             "anyOf": [
                                 {"type": "null"},
-                                {"type": "object", "properties": own, "additionalProperties": False},
+                                {
+                                    "type": "object",
+                                    "properties": {**own, "classes": classes},
+                                    "additionalProperties": False,
+                                },
                             ]
                         },
                     },

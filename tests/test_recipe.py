@@ -42,7 +42,7 @@ def test_a_recipe_fills_every_slot(small_recipe: Read) -> None:
         (
             "epochs: 1}, assembler",
             "epoch: 1}, assembler",
-            "7:41: compositions.cyclegan.translator.epoch: unknown option",
+            "7:42: compositions.cyclegan.translator.epoch: unknown option",
         ),
         (
             "epochs: 1}, assembler",
