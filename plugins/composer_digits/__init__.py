@@ -1,0 +1,66 @@
+"""Handwritten digits that come with scikit-learn, tinted: a real source that needs no download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from composer import Component, ComposerError, Contract, ImageSource, Run, Split, hook
+from composer_digits.factors import FACTOR_OF, FACTORS
+
+if TYPE_CHECKING:
+    from composer import Images
+
+
+class Digits(ImageSource):
+    """Pictures of handwritten digits in ink of many colours, from scikit-learn's own 1,797 samples.
+
+    Concepts: a digit (zero ... nine) and a colour (red, green, ...). No sample serves both training and testing.
+    """
+
+    name = "digits"
+    contract = Contract(reference="Alpaydin and Kaynak 1998, Optical recognition of handwritten digits, UCI repository")
+
+    size: int = Field(32, ge=16, le=256, description="height and width of a picture, in pixels")
+    train: int = Field(3000, ge=20, le=100_000, description="training pictures for each concept, half of them with it")
+    test: int = Field(400, ge=4, le=100_000, description="test pictures in all, equally many of each cell")
+
+    def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
+        for concept in (split.concept,) if split.concept else split.concepts:
+            if concept not in FACTOR_OF:
+                yield "", _unknown(concept)
+        owners: dict[str, str] = {}
+        for concept in split.concepts:
+            factor = FACTOR_OF.get(concept)
+            if factor in owners:
+                message = f"'{owners[factor]}' and '{concept}' are both a {factor}, and a picture has only one; "
+                yield "", message + "take one digit and one colour"
+            elif factor is not None:
+                owners[factor] = concept
+        if split.concepts == (split.concept,):
+            yield (
+                "",
+                f"'{split.concept}' is the whole target, and no training picture may show the target; add a concept",
+            )
+
+    def load(self, split: Split, run: Run) -> Images:
+        if problems := list(self.split_problems(split)):
+            raise ComposerError("\n".join(": ".join(filter(None, problem)) for problem in problems))
+        from composer_digits.source import load_split  # imports torch
+
+        return load_split(split, self.size, self.test if split.concept is None else self.train, run)
+
+
+def _unknown(concept: str) -> str:
+    near = get_close_matches(concept, FACTOR_OF, n=1)
+    guess = f"did you mean '{near[0]}'? " if near else ""
+    known = "; ".join(f"{factor}: {', '.join(values)}" for factor, values in FACTORS.items())
+    return f"there are no pictures of '{concept}'; {guess}known are {known}"
+
+
+@hook
+def composer_components() -> Iterable[type[Component]]:
+    return [Digits]

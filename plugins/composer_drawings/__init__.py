@@ -1,0 +1,71 @@
+"""An embedded world of drawn objects: any attribute and any object can be asked for, and nothing is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from composer import Component, ComposerError, ImageSource, Run, Split, hook
+from composer_drawings.factors import FACTOR_OF, FACTORS
+
+if TYPE_CHECKING:
+    from composer import Images
+
+
+class Drawings(ImageSource):
+    """Pictures of drawn objects of many kinds, colours, patterns and sizes, drawn here from the seed.
+
+    Concepts: any kind (cat, dog, ...), colour (black, ...), pattern (plain, striped, spotted) or size (small, large).
+    """
+
+    name = "drawings"
+
+    size: int = Field(32, ge=16, le=256, description="height and width of a picture, in pixels")
+    train: int = Field(3000, ge=20, le=100_000, description="training pictures for each concept, half of them with it")
+    test: int = Field(400, ge=4, le=100_000, description="test pictures in all, equally many of each cell")
+
+    def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
+        for concept in (split.concept,) if split.concept else split.concepts:
+            if concept not in FACTOR_OF:
+                yield "", _unknown(concept)
+        owners: dict[str, str] = {}
+        for concept in split.concepts:
+            factor = FACTOR_OF.get(concept)
+            if factor in owners:
+                yield (
+                    "",
+                    f"'{owners[factor]}' and '{concept}' are both a {factor}, and a drawn object has only one; "
+                    f"take concepts of different factors ({', '.join(FACTORS)})",
+                )
+            elif factor is not None:
+                owners[factor] = concept
+        if split.concept is None and self.test < 2 ** len(split.concepts):
+            cells = 2 ** len(split.concepts)
+            yield "test", f"must be at least {cells}, one picture for each cell of {split.target}, not {self.test}"
+        if split.concepts == (split.concept,):
+            yield (
+                "",
+                f"'{split.concept}' is the whole target, and no training picture may show the target; add a concept",
+            )
+
+    def load(self, split: Split, run: Run) -> Images:
+        if problems := list(self.split_problems(split)):
+            raise ComposerError("\n".join(": ".join(filter(None, problem)) for problem in problems))
+        from composer_drawings.source import draw_split  # imports torch
+
+        return draw_split(split, self.size, self.test if split.concept is None else self.train, run)
+
+
+def _unknown(concept: str) -> str:
+    near = get_close_matches(concept, FACTOR_OF, n=1)
+    guess = f"did you mean '{near[0]}'? " if near else ""
+    known = "; ".join(f"{factor}: {', '.join(values)}" for factor, values in FACTORS.items())
+    return f"nothing called '{concept}' can be drawn; {guess}known are {known}"
+
+
+@hook
+def composer_components() -> Iterable[type[Component]]:
+    return [Drawings]
