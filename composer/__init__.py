@@ -29,6 +29,7 @@ from composer.run import Run
 
 if TYPE_CHECKING:
     from composer.composed import ComposedModel, product_of_experts
+    from composer.decoding import FileDecoder, UnreadablePictureError, read_picture
     from composer.images import Images, cell_name, cell_names, require_both_classes
     from composer.kernels import KernelSet
     from composer.population import Population, Preprocessing
@@ -39,16 +40,19 @@ __version__ = "0.1.0"
 
 _LATER = {
     "ComposedModel": "composer.composed",
+    "FileDecoder": "composer.decoding",
     "Images": "composer.images",
     "KernelSet": "composer.kernels",
     "Population": "composer.population",
     "Preprocessing": "composer.population",
     "Report": "composer.scores",
     "Score": "composer.scores",
+    "UnreadablePictureError": "composer.decoding",
     "cell_name": "composer.images",
     "cell_names": "composer.images",
     "consensus_pick": "composer.scores",
     "product_of_experts": "composer.composed",
+    "read_picture": "composer.decoding",
     "replicate": "composer.scores",
     "require_both_classes": "composer.images",
     "resamples": "composer.scores",
@@ -63,6 +67,7 @@ __all__ = [
     "ComposerError",
     "Contract",
     "Evaluator",
+    "FileDecoder",
     "Heatmap",
     "ImageSource",
     "Images",
@@ -80,11 +85,13 @@ __all__ = [
     "Split",
     "Tiles",
     "Translator",
+    "UnreadablePictureError",
     "cell_name",
     "cell_names",
     "consensus_pick",
     "hook",
     "product_of_experts",
+    "read_picture",
     "replicate",
     "require_both_classes",
     "resamples",

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 import composer
 from composer.figures import Figure, draw, from_json, to_json
+from composer.images import Images
 from composer.interfaces import Component
 from composer.recipe import nested_components
 from composer.storage import Value, load, read_json, running, save, write_json
@@ -36,7 +37,7 @@ def stage_seed(recipe_seed: int, stage: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{recipe_seed}/{stage}".encode()).digest()[:4])
 
 
-def component_identity(component: Component) -> dict[str, Any]:
+def component_identity(component: Component, files: Iterable[Path]) -> dict[str, Any]:
     """What decides the result of a component beside its inputs: name, version, options, code, files it reads."""
     parts = [part for _, part in nested_components((), component)]
     return {
@@ -44,7 +45,7 @@ def component_identity(component: Component) -> dict[str, Any]:
         "version": component.version,
         "options": component.options(paths=False),
         "code": {type(part).__module__: _code_digest(type(part).__module__) for part in parts},
-        "files": _files_digest(component.files()),
+        "files": _files_digest(files),
     }
 
 
@@ -80,8 +81,16 @@ def _files_digest(files: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for file in chosen:
         total.update(f"{file.relative_to(home).as_posix()}\0".encode())
-        total.update(hashlib.sha256(file.read_bytes()).digest())
+        facts = file.stat()
+        total.update(_file_digest(file, facts.st_mtime_ns, facts.st_size))
     return total.hexdigest()
+
+
+@cache
+def _file_digest(file: Path, modified: int, size: int) -> bytes:
+    """sha256 of a file's content, read once per process unless the file changes."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").digest()
 
 
 class StageCache:
@@ -110,7 +119,10 @@ class StageCache:
         if self.facts(stage, key) is None:
             return None
         try:
-            return load(self.path(stage, key))
+            value = load(self.path(stage, key))
+            if isinstance(value, Images) and not value.still_there():
+                return None  # the same pictures lie elsewhere now: their stage finds them again
+            return value
         except (OSError, SafetensorError, json.JSONDecodeError, KeyError):
             shutil.rmtree(self.path(stage, key))
             return None

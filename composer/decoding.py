@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,9 +23,9 @@ from torch import Tensor
 from composer.errors import ComposerError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-ALPHA = ("white", "drop")
+Alpha = Literal["white", "drop"]
 MOST_PIXELS = 2**26
-"""A larger picture is refused. 8192 x 8192 pixels take 0.3 GB as JPEG and, the most of all, 1.3 GB as WebP with alpha."""
+"""A larger picture is refused: 8192 x 8192 pixels take 0.3 GB as JPEG and up to 1.3 GB as WebP with alpha."""
 LARGE = 2**23
 """Pictures of more pixels than this are decoded one at a time, so that the memory of several does not add up."""
 THREADS = 4
@@ -59,11 +60,11 @@ _UPRIGHT = {
 """EXIF orientation -> what undoes it."""
 
 
-class _Foreign(ValueError):
+class _RefusedError(ValueError):
     """A sound picture of a kind that is not read; the text says why."""
 
 
-class UnreadablePicture(ComposerError):
+class UnreadablePictureError(ComposerError):
     """A picture file that cannot be read: which, and why."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
@@ -77,11 +78,11 @@ def printable(path: str | Path) -> str:
     return str(path).encode("utf-8", "replace").decode("utf-8")
 
 
-def read_picture(path: str | Path, alpha: str = "white") -> Image.Image:
+def read_picture(path: str | Path, alpha: Alpha = "white") -> Image.Image:
     """The picture as RGB, upright; of several frames the first.
 
     alpha: `white` composites transparent pictures over white, `drop` keeps the colours under the transparency.
-    Raises UnreadablePicture (a ComposerError) for a missing, damaged, foreign or too large file.
+    Raises UnreadablePictureError (a ComposerError) for a missing, damaged, foreign or too large file.
     """
     with _quiet():
         return _read(path, alpha, None)
@@ -92,22 +93,18 @@ class FileDecoder:
     """Decodes picture files at any size, all to size x size pixels (bilinear, antialiased)."""
 
     files: tuple[str, ...]
-    alpha: str = "white"
-
-    def __post_init__(self) -> None:
-        if self.alpha not in ALPHA:
-            raise ValueError(f"alpha must be one of {ALPHA}, not {self.alpha!r}")
+    alpha: Alpha = "white"
 
     def __call__(self, size: int) -> Tensor:
-        """uint8 [N, 3, size, size]; raises UnreadablePicture for the first file that cannot be read."""
+        """uint8 [N, 3, size, size]; raises UnreadablePictureError for the first file that cannot be read."""
         pixels = torch.empty((len(self.files), 3, size, size), dtype=torch.uint8)
         for index, picture in enumerate(self.each(size)):
-            if isinstance(picture, UnreadablePicture):
+            if isinstance(picture, UnreadablePictureError):
                 raise picture
             pixels[index] = picture
         return pixels
 
-    def each(self, size: int) -> Iterator[Tensor | UnreadablePicture]:
+    def each(self, size: int) -> Iterator[Tensor | UnreadablePictureError]:
         """For every file in order uint8 [3, size, size], or what is wrong with it."""
         decode = partial(_pixels, alpha=self.alpha, size=size)
         with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
@@ -125,27 +122,29 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _pixels(path: str, alpha: str, size: int) -> Tensor | UnreadablePicture:
+def _pixels(path: str, alpha: Alpha, size: int) -> Tensor | UnreadablePictureError:
     try:
         return torch.from_numpy(np.array(_read(path, alpha, size))).permute(2, 0, 1)
-    except UnreadablePicture as error:
-        return error
+    except UnreadablePictureError as error:
+        return UnreadablePictureError(path, error.reason)  # without the traceback, whose frames hold the picture
 
 
-def _read(path: str | Path, alpha: str, size: int | None) -> Image.Image:
+def _read(path: str | Path, alpha: Alpha, size: int | None) -> Image.Image:
     try:
         if not Path(path).is_file():  # opening a pipe would wait for ever
-            raise UnreadablePicture(path, "no such file" if not os.path.lexists(path) else "not a file, or a dead link")
+            raise UnreadablePictureError(
+                path, "no such file" if not os.path.lexists(path) else "not a file, or a dead link"
+            )
         return _decode(path, alpha, size)
     except _DAMAGE as error:
-        raise UnreadablePicture(path, _reason(path, error)) from error
+        raise UnreadablePictureError(path, _reason(path, error)) from error
 
 
-def _decode(path: str | Path, alpha: str, size: int | None) -> Image.Image:
+def _decode(path: str | Path, alpha: Alpha, size: int | None) -> Image.Image:
     with Image.open(path, formats=FORMATS) as image:
         width, height = image.size
         if width < 1 or height < 1:
-            raise _Foreign(f"it is {width} x {height} pixels")
+            raise _RefusedError(f"it is {width} x {height} pixels")
         if width * height > MOST_PIXELS:
             raise Image.DecompressionBombError  # Pillow's own limit is higher, and it only warns at first
         with _large if width * height > LARGE else nullcontext():
@@ -165,13 +164,15 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
-def _rgb(image: Image.Image, alpha: str) -> Image.Image:
+def _rgb(image: Image.Image, alpha: Alpha) -> Image.Image:
     if image.mode == "P" and image.palette is None:
         raise ValueError("no palette")
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         image = _eight_bits(image)
     if image.mode in ("I", "F"):
-        raise _Foreign("its pixels are 32-bit numbers, for which no range of brightness is agreed; save it with 8 bits")
+        raise _RefusedError(
+            "its pixels are 32-bit numbers, for which no range of brightness is agreed; save it with 8 bits"
+        )
     if alpha == "white" and image.has_transparency_data:
         shown = image if image.mode == "RGBA" else image.convert("RGBA")
         paper = Image.new("RGB", image.size, "white")
@@ -197,7 +198,7 @@ def _reason(path: str | Path, error: Exception) -> str:
         if Path(path).stat().st_size == 0:
             return "the file is empty"
         return "not a JPEG, PNG, WebP, BMP, GIF or TIFF picture, or its first bytes are damaged"
-    if isinstance(error, _Foreign):
+    if isinstance(error, _RefusedError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -58,7 +58,7 @@ class Images:
     def at(self, size: int) -> Tensor:
         """Pixels uint8 [N, 3, size, size]."""
         if size not in self.decoded:
-            kept = self.folder / f"size-{size}.safetensors" if self.folder else None
+            kept = self.kept(self.folder, size) if self.folder else None
             if kept is not None and kept.exists():
                 from composer.storage import read_tensors
 
@@ -70,6 +70,14 @@ class Images:
 
                     write_tensors(kept, {"pixels": self.decoded[size]})
         return self.decoded[size]
+
+    def kept(self, folder: Path, size: int) -> Path:
+        """The file in `folder` that keeps the pixels of one size."""
+        return folder / f"size-{size}.safetensors"
+
+    def still_there(self) -> bool:
+        """Whether the files that pixels are decoded from are where they were."""
+        return all(Path(file).exists() for file in getattr(self.decode, "files", ()))
 
     @property
     def target(self) -> NDArray[np.bool_]:

@@ -136,6 +136,10 @@ class ImageSource(Component):
         """(option, message) for all that can be seen to be wrong with one split that a run will load."""
         return ()
 
+    def split_files(self, split: Split) -> Iterable[Path]:
+        """The files whose content decides what one split holds."""
+        return self.files()
+
     @abstractmethod
     def load(self, split: Split, run: Run) -> Images:
         """Pictures with labels.

@@ -35,7 +35,8 @@ class Step:
     """One stage of the plan: a component at work on the results of other steps.
 
     name decides the seed; subject is what the result is for, and says it to people.
-    about: what the work is told beside its inputs. pictures: steps whose result `run.pictures` holds.
+    about: what the work is told beside its inputs. files: those it reads, where the component's own list is
+    too long. pictures: steps whose result `run.pictures` holds.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Step:
     inputs: tuple[Step, ...] = ()
     pictures: tuple[Step, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] | None = None
 
     @property
     def seed(self) -> int:
@@ -56,7 +58,7 @@ class Step:
         """All that the result depends on."""
         return {
             "stage": self.name,
-            **component_identity(self.component),
+            **component_identity(self.component, self.component.files() if self.files is None else self.files),
             "about": dict(self.about),
             "seed": self.seed,
             "inputs": [step.key for step in self.inputs],
@@ -118,7 +120,8 @@ def make_plan(recipe: Recipe) -> Plan:
         split = recipe.split(concept)
         name = f"images.{split}"
         about = {"concepts": list(split.concepts), "concept": concept}
-        return step(name, str(split), source, partial(source.load, split), about=about)
+        files = tuple(source.split_files(split))
+        return step(name, str(split), source, partial(source.load, split), about=about, files=files)
 
     def population(concept: Concept) -> Step:
         own = (training[concept.name],) if concept.models.contract.pictures != "none" else ()

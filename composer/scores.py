@@ -19,7 +19,8 @@ RESAMPLES = 1000
 class Score:
     """One score of M members.
 
-    values: [M]. picked: index of the member chosen without labels, by `picked_by`.
+    values: [M]. picked: index into `values` of the member chosen without labels, by `picked_by`.
+    judged: [M] which of the model's members the values are of; None for all, in their order.
     replicates: [B], the picked member's score on B resamples of the pictures; the same resamples for
     every model that one evaluator judges, so that differences are paired.
     labels: "fitting" where test labels were used for more than scoring.
@@ -31,11 +32,14 @@ class Score:
     replicates: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     labels: Labels = "scoring"
     higher_is_better: bool = True
+    judged: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or not 0 <= self.picked < len(self.values):
             met = f"{self.values.shape}, {self.picked}"
             raise ValueError(f"a score needs one value per member and a picked one, not {met}")
+        if self.judged is not None and len(self.judged) != len(self.values):
+            raise ValueError(f"{len(self.values)} values are said to be of {len(self.judged)} members")
 
     @property
     def median(self) -> float:
@@ -44,6 +48,10 @@ class Score:
     @property
     def best_member(self) -> int:
         return int(np.argmax(self.values) if self.higher_is_better else np.argmin(self.values))
+
+    def member(self, index: int) -> int:
+        """The model's member that `values[index]` is of."""
+        return index if self.judged is None else self.judged[index]
 
     @property
     def best(self) -> float:

@@ -70,6 +70,9 @@ def save(value: Value, folder: Path) -> None:
     facts, tensors = pack(value)
     write_tensors(folder / TENSORS, tensors)
     write_json(folder / FACTS, {"type": type(value).__name__, **facts})
+    if isinstance(value, Images) and value.native is None:
+        for size, pixels in value.decoded.items():
+            write_tensors(value.kept(folder, size), {"pixels": pixels})
 
 
 def load(folder: Path) -> Value:
@@ -183,6 +186,7 @@ def _pack_report(report: Report) -> Packed:
             "picked_by": score.picked_by,
             "labels": score.labels,
             "higher_is_better": score.higher_is_better,
+            "judged": None if score.judged is None else list(score.judged),
         }
         tensors[f"{name}/values"] = torch.from_numpy(np.ascontiguousarray(score.values, dtype=np.float64))
         tensors[f"{name}/replicates"] = torch.from_numpy(np.ascontiguousarray(score.replicates, dtype=np.float64))
@@ -193,7 +197,9 @@ def _unpack_report(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> R
     return Report(
         {
             name: Score(
-                values=tensors[f"{name}/values"].numpy(), replicates=tensors[f"{name}/replicates"].numpy(), **score
+                values=tensors[f"{name}/values"].numpy(),
+                replicates=tensors[f"{name}/replicates"].numpy(),
+                **{**score, "judged": None if score["judged"] is None else tuple(score["judged"])},
             )
             for name, score in facts["scores"].items()
         }

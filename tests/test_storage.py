@@ -69,3 +69,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
         write_json(path, {"bad": float("nan")})
     assert path.read_text() == '{\n  "good": 1\n}\n'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_pictures_of_files_that_have_moved_are_looked_for_again(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from composer import FileDecoder
+    from composer.cache import StageCache
+
+    file = tmp_path / "picture.png"
+    Image.new("RGB", (9, 9), "red").save(file)
+    cache = StageCache(tmp_path / "stages")
+    images = Images(["picture"], {"red": [True]}, FileDecoder((str(file),), "white"))
+    images.at(4)
+    cache.store("images.test", "0" * 64, images, {}, {})
+    again = cache.load("images.test", "0" * 64)
+    assert isinstance(again, Images)
+    assert again.kept(tmp_path / "stages" / f"images.test-{'0' * 16}", 4).exists(), "decoded once, kept for later"
+    assert torch.equal(again.at(8), images.at(8))
+    file.rename(tmp_path / "elsewhere.png")
+    assert cache.load("images.test", "0" * 64) is None
