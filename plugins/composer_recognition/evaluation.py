@@ -1,0 +1,101 @@
+"""From log-odds to the report."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer import (
+    ComposedModel,
+    ComposerError,
+    Images,
+    Report,
+    Run,
+    Score,
+    cell_name,
+    cell_names,
+    consensus_pick,
+    resamples,
+)
+from composer_recognition.ranking import at_each_score, auc, average_precision, best_accuracy
+from composer_recognition.thresholds import RULES
+
+Floats = NDArray[np.float64]
+
+
+def evaluate(model: ComposedModel, images: Images, threshold: str, run: Run) -> Report:
+    """All scores of `model`; an empty report where it gives no log-odds."""
+    if not model.has_log_odds:
+        return Report({})
+    cells = _cells(images)
+    log_odds = _finite(model.log_odds(images, run.device).double().numpy(), model)
+    parts = [
+        np.broadcast_to(part.log_odds(images, run.device).double().numpy(), log_odds.shape) for part in model.parts
+    ]
+    decided = RULES[threshold](log_odds, parts)
+    right = decided == images.target
+
+    picked = consensus_pick(log_odds)
+    picked_by = "agreement with the other members" if len(model) > 1 else "the only member"
+    every = np.ones((1, len(images)), dtype=np.int64)
+    drawn = _counts(resamples(images, run.seed), len(images))
+    of_members = [_scores(values, own, cells, every) for values, own in zip(log_odds, right, strict=True)]
+    of_resamples = _scores(log_odds[picked], right[picked], cells, drawn)
+    return Report(
+        {
+            name: Score(
+                np.concatenate([scores[name] for scores in of_members]),
+                picked,
+                picked_by,
+                replicates,
+                labels="fitting" if name == "accuracy_best_threshold" else "scoring",
+            )
+            for name, replicates in of_resamples.items()
+        }
+    )
+
+
+def _scores(
+    log_odds: Floats, right: NDArray[np.bool_], cells: dict[str, NDArray[np.bool_]], counts: NDArray[np.int64]
+) -> dict[str, Floats]:
+    """Score name -> [B] of one member, on B resamples given as counts [B, N]. The target's cell comes first."""
+    at = {cell: at_each_score(log_odds, counts * shown) for cell, shown in cells.items()}
+    positives, *negatives = at.values()
+    others = sum(negatives[1:], start=negatives[0])
+    against = {f"auc_against.{cell}": auc(positives, at[cell]) for cell in list(cells)[1:]}
+    return {
+        "auc": auc(positives, others),
+        "auc_hardest_cell": np.min(list(against.values()), axis=0),
+        **against,
+        "average_precision": average_precision(positives, others),
+        "accuracy": counts @ right / counts.sum(axis=1),
+        "accuracy_best_threshold": best_accuracy(positives, others),
+    }
+
+
+def _cells(images: Images) -> dict[str, NDArray[np.bool_]]:
+    """Cell -> which pictures are in it, the target first, cells without a picture left out."""
+    shown = np.asarray(images.cells)
+    cells = {cell: shown == cell for cell in cell_names(images.concepts) if cell in images.cells}
+    target = cell_name(images.concepts)
+    if target not in cells or len(cells) < 2:
+        missing = f"no picture of {target!r}" if target not in cells else f"only pictures of {target!r}"
+        raise ComposerError(f"recognition: {missing} among {len(images)} test pictures; it needs both kinds")
+    return cells
+
+
+def _finite(log_odds: Floats, model: ComposedModel) -> Floats:
+    broken = np.flatnonzero(~np.isfinite(log_odds).all(axis=1))
+    if len(broken):
+        names = ", ".join(repr(model.members[index]) for index in broken[:3])
+        raise ComposerError(
+            f"recognition: the log-odds of {len(broken)} of {len(model)} members are not finite ({names}); "
+            "their training or their kernels have diverged: lower the learning rate, or leave them out"
+        )
+    return log_odds
+
+
+def _counts(drawn: NDArray[np.int64], pictures: int) -> NDArray[np.int64]:
+    """How often each picture was drawn, [B, N], from the indices drawn [B, N]."""
+    rows = np.arange(len(drawn))[:, None] * pictures
+    return np.bincount((drawn + rows).ravel(), minlength=len(drawn) * pictures).reshape(len(drawn), pictures)
