@@ -1,0 +1,370 @@
+"""The command line. Rich, torch and the registry are imported by the commands that need them: `--help` is quick."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer import __version__
+from composer.errors import ComposerError
+
+if TYPE_CHECKING:
+    from composer.recipe import Recipe
+    from composer.registry import Registry
+
+STOPPED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+
+class Commands(click.Group):
+    """Turns what a command raises into words and an exit code: 2 can be mended by the user, 1 is a bug."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they are needed, not of the alphabet."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            kept = "; what was finished is kept; run the same command to go on"
+            click.echo(f"stopped{kept if ctx.invoked_subcommand in ('run', 'pictures') else ''}", err=True)
+            ctx.exit(STOPPED)
+        except Exception as error:
+            from composer.terminal import print_error
+
+            mendable = error if isinstance(error, ComposerError) else explain(error)
+            if mendable is None:
+                traceback.print_exc()
+                print_error("this is a bug in composer or in a plugin: please report it with the lines above")
+                ctx.exit(1)
+            print_error(mendable)
+            ctx.exit(2)
+
+
+def explain(error: BaseException) -> str | None:
+    """What the user can do about an error that is no ComposerError and yet no bug; None for bugs."""
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
+        return f"the package {error.name} is not installed: pip install torch torchvision, both from one package index"
+    if "operator torchvision::" in str(error):
+        return (
+            "torch and torchvision do not fit together (other versions, or one of them a CPU build): "
+            "install both at once and from one package index, pip install --force-reinstall torch torchvision"
+        )
+    if isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+    ):
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    return None
+
+
+def examples(*lines: str) -> str:
+    """Text for the end of a help page; the backspace tells click to keep the lines as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "composer run recipes/black_cat.yaml",
+        "composer run recipes/black_cat.yaml --set models.members=8 --seed 3",
+        "composer check my_recipe.yaml",
+        "composer describe cyclegan",
+    ),
+)
+@click.version_option(__version__, "--version", prog_name="composer", message="%(prog)s %(version)s")
+def main() -> None:
+    """Make machine-learning models out of machine-learning models: black + cat = black cat.
+
+    A recipe (a YAML file) names the concepts, the pictures, the models to start from and the ways to
+    compose them. A run puts every composition in one table, beside controls that should not work.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot write a sign gets a question mark, not a traceback.
+        if hasattr(stream, "reconfigure") and not str(stream.encoding).lower().startswith("utf"):
+            stream.reconfigure(errors="replace")
+
+
+recipe_argument = click.argument("recipe", metavar="RECIPE", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Change the recipe: models.members=8, compositions.cyclegan.translator.epochs=5. May be repeated.",
+)
+
+
+@main.command(
+    epilog=examples(
+        "composer run recipes/black_cat.yaml",
+        "composer run recipes/from_folders.yaml --set root=my_pictures --output runs/mine",
+    )
+)
+@recipe_argument
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder for all results.  [default: runs/<name of the recipe>]"
+)
+@set_option
+@click.option("--seed", type=click.IntRange(min=0), help="Seed in place of the recipe's.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+)
+@click.option("--fresh", is_flag=True, help="Compute everything again, even what has not changed.")
+def run(
+    recipe: Path, output: Path | None, overrides: tuple[str, ...], seed: int | None, device: str, fresh: bool
+) -> None:
+    """Run RECIPE and print its table.
+
+    Trains or reads the models, composes them, evaluates all compositions and controls, saves everything.
+
+    Stages that have not changed since the last run are kept, so a second run is quick, and a run that
+    was stopped goes on where it was.
+    """
+    from composer.recipe import read_recipe
+    from composer.registry import load_registry
+    from composer.terminal import print_results, print_saved
+
+    started = time.perf_counter()
+    registry = load_registry()
+    read = read_recipe(recipe, [*overrides, *([f"seed={seed}"] if seed is not None else [])], registry)
+    folder = output or default_folder(read)
+    with watching(registry):
+        from composer.pipeline import run_recipe  # imports torch, which takes two seconds
+
+        report = run_recipe(read, folder, device, fresh, registry)
+    print_results(report, random_pairs(read))
+    print_saved(folder, time.perf_counter() - started)
+
+
+@main.command(epilog=examples("composer check recipes/black_cat.yaml --set models.members=8"))
+@recipe_argument
+@set_option
+def check(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Check RECIPE without running it.
+
+    Says what a run would do, or everything that is wrong with the recipe, a line for each fault.
+    """
+    from composer.recipe import read_recipe
+
+    for line in recipe_summary(read_recipe(recipe, overrides)):
+        click.echo(line)
+
+
+@main.command(epilog=examples("composer pictures recipes/black_cat.yaml --output sheet.png"))
+@recipe_argument
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="PNG file to write.  [default: runs/<name of the recipe>/pictures.png]",
+)
+@set_option
+@click.option("--per-cell", type=click.IntRange(1, 100), default=12, show_default=True, help="Pictures in a row.")
+def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_cell: int) -> None:
+    """Draw a sheet of RECIPE's pictures.
+
+    Shows what the recipe trains and tests on, a labelled row for each kind of picture.
+    """
+    from composer.recipe import read_recipe
+    from composer.registry import load_registry
+
+    registry = load_registry()
+    read = read_recipe(recipe, overrides, registry)
+    folder = default_folder(read)
+    file = output or folder / "pictures.png"
+    with watching(registry):
+        from composer.contact_sheet import contact_sheet
+        from composer.pipeline import load_pictures  # imports torch
+
+        sheet = contact_sheet(load_pictures(read, folder, registry=registry), per_cell)
+    with writing(file):
+        sheet.save(file, format="PNG")
+    click.echo(file)
+
+
+@main.command("list-plugins")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+def list_plugins(as_json: bool) -> None:
+    """List what recipes can name.
+
+    Plugins that cannot be loaded are listed too, with the reason.
+    """
+    from composer.registry import load_registry
+
+    registry = load_registry()
+    if as_json:
+        click.echo(json.dumps(plugins_data(registry), indent=2))
+        return
+    from composer.terminal import print_plugins
+
+    print_plugins(plugins_data(registry))
+
+
+@main.command(epilog=examples("composer describe cyclegan"))
+@click.argument("name")
+def describe(name: str) -> None:
+    """Describe the component NAME.
+
+    Says what it does, what it needs, its options with their limits, and how a recipe uses it.
+    """
+    from composer.registry import load_registry, nearest
+    from composer.terminal import print_component
+
+    registry = load_registry()
+    offers = [(component, plugin) for component, plugin in registry.components() if component.name == name]
+    if not offers:
+        known = [component.name for component, _ in registry.components()]
+        raise ComposerError(f"no component is called {name!r}{nearest(name, known)}")
+    for component, plugin in offers:
+        print_component(component, f"{plugin.distribution} {plugin.version}, plugin {plugin.name}")
+
+
+@main.command(epilog=examples("composer schema --output recipes/recipe.schema.json"))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: print it]")
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of recipes.
+
+    It knows the options of all installed plugins. Editors that know the YAML language server use it where the
+    first line of a recipe is "# yaml-language-server: $schema=recipe.schema.json".
+    """
+    from composer.registry import load_registry
+    from composer.schema import recipe_schema
+
+    text = json.dumps(recipe_schema(load_registry()), indent=2) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    with writing(output):
+        output.write_text(text, encoding="utf-8")
+    click.echo(output)
+
+
+def default_folder(recipe: Recipe) -> Path:
+    """Where a recipe's results go unless the user says otherwise."""
+    return Path("runs") / recipe.name
+
+
+@contextmanager
+def watching(registry: Registry) -> Iterator[None]:
+    """Shows progress of the stages that run meanwhile."""
+    from composer.terminal import make_watcher
+
+    with make_watcher() as watcher:
+        registry.watch(watcher)
+        try:
+            yield
+        finally:
+            registry.unwatch(watcher)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Makes the folder of a file that is about to be written; ComposerError where that cannot be done."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ComposerError(f"--output {file}: cannot be written: {error.strerror or error}") from None
+
+
+def random_pairs(recipe: Recipe) -> list[tuple[str, str]]:
+    """(composition of translated kernels, control with random kernels in the same assembler), by name."""
+    controls = [
+        arm for arm in recipe.compositions if arm.control and arm.translator and arm.translator.name == "random"
+    ]
+    return [
+        (arm.name, control.name)
+        for arm in recipe.compositions
+        if arm.translator is not None and not arm.control
+        for control in controls
+        if control.assembler == arm.assembler
+    ]
+
+
+def recipe_summary(recipe: Recipe) -> list[str]:
+    """What a run of the recipe will do, a line for each kind of stage."""
+    arms = [arm for arm in recipe.compositions if not arm.control]
+    controls = [arm.name for arm in recipe.compositions if arm.control]
+    made = [
+        f"{arm.name} ({f'{written(arm.translator)}, then ' if arm.translator else ''}{written(arm.assembler)})"
+        for arm in arms
+    ]
+    lines = {
+        "pictures": _by_concept([(c.name, written(c.images)) for c in recipe.concepts], written(recipe.images)),
+        "models": _by_concept([(concept.name, written(concept.models)) for concept in recipe.concepts]),
+        "kernels": written(recipe.extractor) if any(arm.translator for arm in recipe.compositions) else "",
+        "compositions": "; ".join(made),
+        "controls": ", ".join(controls) or "none",
+        "evaluators": ", ".join(recipe.evaluators),
+    }
+    head = f"recipe is fine: {recipe.name} makes {recipe.split().target} (seed {recipe.seed})"
+    return [head, *(f"  {title:<13} {text}" for title, text in lines.items() if text)]
+
+
+def _by_concept(each: Sequence[tuple[str, str]], test: str | None = None) -> str:
+    """One text where it is the same for all concepts, otherwise one for each."""
+    if len({*(text for _, text in each), *([test] if test else [])}) == 1:
+        return each[0][1]
+    return "; ".join([f"{name}: {text}" for name, text in each] + ([f"test: {test}"] if test else []))
+
+
+def written(component: Any) -> str:
+    """`train (members 32)`: a component with the options that the recipe sets."""
+    options = component.options()
+    chosen = [
+        f"{key} {_short(options[key])}" for key in type(component).model_fields if key in component.model_fields_set
+    ]
+    return f"{component.name} ({', '.join(chosen)})" if chosen else str(component.name)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "use" in value:
+        return str(value["use"])
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def plugins_data(registry: Registry) -> dict[str, list[dict[str, str]]]:
+    """All components, and all plugins that could not be loaded, as plain data."""
+    return {
+        "components": [
+            {
+                "kind": component.kind,
+                "name": component.name,
+                "summary": component.summary(),
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "plugin": plugin.name,
+            }
+            for component, plugin in sorted(registry.components(), key=lambda offer: (offer[0].kind, offer[0].name))
+        ],
+        "broken": [
+            {
+                "plugin": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "error": plugin.error,
+            }
+            for plugin in registry.plugins
+            if plugin.error
+        ],
+    }
+
+
+if __name__ == "__main__":
+    main(prog_name="composer")

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from composer import Images, __version__, hook
+from composer.cli import explain, main, plugins_data
+from composer.contact_sheet import contact_sheet, rows
+from composer.decoding import FileDecoder
+from composer.hookspecs import Stage
+from composer.registry import Registry, load_registry
+from composer.terminal import print_plugins
+from conftest import SMALL
+from tiny import tiny_images, training_images
+
+Write = Callable[[str], Path]
+COMMANDS = ("run", "check", "pictures", "list-plugins", "describe", "schema")
+
+PRODUCT = """\
+name: quick
+concepts: [black, cat]
+images: {use: drawings, size: 16, train: 40, test: 16}
+models: {use: train, architecture: {use: cnn, filters: [2, 3], size: 16}, members: 2, epochs: 1}
+compositions:
+  product: {assembler: product}
+controls: [parents]
+evaluators: [recognition]
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are written below the current folder."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="composer")
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+# -- start-up ----------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_and_gives_examples() -> None:
+    shown = call("--help")
+    assert shown.exit_code == 0
+    listed = shown.output.split("Commands:\n")[1]
+    assert re.findall(r"^  ([a-z-]+)  +[A-Z]", listed, re.MULTILINE) == list(COMMANDS)
+    assert "\n    composer run recipes/black_cat.yaml\n" in shown.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    shown = call(command, "--help")
+    assert shown.exit_code == 0
+    assert shown.output.startswith(f"Usage: composer {command}")
+
+
+def test_the_version_is_told() -> None:
+    assert call("--version").output == f"composer {__version__}\n"
+
+
+def test_help_imports_neither_torch_nor_rich_nor_any_plugin() -> None:
+    done = python(
+        "import sys\nfrom composer.cli import main\nmain(['--help'], standalone_mode=False)\n"
+        "print([m for m in sys.modules if m in ('torch', 'numpy', 'rich', 'yaml') or m.startswith('composer_')])"
+    )
+    assert done.stdout.endswith("[]\n"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "list-plugins", "describe", "schema"])
+def test_only_commands_that_compute_import_torch(command: str, recipe_file: Write) -> None:
+    arguments = {"check": [str(recipe_file(SMALL))], "describe": ["cyclegan"]}.get(command, [])
+    done = python(
+        f"import sys\nfrom composer.cli import main\nmain({[command, *arguments]!r}, standalone_mode=False)\n"
+        "print([m for m in ('torch', 'numpy', 'sklearn', 'matplotlib') if m in sys.modules])"
+    )
+    assert done.stdout.endswith("[]\n"), done.stdout + done.stderr
+
+
+def test_composer_can_be_run_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "composer", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"composer {__version__}\n"
+
+
+# -- check -------------------------------------------------------------------------------------
+
+
+def test_check_says_what_a_fine_recipe_will_do(recipe_file: Write) -> None:
+    shown = call("check", recipe_file(SMALL), "--set", "models.members=5")
+    assert shown.exit_code == 0
+    assert shown.output.startswith("recipe is fine: small makes black+cat (seed 3)\n")
+    for said in ("drawings (size 16, train 80, test 40)", "members 5", "product (product)", "random, parents.black"):
+        assert said in shown.output, shown.output
+
+
+def test_check_names_every_problem_with_its_place_and_exits_with_2(recipe_file: Write) -> None:
+    path = recipe_file(
+        SMALL.replace("epochs: 1}, assembler", "epoch: 1}, assembler").replace("members: 3", "members: 0")
+    )
+    shown = call("check", path)
+    assert shown.exit_code == 2
+    lines = shown.output.splitlines()
+    assert lines[0] == "error: the recipe has 2 problems"
+    assert lines[1].startswith(f"{path}:5:"), lines
+    assert re.match(rf"{re.escape(str(path))}:7:\d+: .*did you mean 'epochs'\?", lines[2]), lines
+
+
+def test_a_recipe_that_is_not_there_is_named() -> None:
+    shown = call("check", "nowhere.yaml")
+    assert shown.exit_code == 2
+    assert "nowhere.yaml: there is no such file" in shown.output
+
+
+def test_a_wrong_change_is_named_as_it_was_written(recipe_file: Write) -> None:
+    shown = call("check", recipe_file(SMALL), "--set", "models.member=5")
+    assert shown.exit_code == 2
+    assert "--set models.member=5" in shown.output
+
+
+# -- run ---------------------------------------------------------------------------------------
+
+
+def test_run_prints_plain_lines_one_table_and_where_everything_is(recipe_file: Write) -> None:
+    path = recipe_file(PRODUCT)
+    shown = call("run", path)
+    assert shown.exit_code == 0, shown.output
+    assert "\x1b" not in shown.output
+    assert re.search(r"^population\.black +[\d.]+ s  computed \(new\)$", shown.output, re.MULTILINE), shown.output
+    assert re.search(r"^product +2 ", shown.output, re.MULTILINE)
+    assert re.search(r"^  parents\.cat +2 ", shown.output, re.MULTILINE)
+    assert "Best composition" in shown.output
+    assert "Saved in runs/quick: report.json, recipe.yaml, run.json, figures/, models/. Took " in shown.output
+    assert json.loads(Path("runs/quick/report.json").read_text())["name"] == "quick"
+
+    again = call("run", path)
+    assert re.search(r"^evaluate\.recognition of product +[\d.]+ s  kept$", again.output, re.MULTILINE), again.output
+
+
+def test_seed_and_output_are_those_asked_for(recipe_file: Write) -> None:
+    assert call("run", recipe_file(PRODUCT), "--seed", "11", "--output", "mine").exit_code == 0
+    assert json.loads(Path("mine/report.json").read_text())["seed"] == 11
+    assert not Path("runs").exists()
+
+
+def test_a_broken_recipe_leaves_nothing_behind(recipe_file: Write) -> None:
+    assert call("run", recipe_file(PRODUCT.replace("members: 2", "members: two"))).exit_code == 2
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_named(recipe_file: Write) -> None:
+    Path("taken").write_text("a file")
+    shown = call("run", recipe_file(PRODUCT), "--output", "taken/below")
+    assert shown.exit_code == 2
+    assert "error: --output taken/below: cannot be written" in shown.output
+
+
+class Raises:
+    """A watcher that raises when a stage starts."""
+
+    def __init__(self, stage: str, error: BaseException) -> None:
+        self.stage = stage
+        self.error = error
+
+    @hook
+    def composer_stage_started(self, stage: Stage) -> None:
+        if stage.name == self.stage:
+            raise self.error
+
+
+@contextmanager
+def raising(stage: str, error: BaseException) -> Iterator[None]:
+    watcher = Raises(stage, error)
+    load_registry().watch(watcher)
+    try:
+        yield
+    finally:
+        load_registry().unwatch(watcher)
+
+
+def test_ctrl_c_keeps_what_was_finished_and_the_same_command_goes_on(recipe_file: Write) -> None:
+    path = recipe_file(PRODUCT)
+    with raising("population.cat", KeyboardInterrupt()):
+        shown = call("run", path)
+    assert shown.exit_code == 130
+    assert shown.output.endswith("stopped; what was finished is kept; run the same command to go on\n")
+    assert re.search(r"^population\.black .* kept$", call("run", path).output, re.MULTILINE)
+
+
+def test_a_bug_shows_its_traceback_and_asks_for_a_report(recipe_file: Write) -> None:
+    with raising("population.cat", ValueError("odd")):
+        shown = call("run", recipe_file(PRODUCT))
+    assert shown.exit_code == 1
+    assert "Traceback" in shown.output
+    assert "ValueError: odd" in shown.output
+    assert "please report it" in shown.output
+
+
+def test_a_full_disk_is_no_bug(recipe_file: Write) -> None:
+    with raising("population.cat", OSError(28, "No space left on device", "runs/x")):
+        shown = call("run", recipe_file(PRODUCT))
+    assert shown.exit_code == 2
+    assert shown.output.endswith("error: runs/x: No space left on device\n")
+
+
+def test_watchers_are_gone_after_a_run(recipe_file: Write) -> None:
+    path = recipe_file(PRODUCT)
+    call("run", path)
+    lines = [line for line in call("run", path).output.splitlines() if line.startswith("assemble.product ")]
+    assert len(lines) == 1, lines
+
+
+def test_a_missing_torch_is_explained(recipe_file: Write) -> None:
+    path = str(recipe_file(PRODUCT))
+    done = python(f"import sys\nsys.modules['torch'] = None\nfrom composer.cli import main\nmain(['run', {path!r}])")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == (
+        "error: the package torch is not installed: pip install torch torchvision, both from one package index\n"
+    )
+
+
+def test_builds_of_torch_that_do_not_fit_together_are_explained() -> None:
+    assert "from one package index" in str(explain(RuntimeError("operator torchvision::nms does not exist")))
+    assert explain(RuntimeError("something else")) is None
+
+
+# -- plugins -----------------------------------------------------------------------------------
+
+
+def test_list_plugins_shows_what_there_is_and_nothing_is_cut() -> None:
+    shown = call("list-plugins")
+    assert shown.exit_code == 0
+    assert re.search(rf"^translator +cyclegan .*kernel-composer +{re.escape(__version__)}", shown.output, re.MULTILINE)
+    assert "…" not in shown.output
+    assert max(map(len, shown.output.splitlines())) <= 100
+
+
+def test_list_plugins_prints_json_where_asked() -> None:
+    listed = json.loads(call("list-plugins", "--json").output)
+    assert set(listed) == {"components", "broken"}
+    cnn = next(component for component in listed["components"] if component["name"] == "cnn")
+    assert (cnn["kind"], cnn["plugin"], cnn["distribution"]) == ("architecture", "cnn", "kernel-composer")
+
+
+def test_a_broken_plugin_is_listed_with_the_reason(
+    distribution: Callable[..., list[EntryPoint]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry(distribution("bad-plugin", "import nothing_of_that_name"))
+    print_plugins(plugins_data(registry))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "plugin extra broken: ModuleNotFoundError: No module named" in text
+    assert "bad-plugin" in text
+
+
+def test_a_name_that_two_plugins_offer_is_marked(
+    distribution: Callable[..., list[EntryPoint]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = (
+        'from composer import Translator, hook\nclass Swap(Translator):\n    """Swaps."""\n    name = "swap"\n'
+        "    def translate(self, parents, run):\n        return parents[0]\n"
+        "@hook\ndef composer_components():\n    return [Swap]\n"
+    )
+    distribution("one-plugin", source)
+    print_plugins(plugins_data(Registry(distribution("two-plugin", source))))
+    assert capsys.readouterr().out.count("two plugins offer this name") == 2
+
+
+def test_describe_shows_contract_options_and_an_example() -> None:
+    shown = call("describe", "cyclegan")
+    assert shown.exit_code == 0
+    for said in (
+        "2 or more",
+        "arXiv:1703.10593",
+        "whole number, 1 to 100000, default 200",
+        "translator: {use: cyclegan",
+    ):
+        assert said in shown.output, shown.output
+
+
+def test_describe_suggests_the_nearest_name() -> None:
+    shown = call("describe", "cyclegn")
+    assert shown.exit_code == 2
+    assert shown.output == "error: no component is called 'cyclegn'; did you mean 'cyclegan'?\n"
+
+
+def test_schema_is_json_and_can_be_written_to_a_file() -> None:
+    printed = call("schema")
+    assert json.loads(printed.output)["$schema"].endswith("draft-07/schema#")
+    assert call("schema", "--output", "new/schema.json").output == "new/schema.json\n"
+    assert Path("new/schema.json").read_text() == printed.output
+
+
+# -- pictures ----------------------------------------------------------------------------------
+
+
+def test_pictures_writes_a_sheet_and_says_where(recipe_file: Write) -> None:
+    path = recipe_file(PRODUCT)
+    shown = call("pictures", path, "--per-cell", "3")
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.splitlines()[-1] == "runs/quick/pictures.png"
+    with Image.open("runs/quick/pictures.png") as sheet:
+        assert sheet.format == "PNG"
+    assert call("pictures", path, "--output", "a/b.png").output.splitlines()[-1] == "a/b.png"
+
+
+def test_a_sheet_that_cannot_be_written_is_named(recipe_file: Write) -> None:
+    Path("taken").write_text("a file")
+    shown = call("pictures", recipe_file(PRODUCT), "--output", "taken/sheet.png")
+    assert shown.exit_code == 2
+    assert "--output taken/sheet.png: cannot be written" in shown.output
+
+
+def test_a_sheet_has_a_row_for_yes_and_no_of_training_and_for_each_cell_of_the_test() -> None:
+    images = tiny_images(3)
+    assert [(row.label, len(row.indices)) for row in rows("test", images)] == [
+        ("black+cat", 3),
+        ("black", 3),
+        ("cat", 3),
+        ("none", 3),
+    ]
+    assert [row.label for row in rows("train.cat", training_images("cat"))] == ["cat: yes", "cat: no"]
+
+
+def test_pictures_on_the_sheet_are_enlarged_without_blurring() -> None:
+    pixels = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+    pixels[0, :, 0, 0] = torch.tensor([255, 0, 0], dtype=torch.uint8)
+    sheet = np.asarray(contact_sheet({"test": Images(["one"], {"black": [True], "cat": [True]}, pixels)}))
+    assert (sheet == [255, 0, 0]).all(axis=-1).sum() == 36 * 36
+    assert (sheet == [0, 0, 0]).all(axis=-1).sum() == 3 * 36 * 36
+
+
+def test_a_sheet_shows_at_most_as_many_pictures_as_asked_for() -> None:
+    images = tiny_images(9)
+    few, many = contact_sheet({"test": images}, 5), contact_sheet({"test": images}, 9)
+    assert many.width - few.width == 4 * (80 + 4)
+    assert many.height == few.height
+
+
+def test_of_picture_files_only_those_on_the_sheet_are_decoded(tmp_path: Path) -> None:
+    files = [tmp_path / f"{index}.png" for index in range(4)]
+    for file in files[:1] + files[3:]:  # the two in between are absent
+        Image.new("RGB", (50, 40), (0, 200, 0)).save(file)
+    images = Images([file.name for file in files], {"cat": [True] * 4}, FileDecoder(tuple(map(str, files))))
+    sheet = np.asarray(contact_sheet({"test": images}, 2))
+    assert (sheet == [0, 200, 0]).all(axis=-1).sum() == 2 * 96 * 96

@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import copy
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from composer.errors import ComposerError, Problem, RecipeError
+from composer.hookspecs import Stage
+from composer.interfaces import Component
+from composer.registry import load_registry
+from composer.terminal import (
+    MOST_BARS,
+    BarWatcher,
+    LineWatcher,
+    best_sentence,
+    count_text,
+    example,
+    footnotes,
+    kernels_sentence,
+    print_component,
+    print_error,
+    print_plugins,
+    print_results,
+    results_table,
+    seconds_text,
+    stage_line,
+    type_text,
+)
+
+
+def score(picked: float, median: float | None = None, half: float | None = 0.02, **more: Any) -> dict[str, Any]:
+    interval = None if half is None else [picked - half, picked + half]
+    found = {"median": picked if median is None else median, "picked": picked, "best": picked + 0.05}
+    return {**found, "interval": interval, "labels": "scoring", "higher_is_better": True, **more}
+
+
+def arm(*, control: bool = False, members: int = 32, parameters: int = 5142, **scores: Any) -> dict[str, Any]:
+    named = {name.replace("__", "."): value for name, value in scores.items()}
+    return {"control": control, "members": members, "parameters": parameters, "scores": named}
+
+
+REPORT: dict[str, Any] = {
+    "name": "black_cat",
+    "concepts": ["black", "cat"],
+    "images": {"count": 400, "positives": 100},
+    "warnings": [],
+    "compositions": {
+        "random": arm(control=True, clusters__kmeans__accuracy=score(0.73)),
+        "cyclegan": arm(
+            clusters__kmeans__accuracy=score(0.61),
+            clusters__one_class_svm__accuracy=score(0.81, labels="fitting"),
+            clusters__kmeans__silhouette=score(0.21),
+        ),
+        "product": arm(
+            parameters=10284,
+            recognition__auc=score(0.985, 0.97, 0.005),
+            recognition__auc_hardest_cell=score(0.95),
+            recognition__accuracy=score(0.93),
+        ),
+        "parents.cat": arm(control=True, recognition__auc=score(0.9)),
+    },
+}
+
+
+def drawn(report: dict[str, Any], width: int) -> list[str]:
+    """The lines of the table as they are printed."""
+    console = Console(file=StringIO(), width=width)
+    console.print(results_table(report, width))
+    assert isinstance(console.file, StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def row(lines: list[str], name: str) -> list[str]:
+    return next(line.split() for line in lines if line.strip().startswith(f"{name} "))
+
+
+def with_scores(name: str, picked: dict[str, dict[str, Any]], controls: tuple[str, ...] = ("other",)) -> dict[str, Any]:
+    """Compositions that have one score each."""
+    return {one: {**arm(control=one in controls), "scores": {name: value}} for one, value in picked.items()}
+
+
+# -- the table ---------------------------------------------------------------------------------
+
+
+def test_the_table_shows_the_picked_value_its_interval_and_the_counts() -> None:
+    lines = drawn(REPORT, 100)
+    assert row(lines, "product")[1:7] == ["32", "10,284", "0.985", "0.980-0.990", "0.950", "0.930"]
+
+
+def test_k_means_is_shown_by_its_median_and_its_best_member() -> None:
+    report = copy.deepcopy(REPORT)
+    report["compositions"]["cyclegan"]["scores"]["clusters.kmeans.accuracy"] |= {
+        "median": 0.6,
+        "picked": 0.5,
+        "best": 0.8,
+    }
+    assert row(drawn(report, 100), "cyclegan")[7:9] == ["0.600", "0.800"]
+
+
+def test_controls_stand_below_the_compositions_and_are_marked() -> None:
+    lines = drawn(REPORT, 100)
+    starts = [line.split()[0] for line in lines if line.strip()]
+    order = [starts.index(name) for name in ("cyclegan", "product", "controls:", "random", "parents.cat")]
+    assert order == sorted(order), starts
+
+
+def test_a_missing_score_is_a_dash() -> None:
+    assert row(drawn(REPORT, 100), "cyclegan")[3:7] == ["-", "-", "-", "-"]
+
+
+def test_a_score_that_labels_were_fitted_to_has_a_dagger_and_a_footnote() -> None:
+    assert row(drawn(REPORT, 100), "cyclegan")[-1] == "0.810†"
+    assert any(note.startswith("† fitted with test labels") for note in footnotes(REPORT, 100))
+
+
+def test_footnotes_explain_only_what_the_table_shows() -> None:
+    report = {"compositions": {"product": REPORT["compositions"]["product"]}}
+    assert footnotes(report, 100) == []
+
+
+def test_scores_that_the_table_leaves_out_are_counted() -> None:
+    assert "1 more score in report.json" in footnotes(REPORT, 100)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_the_table_fits_and_nothing_is_cut(width: int) -> None:
+    report = copy.deepcopy(REPORT)
+    report["compositions"]["a rather long name of a composition"] = report["compositions"]["product"]
+    report["compositions"]["big"] = arm(
+        control=True, members=10_000, parameters=25_557_032, recognition__auc=score(0.5)
+    )
+    lines = drawn(report, width)
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    assert row(lines, "product")[3:5] == ["0.985", "0.980-0.990"]
+
+
+def test_other_accuracies_are_shown_where_there_is_room() -> None:
+    report = copy.deepcopy(REPORT)
+    report["compositions"]["cyclegan"]["scores"]["clusters.dbscan.accuracy"] = score(0.75)
+    assert row(drawn(report, 120), "cyclegan")[-1] == "0.750"
+    assert row(drawn(report, 85), "cyclegan")[-1] == "0.810†"
+
+
+def test_a_report_without_the_main_scores_shows_what_it_has() -> None:
+    report = {"compositions": {"mine": arm(tidiness__overall=score(0.123, half=None))}}
+    assert row(drawn(report, 80), "mine") == ["mine", "32", "5,142", "0.123"]
+
+
+def test_a_report_without_any_score_is_a_table_of_counts() -> None:
+    assert row(drawn({"compositions": {"mine": arm()}}, 80), "mine") == ["mine", "32", "5,142"]
+
+
+def test_a_warning_is_printed_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    print_results({**REPORT, "warnings": ["[red]odd[/red] :cat:"]}, [])
+    assert "warning: [red]odd[/red] :cat:\n" in capsys.readouterr().out
+
+
+def test_what_is_printed_without_a_terminal_holds_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_results(REPORT, [("cyclegan", "random")])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+# -- the sentences -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (
+            score(0.98),
+            score(0.90),
+            "excludes the control's: the choice of test pictures hardly explains the difference",
+        ),
+        (score(0.93), score(0.90), "excludes the control's value, but the two intervals overlap"),
+        (score(0.91), score(0.90), "includes the control's value: the difference may be chance"),
+        (score(0.90), score(0.98), "No composition is above the best control"),
+        (score(0.90), score(0.90), "No composition is above the best control"),
+        (score(0.98, half=None), score(0.90), "Without an interval"),
+    ],
+)
+def test_the_best_composition_is_compared_with_the_best_control(
+    ours: dict[str, Any], theirs: dict[str, Any], said: str
+) -> None:
+    worse = score(0.2)
+    arms = {"worse": worse, "ours": ours, "lower": worse, "other": theirs}
+    sentence = best_sentence(with_scores("recognition.auc", arms, ("other", "lower")))
+    assert said in sentence
+    assert "picked without labels: ours, " in sentence
+    assert "Best control: other, " in sentence
+
+
+def test_the_best_is_chosen_by_the_picked_member_not_by_the_best_one() -> None:
+    lucky = score(0.7) | {"best": 1.0}
+    assert ": steady, 0.800" in best_sentence(
+        with_scores("recognition.auc", {"lucky": lucky, "steady": score(0.8), "other": score(0.5)})
+    )
+
+
+def test_it_is_said_where_no_control_has_the_score() -> None:
+    assert "No control has this score" in best_sentence(with_scores("recognition.auc", {"ours": score(0.9)}))
+
+
+def test_nothing_is_said_of_the_best_without_a_main_score() -> None:
+    assert best_sentence(with_scores("tidiness.overall", {"ours": score(0.9)})) == ""
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (
+            score(0.80),
+            score(0.70),
+            "kernels beat random ones (ours against other): K-means accuracy 0.800 against 0.700",
+        ),
+        (score(0.70), score(0.80), "kernels do not beat random ones (ours against other)"),
+        (score(0.71), score(0.70), "kernels are not shown to beat random ones"),
+        (score(0.80, median=0.6), score(0.70), "kernels are not shown to beat random ones"),
+        (score(0.80, half=None), score(0.70), "kernels are not shown to beat random ones"),
+    ],
+)
+def test_translated_kernels_are_compared_with_random_ones(
+    ours: dict[str, Any], theirs: dict[str, Any], said: str
+) -> None:
+    arms = with_scores("clusters.kmeans.accuracy", {"ours": ours, "other": theirs})
+    assert said in kernels_sentence(arms, "ours", "other")
+
+
+def test_kernels_that_are_above_on_some_scores_are_said_to_be_so() -> None:
+    arms = {
+        "ours": arm(recognition__auc=score(0.9), clusters__kmeans__accuracy=score(0.6)),
+        "other": arm(control=True, recognition__auc=score(0.8), clusters__kmeans__accuracy=score(0.7)),
+    }
+    sentence = kernels_sentence(arms, "ours", "other")
+    assert "beat random ones on 1 of 2 scores" in sentence
+    assert "AUC 0.900 against 0.800 (above); K-means accuracy 0.600 against 0.700 (below)" in sentence
+
+
+def test_a_score_that_labels_were_fitted_to_does_not_count_for_kernels() -> None:
+    fitted = {"ours": score(0.9, labels="fitting"), "other": score(0.5, labels="fitting")}
+    arms = with_scores("clusters.one_class_svm.accuracy", fitted)
+    assert "share no score" in kernels_sentence(arms, "ours", "other")
+
+
+# -- errors ------------------------------------------------------------------------------------
+
+
+def test_an_error_is_not_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(ComposerError("no file [bold]x[/bold] [/]"))
+    assert capsys.readouterr().err == "error: no file [bold]x[/bold] [/]\n"
+
+
+def test_each_problem_of_a_recipe_is_a_line_that_begins_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "word " * 60
+    print_error(RecipeError([Problem("r.yaml:3:5", "models.x", "unknown [option]"), Problem("r.yaml:9:1", "", long)]))
+    assert capsys.readouterr().err.splitlines() == [
+        "error: the recipe has 2 problems",
+        "r.yaml:3:5: models.x: unknown [option]",
+        f"r.yaml:9:1: {long}",
+    ]
+
+
+# -- progress ----------------------------------------------------------------------------------
+
+
+def printed(console: Console) -> str:
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_without_a_terminal_each_stage_is_one_plain_line() -> None:
+    console = Console(file=StringIO(), width=60)
+    with LineWatcher(console) as watcher:
+        reason = "changed: options, inputs, and much else that makes this line long"
+        watcher.composer_stage_finished(Stage("translate.cyclegan", "cyclegan", "computed", reason, 12.3))
+        watcher.composer_stage_finished(Stage("evaluate.clusters", "cyclegan", "kept"))
+    first, second = printed(console).splitlines()
+    assert first.split("  ")[0] == "translate.cyclegan"
+    assert first.endswith(f"12 s  computed ({reason})")
+    assert second.startswith("evaluate.clusters of cyclegan ")
+    assert second.endswith("kept")
+    assert "\x1b" not in printed(console)
+
+
+def test_a_failed_stage_says_so() -> None:
+    assert stage_line(Stage("population.cat", "cat", "failed", "new", 1.0)).plain.endswith("failed (new)")
+
+
+def terminal() -> Console:
+    return Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
+
+
+def test_bars_say_what_is_done_and_how_far_it_is() -> None:
+    console = terminal()
+    stage = Stage("translate.cyclegan", "cyclegan")
+    with BarWatcher(console) as watcher:
+        watcher.composer_stage_started(stage)
+        watcher.composer_stage_progress(stage, "conv1 epochs", 0, 40)
+        watcher.composer_stage_progress(stage, "conv1 epochs", 3, 40)
+        watcher.progress.refresh()
+    assert "translate.cyclegan: conv1 epochs" in printed(console)
+    assert "3/40" in printed(console)
+
+
+def test_a_stage_shows_only_its_latest_bars_and_leaves_none_behind() -> None:
+    stage = Stage("population.cat", "cat")
+    with BarWatcher(terminal()) as watcher:
+        watcher.composer_stage_started(stage)
+        for step in range(3 * MOST_BARS):
+            watcher.composer_stage_progress(stage, f"step {step}", 0, 2)
+        shown = [task.description for task in watcher.progress.tasks]
+        assert shown == [f"population.cat: step {step}" for step in range(2 * MOST_BARS, 3 * MOST_BARS)]
+        watcher.composer_stage_finished(Stage("population.cat", "cat", "computed"))
+        assert not watcher.progress.tasks
+
+
+def test_stages_that_were_kept_are_gathered_in_one_line() -> None:
+    console = terminal()
+    with BarWatcher(console) as watcher:
+        watcher.composer_stage_finished(Stage("images.test", "test", "kept"))
+        watcher.composer_stage_finished(Stage("population.cat", "cat", "kept"))
+        watcher.composer_stage_finished(Stage("assemble.product", "product", "computed", "new", 2.0))
+        watcher.composer_stage_finished(Stage("evaluate.clusters", "product", "kept"))
+    text = printed(console)
+    assert "kept 2 stages, unchanged: images.test, population.cat" in text
+    assert "kept 1 stage, unchanged: evaluate.clusters of product" in text
+    assert text.index("population.cat") < text.index("assemble.product") < text.index("evaluate.clusters")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.7, "1 min 00 s"), (65, "1 min 05 s"), (7620, "2 h 07 min")],
+)
+def test_seconds_are_said_as_people_do(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(7, "7"), (99_999, "99,999"), (100_000, "100 k"), (999_700, "1 M"), (4_652_008, "4.65 M"), (25_557_032, "25.6 M")],
+)
+def test_counts_take_at_most_six_characters(count: int, text: str) -> None:
+    assert count_text(count) == text
+    assert len(text) <= 6
+
+
+# -- components --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (int, "whole number"),
+        (int | None, "whole number or null"),
+        (tuple[int, int], "list of 2: whole number"),
+        (tuple[str, ...], "list: text"),
+        (list[float], "list: number"),
+        (dict[str, int], "mapping of text to whole number"),
+    ],
+)
+def test_types_are_said_in_words(annotation: Any, text: str) -> None:
+    assert type_text(annotation) == text
+
+
+COMPONENTS = [
+    pytest.param(component, id=f"{component.kind} {component.name}") for component, _ in load_registry().components()
+]
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_example_of_a_component_uses_it_with_options_that_it_has(component: type[Component]) -> None:
+    def slots(value: Any) -> list[dict[str, Any]]:
+        if isinstance(value, str):
+            return [{"use": value}]
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        own = [value] if isinstance(value, dict) and "use" in value else []
+        return own + [slot for part in parts for slot in slots(part)]
+
+    found = [slot for slot in slots(yaml.safe_load(example(component))) if slot["use"] == component.name]
+    assert found, example(component)
+    assert set(found[0]) - {"use"} <= set(component.model_fields)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_description_of_a_component_holds_every_option(
+    component: type[Component], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_component(component, "kernel-composer 0.1.0, plugin x")
+    text = capsys.readouterr().out
+    assert "…" not in text
+    for option, field in component.model_fields.items():
+        assert field.description is not None
+        assert re.search(rf"^  {option} +{re.escape(field.description[:15])}", text, re.MULTILINE), text
+
+
+def test_what_plugins_write_is_not_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"kind": "images", "name": "x", "summary": "Reads [a] and [b].", "distribution": "[red]d", "version": "1"}
+    print_plugins({"components": [row], "broken": []})
+    print_component(load_registry().find("architecture", "cnn"), "[bold]somebody[/bold]")
+    text = capsys.readouterr().out
+    for said in ("Reads [a] and [b].", "[red]d", "[bold]somebody[/bold]"):
+        assert said in text
