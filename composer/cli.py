@@ -7,7 +7,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,7 +139,7 @@ def run(
     """
     from composer.recipe import read_recipe
     from composer.registry import load_registry
-    from composer.terminal import print_results, print_saved
+    from composer.results_table import print_results, print_saved, random_pairs
 
     started = time.perf_counter()
     registry = load_registry()
@@ -162,6 +162,7 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     Says what a run would do, or everything that is wrong with the recipe, a line for each fault.
     """
     from composer.recipe import read_recipe
+    from composer.summary import recipe_summary
 
     for line in recipe_summary(read_recipe(recipe, overrides)):
         click.echo(line)
@@ -205,15 +206,14 @@ def list_plugins(as_json: bool) -> None:
 
     Plugins that cannot be loaded are listed too, with the reason.
     """
+    from composer.catalogue import plugins_data, print_plugins
     from composer.registry import load_registry
 
-    registry = load_registry()
+    found = plugins_data(load_registry())
     if as_json:
-        click.echo(json.dumps(plugins_data(registry), indent=2))
-        return
-    from composer.terminal import print_plugins
-
-    print_plugins(plugins_data(registry))
+        click.echo(json.dumps(found, indent=2))
+    else:
+        print_plugins(found)
 
 
 @main.command(epilog=examples("composer describe cyclegan"))
@@ -223,8 +223,8 @@ def describe(name: str) -> None:
 
     Says what it does, what it needs, its options with their limits, and how a recipe uses it.
     """
+    from composer.catalogue import print_component
     from composer.registry import load_registry, nearest
-    from composer.terminal import print_component
 
     registry = load_registry()
     offers = [(component, plugin) for component, plugin in registry.components() if component.name == name]
@@ -263,7 +263,7 @@ def default_folder(recipe: Recipe) -> Path:
 @contextmanager
 def watching(registry: Registry) -> Iterator[None]:
     """Shows progress of the stages that run meanwhile."""
-    from composer.terminal import make_watcher
+    from composer.progress import make_watcher
 
     with make_watcher() as watcher:
         registry.watch(watcher)
@@ -281,89 +281,6 @@ def writing(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ComposerError(f"--output {file}: cannot be written: {error.strerror or error}") from None
-
-
-def random_pairs(recipe: Recipe) -> list[tuple[str, str]]:
-    """(composition of translated kernels, control with random kernels in the same assembler), by name."""
-    controls = [
-        arm for arm in recipe.compositions if arm.control and arm.translator and arm.translator.name == "random"
-    ]
-    return [
-        (arm.name, control.name)
-        for arm in recipe.compositions
-        if arm.translator is not None and not arm.control
-        for control in controls
-        if control.assembler == arm.assembler
-    ]
-
-
-def recipe_summary(recipe: Recipe) -> list[str]:
-    """What a run of the recipe will do, a line for each kind of stage."""
-    arms = [arm for arm in recipe.compositions if not arm.control]
-    controls = [arm.name for arm in recipe.compositions if arm.control]
-    made = [
-        f"{arm.name} ({f'{written(arm.translator)}, then ' if arm.translator else ''}{written(arm.assembler)})"
-        for arm in arms
-    ]
-    lines = {
-        "pictures": _by_concept([(c.name, written(c.images)) for c in recipe.concepts], written(recipe.images)),
-        "models": _by_concept([(concept.name, written(concept.models)) for concept in recipe.concepts]),
-        "kernels": written(recipe.extractor) if any(arm.translator for arm in recipe.compositions) else "",
-        "compositions": "; ".join(made),
-        "controls": ", ".join(controls) or "none",
-        "evaluators": ", ".join(recipe.evaluators),
-    }
-    head = f"recipe is fine: {recipe.name} makes {recipe.split().target} (seed {recipe.seed})"
-    return [head, *(f"  {title:<13} {text}" for title, text in lines.items() if text)]
-
-
-def _by_concept(each: Sequence[tuple[str, str]], test: str | None = None) -> str:
-    """One text where it is the same for all concepts, otherwise one for each."""
-    if len({*(text for _, text in each), *([test] if test else [])}) == 1:
-        return each[0][1]
-    return "; ".join([f"{name}: {text}" for name, text in each] + ([f"test: {test}"] if test else []))
-
-
-def written(component: Any) -> str:
-    """`train (members 32)`: a component with the options that the recipe sets."""
-    options = component.options()
-    chosen = [
-        f"{key} {_short(options[key])}" for key in type(component).model_fields if key in component.model_fields_set
-    ]
-    return f"{component.name} ({', '.join(chosen)})" if chosen else str(component.name)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict) and "use" in value:
-        return str(value["use"])
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def plugins_data(registry: Registry) -> dict[str, list[dict[str, str]]]:
-    """All components, and all plugins that could not be loaded, as plain data."""
-    return {
-        "components": [
-            {
-                "kind": component.kind,
-                "name": component.name,
-                "summary": component.summary(),
-                "distribution": plugin.distribution,
-                "version": plugin.version,
-                "plugin": plugin.name,
-            }
-            for component, plugin in sorted(registry.components(), key=lambda offer: (offer[0].kind, offer[0].name))
-        ],
-        "broken": [
-            {
-                "plugin": plugin.name,
-                "distribution": plugin.distribution,
-                "version": plugin.version,
-                "error": plugin.error,
-            }
-            for plugin in registry.plugins
-            if plugin.error
-        ],
-    }
 
 
 if __name__ == "__main__":

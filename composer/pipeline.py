@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -279,7 +278,11 @@ class Engine:
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process held at its fullest."""
+    """Bytes of memory that this process held at its fullest; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such figure
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -99,6 +99,8 @@ class Registry:
         title = f"{distribution}:{entry.name}"
         try:
             module = entry.load()
+            if getattr(module, "__file__", None) is None:
+                raise ComposerError(f"{entry.value} is a folder without a module")
             self._manager.register(module, name=title)
             # Unknown hook names are found plugin by plugin, so that one misspelling does not stop the rest.
             self._manager.check_pending()

@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from composer import Images, __version__, hook
-from composer.cli import explain, main, plugins_data
+from composer.catalogue import plugins_data, print_plugins
+from composer.cli import explain, main
 from composer.contact_sheet import contact_sheet, rows
 from composer.decoding import FileDecoder
 from composer.hookspecs import Stage
 from composer.registry import Registry, load_registry
-from composer.terminal import print_plugins
 from conftest import SMALL
 from tiny import tiny_images, training_images
 

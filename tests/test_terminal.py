@@ -9,28 +9,21 @@ import pytest
 import yaml
 from rich.console import Console
 
+from composer.catalogue import example, print_component, print_plugins, type_text
 from composer.errors import ComposerError, Problem, RecipeError
 from composer.hookspecs import Stage
 from composer.interfaces import Component
+from composer.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
 from composer.registry import load_registry
-from composer.terminal import (
-    MOST_BARS,
-    BarWatcher,
-    LineWatcher,
+from composer.results_table import (
     best_sentence,
     count_text,
-    example,
     footnotes,
     kernels_sentence,
-    print_component,
-    print_error,
-    print_plugins,
     print_results,
     results_table,
-    seconds_text,
-    stage_line,
-    type_text,
 )
+from composer.terminal import print_error, seconds_text
 
 
 def score(picked: float, median: float | None = None, half: float | None = 0.02, **more: Any) -> dict[str, Any]:
