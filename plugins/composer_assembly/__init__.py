@@ -1,0 +1,86 @@
+"""Making a model of the target: out of kernels, or out of the parents themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from composer import Assembler, Component, Contract, Run, hook
+
+if TYPE_CHECKING:
+    from composer import ComposedModel, KernelSet, Population
+
+
+class Transplant(Assembler):
+    """Networks with the kernels put in, biases zero and no head: they give features, not log-odds."""
+
+    name = "transplant"
+    contract = Contract(architecture="one")
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer import ComposedModel  # imports torch
+        from composer_assembly.transplant import transplant
+
+        body = transplant(_given(kernels), parents)
+        return ComposedModel((body,), body.members)
+
+
+class Product(Assembler):
+    """The parents side by side, their probabilities multiplied: a product of experts that keeps every parent whole."""
+
+    name = "product"
+    contract = Contract(
+        parents=(2, None),
+        reference="Hinton 2002, Training products of experts by minimizing contrastive divergence, equation 1",
+    )
+    needs_kernels: ClassVar[bool] = False
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_assembly.product import product  # imports torch
+
+        return product(parents, run)
+
+
+class Refit(Assembler):
+    """Networks with the kernels put in and a head fitted in closed form to the product of the parents' log-odds.
+
+    The head is fitted on all parents' own training pictures, without their labels: for each concept a
+    ridge regression of the log-odds that its parents give, averaged over members. Its outputs are the
+    cells (`black+cat`, `black`, `cat`, `none`), so that the softmax is the product of experts.
+    """
+
+    name = "refit"
+    contract = Contract(
+        parents=(2, None),
+        architecture="one",
+        pictures="unlabelled",
+        reference="Hoerl and Kennard 1970 (ridge regression); Golub, Heath and Wahba 1979 (its strength)",
+    )
+
+    ridge: float | None = Field(
+        None,
+        gt=0,
+        le=1e6,
+        description="strength of the ridge, in units of the features' mean variance times the number of pictures"
+        " (default: by generalised cross-validation, for each member)",
+    )
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer import ComposedModel  # imports torch
+        from composer_assembly.refit import refit
+
+        networks = refit(_given(kernels), parents, self.ridge, run)
+        return ComposedModel((networks,), networks.members)
+
+
+def _given(kernels: KernelSet | None) -> KernelSet:
+    if kernels is None:
+        raise ValueError("this assembler needs kernels")
+    return kernels
+
+
+@hook
+def composer_components() -> Iterable[type[Component]]:
+    return [Transplant, Product, Refit]

@@ -1,0 +1,76 @@
+"""Controls: compositions that should not work, and cost nothing, to judge the others by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from composer import Assembler, Component, Contract, Run, Translator, hook
+
+if TYPE_CHECKING:
+    from composer import ComposedModel, KernelSet, Population
+
+
+class Random(Translator):
+    """Kernels of normal noise with the mean and standard deviation of the parents' kernels, layer by layer."""
+
+    name = "random"
+    contract = Contract(parents=(1, None), architecture="one")
+
+    members: int | None = Field(
+        None, ge=1, le=100_000, description="how many to make (default: as many as all parents have together)"
+    )
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_controls.kernels import random  # imports torch
+
+        return random(parents, self.members, run)
+
+
+class Shuffled(Translator):
+    """The kernels of every parent's members with all weights of a layer shuffled within it."""
+
+    name = "shuffled"
+    contract = Contract(parents=(1, None), architecture="one")
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_controls.kernels import shuffled  # imports torch
+
+        return shuffled(parents, run)
+
+
+class Mean(Translator):
+    """The plain average of the parents' kernels: first member with first member, second with second."""
+
+    name = "mean"
+    contract = Contract(
+        parents=(2, None),
+        architecture="one",
+        reference="Wortsman et al. 2022, arXiv:2203.05482, without the shared starting weights that it needs",
+    )
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_controls.kernels import mean  # imports torch
+
+        return mean(parents, run)
+
+
+class Parents(Assembler):
+    """Each parent alone, as it is: its log-odds of one concept are taken for those of the target."""
+
+    name = "parents"
+    contract = Contract(parents=(1, 1))
+    needs_kernels: ClassVar[bool] = False
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer import ComposedModel  # imports torch
+
+        (parent,) = parents
+        return ComposedModel((parent,), parent.members)
+
+
+@hook
+def composer_components() -> Iterable[type[Component]]:
+    return [Random, Shuffled, Mean, Parents]

@@ -1,0 +1,60 @@
+"""The study's method: kernels of one concept redrawn in the style of another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from composer import Component, Contract, Run, Translator, hook
+
+if TYPE_CHECKING:
+    from composer import KernelSet
+
+
+class CycleGAN(Translator):
+    """Redraws kernels of one concept in the style of another's, one pair of generators per layer.
+
+    For every attribute a CycleGAN is trained between its kernels and the object's, layer by layer. The
+    result holds the object's kernels after the generators of all attributes in turn ("<member> A"), then
+    each attribute's kernels translated to the object's domain ("<member> B").
+    """
+
+    name = "cyclegan"
+    contract = Contract(
+        parents=(2, None),
+        architecture="one",
+        reference="Zhu et al. 2017, arXiv:1703.10593; Mao et al. 2017, arXiv:1611.04076",
+    )
+
+    epochs: int = Field(
+        200, ge=1, le=100_000, description="passes over the larger of the two populations; the smaller is repeated"
+    )
+    batch: int = Field(10, ge=1, le=100_000, description="most members of each population in one step")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="step size of Adam (betas 0.5 and 0.999)")
+    cycle_weight: float = Field(
+        10.0,
+        ge=0,
+        le=1e6,
+        description="weight of the cycle loss (mean absolute difference), relative to the adversarial loss",
+    )
+    identity_weight: float = Field(
+        0.0, ge=0, le=1e6, description="weight of the identity loss: a generator should leave its own domain alone"
+    )
+    hidden: int = Field(64, ge=1, le=1024, description="channels between the two convolutions of a network")
+    scale: Literal["none", "unit"] = Field(
+        "none",
+        description="unit: divide each layer's kernels by their largest absolute weight over all parents, so that Tanh"
+        " can reach them, and multiply back",
+    )
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_cyclegan.translation import translate  # imports torch
+
+        return translate(self, parents, run)
+
+
+@hook
+def composer_components() -> Iterable[type[Component]]:
+    return [CycleGAN]
