@@ -1,0 +1,113 @@
+"""Every recipe in recipes/ is checked, fits on a screen, and runs at a reduced size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from composer.cli import main
+from composer.recipe import read_recipe
+from composer.registry import load_registry
+from composer.schema import recipe_schema
+from conftest import ROOT
+
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+SCREEN = 40
+ROOTS = {"from_folders": "catdog", "catdog": "catdog", "mlusingml": "mlusingml", "black_cat_photos": "mlusingml"}
+"""Recipes that need real data, and which."""
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def reduced(path: Path, shared: Path) -> list[str]:
+    """`--set` changes that let a recipe run in seconds."""
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    changes = []
+    images = written["images"]
+    source = images["use"] if isinstance(images, dict) else images
+    if source in ("drawings", "digits"):
+        changes += ["images.train=160", "images.test=64"]
+    if source == "folder":
+        changes += ["images.limit=12"]
+    models = written["models"]
+    if (models["use"] if isinstance(models, dict) else models) == "train":
+        changes += ["models.members=2", "models.epochs=1"]
+    for arm, parts in written["compositions"].items():
+        if "translator" in parts:
+            changes += [f"compositions.{arm}.translator.epochs=1"]
+    if "clusters" in written.get("evaluators", ["clusters"]):
+        changes += ["evaluators.clusters.umap_figure=false"]
+    if path.stem in ROOTS:
+        changes += [f"root={shared / ROOTS[path.stem]}"]
+    return changes
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name)
+def test_a_recipe_fits_on_a_screen_and_its_name_is_its_files(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= SCREEN
+    assert yaml.safe_load(text)["name"] == path.stem
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name)
+def test_a_recipe_is_valid_by_the_schema(path: Path) -> None:
+    schema = recipe_schema(load_registry())
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.Draft7Validator(schema).validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", [path for path in RECIPES if path.stem not in ROOTS], ids=name)
+def test_a_recipe_has_no_problems(path: Path) -> None:
+    assert read_recipe(path).name == path.stem
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [path for path in RECIPES if path.stem not in ROOTS], ids=name)
+def test_a_recipe_runs_at_a_reduced_size(path: Path, tmp_path: Path) -> None:
+    run_reduced(path, tmp_path, reduced(path, tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [path for path in RECIPES if path.stem in ROOTS], ids=name)
+def test_a_recipe_runs_on_real_data_at_a_reduced_size(path: Path, tmp_path: Path, shared: Path) -> None:
+    run_reduced(path, tmp_path, reduced(path, shared))
+
+
+def run_reduced(path: Path, folder: Path, changes: list[str]) -> None:
+    sets = [part for change in changes for part in ("--set", change)]
+    result = CliRunner().invoke(main, ["run", str(path), "--output", str(folder / "run"), "--device", "cpu", *sets])
+    assert result.exit_code == 0, result.output
+    report = json.loads((folder / "run" / "report.json").read_text())
+    arms = read_recipe(path, changes).compositions
+    assert set(report["compositions"]) == {arm.name for arm in arms}
+    assert "product" in result.output, "the table shows every composition"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("name: black_cat", "nam: black_cat"),
+        ("seed: 7", "seed: -7"),
+        ("seed: 7", "seed: seven"),
+        ("[black, cat]", "[black]"),
+        ("use: drawings", "use: drawing"),
+        ("use: drawings, ", ""),
+        ("use: train", "use: train, member: 3"),
+        ("epochs: 40}, assembler: transplant", "epochs: 0}, assembler: transplant"),
+        ("{assembler: product}", "product"),
+        ("[random, ", "[randon, "),
+    ],
+)
+def test_the_schema_refuses_a_wrong_recipe(old: str, new: str) -> None:
+    text = (ROOT / "recipes" / "black_cat.yaml").read_text(encoding="utf-8")
+    assert old in text
+    validator = jsonschema.Draft7Validator(recipe_schema(load_registry()))
+    assert list(validator.iter_errors(yaml.safe_load(text))) == []
+    assert list(validator.iter_errors(yaml.safe_load(text.replace(old, new, 1)))), "an editor would show no red line"
