@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-AT_ONCE = 8
+MEMBERS_AT_ONCE = 8
 """Members per grouped convolution: more makes the CPU's kernels slower, not faster."""
+PICTURES_AT_ONCE = 64
+"""Pictures per convolution: a larger output lies in fresh pages of memory each time, which costs much of the work."""
 
 
 class Network(nn.Module):
@@ -33,26 +35,18 @@ class Network(nn.Module):
 
 
 def stacked_features(weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
-    """float32 [M, N, D] of M members, in grouped convolutions of a few members at a time. Differentiable."""
-    members = len(weights["conv1.weight"])
-    pixels = pixels.contiguous(memory_format=torch.channels_last)
-    chunks = [
-        _features(
-            weights["conv1.weight"][start : start + AT_ONCE],
-            weights["conv1.bias"][start : start + AT_ONCE],
-            weights["conv2.weight"][start : start + AT_ONCE],
-            weights["conv2.bias"][start : start + AT_ONCE],
-            pixels,
-        )
-        for start in range(0, members, AT_ONCE)
-    ]
-    return torch.cat(chunks)
+    """float32 [M, N, D] of M members: grouped convolutions of a few members and pictures at a time. Differentiable."""
+    names = ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias")
+    groups = zip(*(torch.split(weights[name], MEMBERS_AT_ONCE) for name in names), strict=True)
+    batches = torch.split(pixels.contiguous(memory_format=torch.channels_last), PICTURES_AT_ONCE)
+    return torch.cat([torch.cat([_features(group, batch) for batch in batches], dim=1) for group in groups])
 
 
-def _features(weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, pixels: Tensor) -> Tensor:
+def _features(group: Sequence[Tensor], pixels: Tensor) -> Tensor:
+    weight1, bias1, weight2, bias2 = group
     members = len(weight1)
     hidden = F.conv2d(pixels, weight1.flatten(0, 1), bias1.flatten())  # [N, M*O1, ...]
     hidden = F.max_pool2d(hidden, 2).relu()
     hidden = F.conv2d(hidden, weight2.flatten(0, 1), bias2.flatten(), groups=members)  # [N, M*O2, ...]
     hidden = F.max_pool2d(hidden, 2).relu()
-    return hidden.unflatten(1, (members, -1)).flatten(2).transpose(0, 1)  # [M, N, D]
+    return hidden.reshape(len(pixels), members, -1).transpose(0, 1)  # [M, N, D]

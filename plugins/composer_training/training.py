@@ -1,0 +1,201 @@
+"""The training of a whole population: one shared minibatch a step, the weights of all members stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import ceil, cos, log, pi
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from composer import (
+    Architecture,
+    ComposerError,
+    Lines,
+    Population,
+    Preprocessing,
+    Run,
+    require_both_classes,
+    stack,
+)
+from composer_training import Train
+
+AT_ONCE = 32
+"""Members per forward pass, so that a large population needs no more memory at a time than a small one."""
+WARM_UP = 0.25
+"""Share of the steps in which the learning rate rises."""
+DIVERGED = 10 * log(2)
+"""Cross-entropy in nats that only a diverging member has on average: ten times that of a coin toss."""
+PICTURES_AT_ONCE = 256
+"""Pictures per forward pass when the trained members are judged."""
+
+Weights = Mapping[str, Tensor]
+
+
+def train(options: Train, concept: str, run: Run) -> Population:
+    """A population of `options.members` networks whose output 0 means `concept` and output 1 its absence."""
+    images = run.pictures[0]
+    require_both_classes(images, concept, f"training pictures of {concept!r}")
+    shown = images.labels[concept]
+    architecture = options.architecture
+    preprocessing = Preprocessing(input_size(architecture))
+    pixels = images.at(preprocessing.size).to(run.device)
+    classes = torch.from_numpy(~shown).long().to(run.device)  # [N]: 0 shows the concept, 1 does not
+    counts = sample(shown, options.members, run.rng()) if options.resample else None
+    groups = [
+        {name: tensor.to(run.device).requires_grad_() for name, tensor in group.items()}
+        for group in split_members(initial_weights(architecture, options.members, run.seed))
+    ]
+    # Adam works element by element: one over the stacked weights is the same as one per member.
+    optimiser = torch.optim.Adam([tensor for group in groups for tensor in group.values()])
+
+    steps = ceil(len(images) / options.batch)  # per epoch
+    epochs = options.passes(len(images))
+    total = epochs * steps
+    losses = torch.zeros(epochs, options.members)
+    generator = run.generator()
+    batches = minibatches(len(images), epochs, steps, generator)
+    for step, index in enumerate(run.progress(batches, f"training {options.members} networks", total)):
+        epoch = step // steps
+        optimiser.param_groups[0]["lr"] = options.learning_rate * schedule(step, total)
+        batch = preprocessing(pixels[index])
+        if options.flip:
+            batch = mirror_half(batch, generator)
+        first = 0
+        for group in groups:
+            logits = stacked_logits(architecture, group, batch)  # [M, B, 2]
+            members = slice(first, first + len(logits))
+            loss = F.cross_entropy(logits.mT, classes[index].expand(len(logits), -1), reduction="none")  # [M, B]
+            if counts is not None:
+                loss = loss * counts[members, index].to(loss)
+            torch.autograd.backward(loss.mean(1).sum())
+            losses[epoch, members] += loss.detach().sum(1).cpu() / len(images)
+            first = members.stop
+        stop_if_diverged(losses[epoch], f"epoch {epoch + 1} of {epochs}", options)
+        optimiser.step()
+        optimiser.zero_grad()
+
+    run.figure("training", loss_curves(concept, losses))
+    accuracy = torch.cat([training_accuracy(architecture, group, preprocessing, pixels, classes) for group in groups])
+    warn_of_members_that_know_nothing(accuracy, shown, concept, run)
+    weights = {name: torch.cat([group[name].detach().cpu() for group in groups]) for name in groups[0]}
+    names = tuple(f"{concept} {member}" for member in range(options.members))
+    return Population(concept, architecture, weights, names, preprocessing)
+
+
+def input_size(architecture: Architecture) -> int:
+    """Height and width of an architecture's input, from its option `size`."""
+    size = getattr(architecture, "size", None)
+    if not isinstance(size, int):
+        raise ComposerError(f"architecture {architecture.name!r} has no option 'size', the pixels a side of its input")
+    return size
+
+
+def initial_weights(architecture: Architecture, members: int, seed: int) -> dict[str, Tensor]:
+    """parameter -> [M, ...], each member as its layers initialise themselves; the global random state is kept."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the GPU's state too
+        networks = [architecture.build(outputs=2) for _ in range(members)]
+    parameters = dict(networks[0].named_parameters())
+    kept = [*networks[0].state_dict(), *(name for name, _ in networks[0].named_buffers())]
+    if unsupported := [name for name in dict.fromkeys(kept) if name not in parameters]:
+        listed = ", ".join(unsupported[:3]) + (", ..." if len(unsupported) > 3 else "")
+        raise ComposerError(
+            f"train: architecture {architecture.name!r} keeps {listed}: running statistics (batch norm) and weights "
+            "shared between layers cannot be trained here; take a network without them, or train it elsewhere "
+            "and read it with models: {use: checkpoints}"
+        )
+    return stack([{name: tensor.detach() for name, tensor in network.named_parameters()} for network in networks])
+
+
+def split_members(weights: Weights) -> Iterator[dict[str, Tensor]]:
+    """Groups of at most AT_ONCE members, each with memory of its own."""
+    members = len(next(iter(weights.values())))
+    for start in range(0, members, AT_ONCE):
+        yield {name: tensor[start : start + AT_ONCE].clone() for name, tensor in weights.items()}
+
+
+def sample(shown: NDArray[np.bool_], members: int, rng: np.random.Generator) -> Tensor:
+    """How often each member's sample holds each picture: uint8 [M, N], drawn from Poisson(1).
+
+    That is a bootstrap sample for any number of pictures (Oza and Russell 2001). Both classes are in every sample.
+    """
+    counts = rng.poisson(1.0, (members, len(shown)))
+    while len(one_class := np.flatnonzero((counts @ shown == 0) | (counts @ ~shown == 0))):
+        counts[one_class] = rng.poisson(1.0, (len(one_class), len(shown)))
+    return torch.from_numpy(counts.astype(np.uint8))
+
+
+def minibatches(pictures: int, epochs: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Indices of pictures for each step: every epoch another order, cut into `steps` parts of about one size."""
+    for _ in range(epochs):
+        yield from torch.randperm(pictures, generator=generator).tensor_split(steps)
+
+
+def mirror_half(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """The pictures [N, 3, S, S], each mirrored left to right or not, as a coin says."""
+    mirrored = torch.rand(len(pixels), generator=generator) < 0.5
+    return torch.where(mirrored.to(pixels.device)[:, None, None, None], pixels.flip(-1), pixels)
+
+
+def schedule(step: int, total: int) -> float:
+    """Share of the highest learning rate: up along a line, down along a cosine (Smith and Topin 2019)."""
+    rising = WARM_UP * total
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return (1 + cos(pi * (step - rising) / (total - rising))) / 2
+
+
+def stacked_logits(architecture: Architecture, weights: Weights, pixels: Tensor) -> Tensor:
+    """float32 [M, N, 2]."""
+    features = architecture.stacked_features(weights, pixels)  # [M, N, D]
+    head = architecture.head
+    return torch.baddbmm(weights[f"{head}.bias"][:, None], features, weights[f"{head}.weight"].mT)
+
+
+def stop_if_diverged(losses: Tensor, when: str, options: Train) -> None:
+    """losses: [M], the epoch's so far."""
+    diverged = ~(losses < DIVERGED)  # NaN too
+    if diverged.any():
+        raise ComposerError(
+            f"train: the loss of {int(diverged.sum())} of {len(losses)} networks has grown out of bounds in {when}; "
+            f"set a learning_rate below {options.learning_rate:g} (0.01 suits most)"
+        )
+
+
+@torch.no_grad()
+def training_accuracy(
+    architecture: Architecture, weights: Weights, preprocessing: Preprocessing, pixels: Tensor, classes: Tensor
+) -> Tensor:
+    """[M], over all the pictures."""
+    right = [
+        (stacked_logits(architecture, weights, preprocessing(batch)).argmax(-1) == own).sum(1)
+        for batch, own in zip(
+            torch.split(pixels, PICTURES_AT_ONCE), torch.split(classes, PICTURES_AT_ONCE), strict=True
+        )
+    ]
+    return torch.stack(right).sum(0).cpu() / len(classes)
+
+
+def warn_of_members_that_know_nothing(accuracy: Tensor, shown: NDArray[np.bool_], concept: str, run: Run) -> None:
+    majority = max(shown.mean(), 1 - shown.mean())
+    count = int((accuracy <= majority + 1e-6).sum())
+    if count:
+        run.warn(
+            f"{count} of {len(accuracy)} networks trained for {concept!r} know their training pictures no better than "
+            f"the majority class ({majority:.3f}); train longer (epochs), or with another learning_rate"
+        )
+
+
+def loss_curves(concept: str, losses: Tensor) -> Lines:
+    """losses: [E, M]."""
+    return Lines(
+        title=f"training of {concept}",
+        series={"median member": losses.quantile(0.5, dim=1).tolist(), "worst member": losses.amax(1).tolist()},
+        x_label="epoch",
+        y_label="cross-entropy (nats)",
+        logarithmic=True,
+    )
