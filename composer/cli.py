@@ -141,7 +141,7 @@ def run(
     Stages that have not changed since the last run are kept, so a second run is quick, and a run that
     was stopped goes on where it was.
     """
-    from composer.recipe import read_recipe
+    from composer.recipe_reader import read_recipe
     from composer.registry import load_registry
     from composer.results_table import print_results, print_saved, random_pairs
 
@@ -165,7 +165,7 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
 
     Says what a run would do, or everything that is wrong with the recipe, a line for each fault.
     """
-    from composer.recipe import read_recipe
+    from composer.recipe_reader import read_recipe
     from composer.summary import recipe_summary
 
     for line in recipe_summary(read_recipe(recipe, overrides)):
@@ -186,7 +186,7 @@ def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_
 
     Shows what the recipe trains and tests on, a labelled row for each kind of picture.
     """
-    from composer.recipe import read_recipe
+    from composer.recipe_reader import read_recipe
     from composer.registry import load_registry
 
     registry = load_registry()

@@ -13,7 +13,8 @@ import pytest
 # As the command line does: read when torch is loaded, and much faster on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from composer.recipe import Recipe, read_recipe
+from composer.recipe import Recipe
+from composer.recipe_reader import read_recipe
 
 ROOT = Path(__file__).parent.parent
 

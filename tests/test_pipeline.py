@@ -17,7 +17,8 @@ from composer import ComposerError, hook
 from composer.cache import stage_seed
 from composer.hookspecs import Stage
 from composer.pipeline import make_plan, run_recipe
-from composer.recipe import Recipe, read_recipe
+from composer.recipe import Recipe
+from composer.recipe_reader import read_recipe
 from composer.registry import load_registry
 from conftest import SMALL
 

@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from composer.cli import main
-from composer.recipe import read_recipe
+from composer.recipe_reader import read_recipe
 from composer.registry import load_registry
 from composer.schema import recipe_schema
 from conftest import ROOT
