@@ -102,7 +102,7 @@ def _draw_lines(figure: Lines, axes: Axes) -> None:
 
 
 def _draw_scatter(figure: Scatter, axes: Axes) -> None:
-    for group in dict.fromkeys(figure.groups):
+    for group in sorted(set(figure.groups), key=lambda name: (name == "none", -name.count("+"), name)):
         own = [index for index, name in enumerate(figure.groups) if name == group]
         x, y = [figure.x[i] for i in own], [figure.y[i] for i in own]
         axes.scatter(x, y, s=14, alpha=0.75, label=group, linewidths=0)

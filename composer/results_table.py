@@ -43,6 +43,7 @@ class ScoreColumn:
 MAIN_COLUMNS = (
     ScoreColumn("recognition.auc", "AUC", "AUC"),
     ScoreColumn("recognition.auc", "95%\ninterval", "AUC", "interval"),
+    ScoreColumn("recognition.auc", "AUC\nmedian", "AUC", "median"),
     ScoreColumn("recognition.auc_hardest_cell", "AUC,\nhardest\ncell", "AUC of the hardest cell"),
     ScoreColumn("recognition.accuracy", "accu-\nracy", "accuracy"),
     ScoreColumn("clusters.kmeans.accuracy", "K-means\nmedian", "K-means accuracy", "median"),
@@ -197,17 +198,18 @@ def kernels_sentence(compositions: Mapping[str, Any], translated: str, random: s
     Scores for which labels were fitted to are left out.
     """
     ours, theirs = compositions[translated]["scores"], compositions[random]["scores"]
-    columns = {column.score: column for column in reversed(MAIN_COLUMNS) if column.statistic in ("picked", "median")}
+    titles = {column.score: column.title for column in MAIN_COLUMNS}
     parts, above, below = [], 0, 0
-    for column in reversed(columns.values()):
-        a, b = ours.get(column.score), theirs.get(column.score)
+    for name, title in titles.items():
+        a, b = ours.get(name), theirs.get(name)
         if a is None or b is None or "fitting" in (a["labels"], b["labels"]):
             continue
         above += _above(a, b)
         below += _above(b, a)
-        outcome = "above" if _above(a, b) else "below" if _above(b, a) else "too close to tell"
-        values = f"{number(a[column.statistic])} against {number(b[column.statistic])}"
-        parts.append(f"{column.title} {values} ({outcome})")
+        outcome = "above" if _above(a, b) else "below" if _above(b, a) else "not clear"
+        picked = f"picked {number(a['picked'])} against {number(b['picked'])}"
+        median = f"median {number(a['median'])} against {number(b['median'])}"
+        parts.append(f"{title}: {picked}, {median} ({outcome})")
     if not parts:
         return f"Translated kernels ({translated}) and random ones ({random}) share no score of this table."
     if above:
