@@ -100,7 +100,7 @@ def run_reduced(path: Path, folder: Path, changes: list[str]) -> None:
         ("use: drawings", "use: drawing"),
         ("use: drawings, ", ""),
         ("use: train", "use: train, member: 3"),
-        ("epochs: 40}, assembler: transplant", "epochs: 0}, assembler: transplant"),
+        ("epochs: 40}, assembler: refit", "epochs: 0}, assembler: refit"),
         ("{assembler: product}", "product"),
         ("[random, ", "[randon, "),
     ],
