@@ -28,10 +28,12 @@ from composer.interfaces import (
 from composer.run import Run
 
 if TYPE_CHECKING:
+    from composer.api import compose
     from composer.composed import ComposedModel, product_of_experts
     from composer.decoding import FileDecoder, UnreadablePictureError, read_picture
     from composer.images import Images, cell_name, cell_names, require_both_classes
     from composer.kernels import KernelSet
+    from composer.loading import LoadedModel, Prediction, load
     from composer.population import Population, Preprocessing
     from composer.scores import Report, Score, consensus_pick, replicate, resamples
     from composer.stacking import stack
@@ -41,6 +43,8 @@ __version__ = "0.1.0"
 _LATER = {
     "ComposedModel": "composer.composed",
     "FileDecoder": "composer.decoding",
+    "LoadedModel": "composer.loading",
+    "Prediction": "composer.loading",
     "Images": "composer.images",
     "KernelSet": "composer.kernels",
     "Population": "composer.population",
@@ -48,6 +52,8 @@ _LATER = {
     "Report": "composer.scores",
     "Score": "composer.scores",
     "UnreadablePictureError": "composer.decoding",
+    "compose": "composer.api",
+    "load": "composer.loading",
     "cell_name": "composer.images",
     "cell_names": "composer.images",
     "consensus_pick": "composer.scores",
@@ -74,8 +80,10 @@ __all__ = [
     "KernelExtractor",
     "KernelSet",
     "Lines",
+    "LoadedModel",
     "ModelSource",
     "Population",
+    "Prediction",
     "Preprocessing",
     "RecipePath",
     "Report",
@@ -88,8 +96,10 @@ __all__ = [
     "UnreadablePictureError",
     "cell_name",
     "cell_names",
+    "compose",
     "consensus_pick",
     "hook",
+    "load",
     "product_of_experts",
     "read_picture",
     "replicate",

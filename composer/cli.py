@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer import __version__
+from composer.cli_models import COMMANDS
 from composer.errors import ComposerError
 
 # Threads that wait by spinning make a run ten times slower where others use the same cores. Read when torch is loaded.
@@ -257,6 +258,10 @@ def schema(output: Path | None) -> None:
     with writing(output):
         output.write_text(text, encoding="utf-8")
     click.echo(output)
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 def default_folder(recipe: Recipe) -> Path:

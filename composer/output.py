@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from composer import __version__
+from composer import __version__, model_card
 from composer.hookspecs import Stage
 from composer.images import Images, cell_names
 from composer.recipe import Composition, Recipe
@@ -110,8 +110,8 @@ def write(folder: Path, recipe: Recipe, content: Mapping[str, Any], run: Mapping
     write_json(folder / "report.json", content)
 
 
-def copy_results(folder: Path, cache: StageCache, plan: Plan) -> None:
-    """Copies the figures and the models out of the stage cache, in place of the last run's."""
+def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[str, Any]) -> None:
+    """Copies the figures and the models out of the stage cache, in place of the last run's, with a card each."""
     figures, models = folder / "figures", folder / "models"
     for stale in (figures, models):
         shutil.rmtree(stale, ignore_errors=True)
@@ -128,6 +128,7 @@ def copy_results(folder: Path, cache: StageCache, plan: Plan) -> None:
         made = cache.path(arm.model.name, arm.model.key)
         shutil.copyfile(made / TENSORS, home / "model.safetensors")
         shutil.copyfile(made / FACTS, home / "config.json")
+        model_card.complete(home, content, name)
 
 
 def _copy_figures(stage: Path, figures: Path, subject: str) -> None:

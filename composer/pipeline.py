@@ -324,7 +324,7 @@ def run_recipe(
     report = output.report(recipe, engine.result(plan.test), arms, engine.warnings(plan))
     stages = list(engine.finished.values())
     output.write(folder, recipe, report, output.provenance(recipe, chosen, stages, time.perf_counter() - started))
-    output.copy_results(folder, engine.cache, plan)
+    output.copy_results(folder, engine.cache, plan, report)
     registry.hook.composer_run_finished(report=report, folder=folder)
     return report
 

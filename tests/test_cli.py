@@ -26,7 +26,7 @@ from conftest import SMALL
 from tiny import tiny_images, training_images
 
 Write = Callable[[str], Path]
-COMMANDS = ("run", "check", "pictures", "list-plugins", "describe", "schema")
+COMMANDS = ("run", "check", "pictures", "list-plugins", "describe", "schema", "predict", "export", "inspect")
 
 PRODUCT = """\
 name: quick

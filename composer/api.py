@@ -1,0 +1,131 @@
+"""The whole pipeline from Python: a recipe as arguments in place of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from composer.errors import ComposerError
+from composer.interfaces import (
+    Assembler,
+    Component,
+    Evaluator,
+    ImageSource,
+    KernelExtractor,
+    ModelSource,
+    Translator,
+)
+from composer.recipe_reader import read_data
+from composer.registry import Registry, load_registry
+
+if TYPE_CHECKING:
+    from composer.loading import LoadedModel
+
+Plain = str | Mapping[str, Any]
+"""What a recipe's slot holds: `NAME`, or a mapping with `use` and options beside it."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What a run left: the content of `report.json`, and the folder with everything else."""
+
+    report: Mapping[str, Any]
+    folder: Path
+
+    def load(self, composition: str | None = None, member: int | str | None = None) -> LoadedModel:
+        """One member of a composition, as `composer.load` gives it."""
+        from composer.loading import load  # imports torch
+
+        return load(self.folder, composition, member)
+
+
+def compose(
+    concepts: Sequence[str] | Mapping[str, Mapping[str, Any] | None],
+    *,
+    images: ImageSource | Plain | None = None,
+    models: ModelSource | Plain | None = None,
+    compositions: Mapping[str, Mapping[str, Assembler | Translator | Plain]],
+    extractor: KernelExtractor | Plain | None = None,
+    controls: Sequence[Translator | Assembler | Plain] | None = None,
+    evaluators: Sequence[Evaluator | Plain] | Mapping[str, Evaluator | Plain] | None = None,
+    name: str | None = None,
+    seed: int = 0,
+    root: str | Path = ".",
+    output: str | Path | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    fresh: bool = False,
+    progress: bool = False,
+) -> Composed:
+    """Runs a recipe given as arguments: everything that `composer run` does, with the same cache and the same folder.
+
+    Arguments are a recipe's keys. Every slot takes a component (`Drawings(size=32)`) or what YAML would hold
+    (`"drawings"`, `{"use": "drawings", "size": 32}`); the two can be mixed. What is left out has a recipe's default.
+
+    name: default is the concepts joined by `_`. root: where relative paths of components start, the current folder.
+    output: folder for all results, default `runs/<name>`. progress: shows the stages on standard error.
+    RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
+    in a run and can be mended.
+    """
+    registry = load_registry()
+    given = {
+        "concepts": concepts,
+        "images": images,
+        "models": models,
+        "extractor": extractor,
+        "compositions": compositions,
+        "controls": controls,
+        "evaluators": evaluators,
+    }
+    data = {key: plain(value, registry, key) for key, value in given.items() if value is not None}
+    names = [str(concept) for concept in concepts]
+    recipe = read_data(
+        {"name": name or "_".join(names), "seed": seed, "root": str(root), **data}, "compose()", registry
+    )
+    folder = Path(output) if output is not None else Path("runs") / recipe.name
+    with _watched(registry) if progress else nullcontext():
+        from composer.pipeline import run_recipe  # imports torch, which the check above does without
+
+        report = run_recipe(recipe, folder, device, fresh, registry)
+    return Composed(report, folder)
+
+
+def plain(value: Any, registry: Registry, path: str = "") -> Any:
+    """`value` as a recipe would hold it: components become their options, `use` first.
+
+    path: where it stands, for error messages. ComposerError for a component that no installed plugin offers.
+    """
+    if isinstance(value, Component):
+        _require_offered(type(value), registry, path)
+        return value.options()
+    if isinstance(value, type) and issubclass(value, Component):
+        raise ComposerError(f"compose(): {path}: {value.__name__} is a class; write {value.__name__}(...)")
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, registry, f"{path}.{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, registry, f"{path}.{index}") for index, item in enumerate(value)]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _require_offered(component: type[Component], registry: Registry, path: str) -> None:
+    """The cache and saved models know a component by its name, so that name must lead to the same class."""
+    if not any(offered is component for offered, _ in registry.components(component.kind)):
+        raise ComposerError(
+            f"compose(): {path}: {component.__module__}.{component.__name__} is offered by no installed plugin; "
+            f"give its module an entry point of group 'composer' and install it"
+        )
+
+
+@contextmanager
+def _watched(registry: Registry) -> Iterator[None]:
+    """Shows on standard error what runs meanwhile."""
+    from composer.progress import make_watcher  # rich, only where something is shown
+
+    with make_watcher() as watcher:
+        registry.watch(watcher)
+        try:
+            yield
+        finally:
+            registry.unwatch(watcher)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from composer.loading import load
+from composer.model_card import complete, one_member_card
+from saved_run import PICKED, saved_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    saved_run(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def card(run: Path, composition: str, change: dict[str, Any] | None = None) -> str:
+    report = json.loads((run / "report.json").read_text())
+    report.update(change or {})
+    complete(run / "models" / composition, report, composition)
+    return (run / "models" / composition / "README.md").read_text()
+
+
+def test_the_front_matter_is_yaml_with_the_hubs_fields(run: Path) -> None:
+    _, front, _ = card(run, "product").split("---\n", 2)
+    facts = yaml.safe_load(front)
+    assert facts["license"] == "unknown"
+    assert facts["library_name"] == "composer"
+    assert facts["pipeline_tag"] == "image-classification"
+    assert {"composer", "black", "cat"} <= set(facts["tags"])
+
+
+def test_the_config_keeps_the_model_and_gains_what_its_users_need(run: Path) -> None:
+    home = run / "models" / "product"
+    before = json.loads((home / "config.json").read_text())
+    card(run, "product")
+    after = json.loads((home / "config.json").read_text())
+    assert before.items() <= after.items()
+    assert after["model_type"] == "composer"
+    assert after["architectures"] == ["cnn"]
+    assert re.fullmatch(r"kernel-composer \S+ \(plugin cnn\)", after["plugins"]["cnn"])
+    assert after["id2label"] == {"0": "not black+cat", "1": "black+cat"}
+    assert (after["picked_member"], after["picked_by"]) == (PICKED, "agreement with the other members")
+    card(run, "product")
+    assert json.loads((home / "config.json").read_text()) == after, "writing it again changes nothing"
+
+
+def test_the_table_shows_the_composition_and_the_controls_alone(run: Path) -> None:
+    text = card(run, "product")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert rows[0] == "|  | members | AUC | K-means accuracy, median |"
+    assert rows[2] == "| **product** | 3 | 0.900 [0.870, 0.930] | 0.550 |"
+    assert rows[3] == "| control: parents.black | 3 | 0.950 [0.920, 0.980] | 0.550 |"
+    assert len(rows) == 4, "other compositions have cards of their own"
+    assert "On 20 test pictures (5 black+cat, 5 black, 5 cat, 5 none)" in text
+
+
+def test_the_card_says_where_a_composition_is_not_above_the_best_control(run: Path) -> None:
+    assert "AUC: 0.900 is NOT shown to be above the best control (parents.black, 0.950)." in card(run, "product")
+    report = json.loads((run / "report.json").read_text())
+    report["compositions"]["parents.black"]["scores"]["recognition.auc"]["picked"] = 0.86
+    assert "AUC: 0.900 is above the best control (parents.black, 0.860)." in card(run, "product", report)
+    report["compositions"]["parents.black"]["scores"]["recognition.auc"]["picked"] = 0.88
+    assert "is NOT shown to be above" in card(run, "product", report), "the interval includes the control"
+    assert "It is a **control**" in card(run, "parents.black")
+
+
+def test_the_card_says_which_scores_were_fitted_with_labels_and_what_the_run_warned_of(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    report["compositions"]["product"]["scores"]["recognition.accuracy"] = {
+        **report["compositions"]["product"]["scores"]["recognition.auc"],
+        "labels": "fitting",
+    }
+    text = card(run, "product", report)
+    assert "are no measure of this model, in: `recognition.accuracy`" in text
+    assert "0.900 [0.870, 0.930]†" in text
+    assert "- Said by the run: population.black: it knows little" in text
+
+
+def test_the_card_of_features_promises_no_predictions(run: Path) -> None:
+    text = card(run, "features")
+    assert "it has no head, and so decides nothing" in text
+    assert "predict" not in text
+
+
+def test_the_python_on_the_card_runs(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = re.search(r"```python\nimport composer\n\n(.*?)```", card(run, "product"), re.DOTALL)
+    assert code is not None
+    assert len(code[1].strip().splitlines()) == 2
+    monkeypatch.chdir(run)
+    Image.new("RGB", (30, 20), "black").save("photo.jpg")
+
+    public = SimpleNamespace(load=load)  # the package, as far as the code needs it
+    exec(code[1].replace("path/to/this/folder", str(run / "models" / "product")), {"composer": public})
+    assert "Prediction(name='photo.jpg', probability=0." in capsys.readouterr().out
+
+
+def test_a_composition_that_nobody_judged_has_a_card_too(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    for arm in report["compositions"].values():
+        arm["scores"] = {}
+    text = card(run, "product", report)
+    assert "number 0 is the default (the first: no evaluator judged it)" in text
+    assert "nobody knows what it is worth" in text
+
+
+def test_a_card_for_one_member_says_so_below_the_title(run: Path) -> None:
+    text = one_member_card(card(run, "product"), "black 1 x cat 1")
+    assert "# small: product\n\nThis folder holds one member alone, `black 1 x cat 1`" in text
+    assert one_member_card("no title", "x") == "no title"
