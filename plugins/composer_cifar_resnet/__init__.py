@@ -72,7 +72,7 @@ class PretrainedCifarResNet(ModelSource):
 
     @property
     def base(self) -> str | None:
-        return f"cifar_resnet {self.weights.name}"
+        return f"cifar_resnet {self.weights}"
 
     def class_names(self) -> Sequence[str] | None:
         return CLASSES

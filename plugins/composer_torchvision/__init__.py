@@ -90,7 +90,7 @@ class PretrainedTorchvision(ModelSource):
 
     @property
     def base(self) -> str | None:
-        weights = self.weights if self.file is None else self.file.name
+        weights = self.weights if self.file is None else self.file
         return f"torchvision {self.model} {weights}" if weights is not None else None
 
     def class_names(self) -> Sequence[str] | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from composer import ComposerError, Population, Preprocessing, Run
 from composer_checkpoints.files import read_state
@@ -106,7 +107,9 @@ def read_weights(file: Path, architecture: Torchvision) -> dict[str, Tensor]:
     with torch.device("meta"):
         network = whole_network(architecture, outputs=len(state[f"{head}.weight"]))
     require_shapes(file, state, network.state_dict(), architecture.model)
-    # torchvision renames what older versions of its networks called otherwise.
+    if architecture.model.startswith("mnasnet"):
+        state = of_today(state, network)
+    # torchvision renames what older versions of its networks (vit) called otherwise.
     found = network.load_state_dict(state, strict=False, assign=True)
     missing = [name for name in found.missing_keys if not name.endswith(UNUSED)]
     if missing or found.unexpected_keys:
@@ -117,6 +120,13 @@ def read_weights(file: Path, architecture: Torchvision) -> dict[str, Tensor]:
     weights = {own_name(name, head): tensor.detach() for name, tensor in network.state_dict().items()}
     weights.setdefault("head.bias", torch.zeros(len(weights["head.weight"])))
     return {name: tensor for name, tensor in weights.items() if not name.endswith(UNUSED)}
+
+
+def of_today(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The same, marked as saved by the installed version of the network, without which mnasnet refuses it."""
+    marked = OrderedDict(state)
+    setattr(marked, "_metadata", getattr(network.state_dict(), "_metadata"))  # noqa: B009, B010  # unknown to its type
+    return marked
 
 
 def require_shapes(file: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], model: str) -> None:
