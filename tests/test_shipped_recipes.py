@@ -39,7 +39,7 @@ def reduced(path: Path, shared: Path) -> list[str]:
         changes += ["images.train=160", "images.test=64"]
     if source == "folder":
         changes += ["images.limit=12"]
-    models = written["models"]
+    models = written.get("models", {"use": "of each concept"})
     if (models["use"] if isinstance(models, dict) else models) == "train":
         changes += ["models.members=2", "models.epochs=1"]
     for arm, parts in written["compositions"].items():
@@ -47,6 +47,8 @@ def reduced(path: Path, shared: Path) -> list[str]:
             changes += [f"compositions.{arm}.translator.epochs=1"]
     if "clusters" in written.get("evaluators", ["clusters"]):
         changes += ["evaluators.clusters.umap_figure=false"]
+    if path.stem == "black_cat_photos":
+        changes += ["concepts.black.models.members=3"]
     if path.stem in ROOTS:
         changes += [f"root={shared / ROOTS[path.stem]}"]
     return changes
