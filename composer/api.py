@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,6 +69,8 @@ def compose(
     RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
     in a run and can be mended.
     """
+    from composer.progress import watching  # rich, only where something is shown
+
     registry = load_registry()
     given = {
         "concepts": concepts,
@@ -85,7 +87,7 @@ def compose(
         {"name": name or "_".join(names), "seed": seed, "root": str(root), **data}, "compose()", registry
     )
     folder = Path(output) if output is not None else Path("runs") / recipe.name
-    with _watched(registry) if progress else nullcontext():
+    with watching(registry) if progress else nullcontext():
         from composer.pipeline import run_recipe  # imports torch, which the check above does without
 
         report = run_recipe(recipe, folder, device, fresh, registry)
@@ -116,16 +118,3 @@ def _require_offered(component: type[Component], registry: Registry, path: str) 
             f"compose(): {path}: {component.__module__}.{component.__name__} is offered by no installed plugin; "
             f"give its module an entry point of group 'composer' and install it"
         )
-
-
-@contextmanager
-def _watched(registry: Registry) -> Iterator[None]:
-    """Shows on standard error what runs meanwhile."""
-    from composer.progress import make_watcher  # rich, only where something is shown
-
-    with make_watcher() as watcher:
-        registry.watch(watcher)
-        try:
-            yield
-        finally:
-            registry.unwatch(watcher)

@@ -24,7 +24,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
     from composer.recipe import Recipe
-    from composer.registry import Registry
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -142,6 +141,7 @@ def run(
     Stages that have not changed since the last run are kept, so a second run is quick, and a run that
     was stopped goes on where it was.
     """
+    from composer.progress import watching
     from composer.recipe_reader import read_recipe
     from composer.registry import load_registry
     from composer.results_table import print_results, print_saved, random_pairs
@@ -187,6 +187,7 @@ def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_
 
     Shows what the recipe trains and tests on, a labelled row for each kind of picture.
     """
+    from composer.progress import watching
     from composer.recipe_reader import read_recipe
     from composer.registry import load_registry
 
@@ -267,19 +268,6 @@ for command in COMMANDS:
 def default_folder(recipe: Recipe) -> Path:
     """Where a recipe's results go unless the user says otherwise."""
     return Path("runs") / recipe.name
-
-
-@contextmanager
-def watching(registry: Registry) -> Iterator[None]:
-    """Shows progress of the stages that run meanwhile."""
-    from composer.progress import make_watcher
-
-    with make_watcher() as watcher:
-        registry.watch(watcher)
-        try:
-            yield
-        finally:
-            registry.unwatch(watcher)
 
 
 @contextmanager

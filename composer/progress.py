@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.table import Column as RichColumn
 from rich.text import Text
 
 from composer.hookspecs import Stage, hook
+from composer.registry import Registry
 from composer.terminal import make_console, seconds_text
 
 MOST_BARS = 4
@@ -23,6 +26,17 @@ def make_watcher() -> BarWatcher | LineWatcher:
     if sys.stderr.isatty() and not console.is_dumb_terminal:
         return BarWatcher(console)
     return LineWatcher(console)
+
+
+@contextmanager
+def watching(registry: Registry) -> Iterator[None]:
+    """Shows progress of the stages that run meanwhile."""
+    with make_watcher() as watcher:
+        registry.watch(watcher)
+        try:
+            yield
+        finally:
+            registry.unwatch(watcher)
 
 
 class LineWatcher:
