@@ -87,6 +87,8 @@ def _contract_rows(component: type[Component]) -> list[tuple[str, str]]:
     if component.kind in ("translator", "assembler", "models"):
         used = {"none": "none", "unlabelled": "the parents' own training pictures, without labels"}
         rows.append(("pictures", used.get(contract.pictures, "the parents' own training pictures with their labels")))
+    if contract.kernels:
+        rows.append(("kernels", "the parents'"))
     return [*rows, ("reference", contract.reference)] if contract.reference else rows
 
 

@@ -46,6 +46,8 @@ class Contract:
     """`shared`: all parents must have been trained from the same starting weights."""
     pictures: Literal["none", "unlabelled", "labelled"] = "none"
     """Which of the parents' own training pictures it uses (never the target's)."""
+    kernels: bool = False
+    """Whether an evaluator looks at the parents' kernels (`run.kernels`)."""
     reference: str = ""
     """Paper or equation it implements."""
 

@@ -19,7 +19,7 @@ from composer.composed import ComposedModel
 from composer.errors import ComposerError
 from composer.hookspecs import Stage
 from composer.images import Images
-from composer.interfaces import Component
+from composer.interfaces import Component, Evaluator
 from composer.kernels import KernelSet
 from composer.population import Population
 from composer.recipe import Composition, Concept, Recipe
@@ -35,7 +35,7 @@ class Step:
 
     name decides the seed; subject is what the result is for, and says it to people.
     about: what the work is told beside its inputs. files: those it reads, where the component's own list is
-    too long. pictures: steps whose result `run.pictures` holds.
+    too long. pictures, kernels: steps whose results `run.pictures` and `run.kernels` hold.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Step:
     recipe_seed: int
     inputs: tuple[Step, ...] = ()
     pictures: tuple[Step, ...] = ()
+    kernels: tuple[Step, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] | None = None
 
@@ -62,6 +63,7 @@ class Step:
             "seed": self.seed,
             "inputs": [step.key for step in self.inputs],
             "pictures": [step.key for step in self.pictures],
+            "kernels": [step.key for step in self.kernels],
             "composer": [__version__, core_digest()],
         }
 
@@ -98,7 +100,7 @@ class Plan:
         found: dict[str, Step] = {}
 
         def visit(step: Step) -> None:
-            for other in (*step.inputs, *step.pictures):
+            for other in (*step.inputs, *step.pictures, *step.kernels):
                 visit(other)
             found.setdefault(step.key, step)
 
@@ -134,6 +136,7 @@ def make_plan(recipe: Recipe) -> Plan:
         subject = composition.name
         translator, assembler = composition.translator, composition.assembler
         kernels = None
+        extracted: tuple[Step, ...] = ()
         if translator is not None:
             extract = recipe.extractor.extract
             extracted = tuple(
@@ -147,10 +150,13 @@ def make_plan(recipe: Recipe) -> Plan:
         inputs = parents if kernels is None else (kernels, *parents)
         assemble = partial(_assemble, assembler, kernels is not None)
         model = step(f"assemble.{assembler.name}", subject, assembler, assemble, inputs=inputs, pictures=seen)
-        reports = {
-            label: step(f"evaluate.{label}", subject, evaluator, evaluator.evaluate, inputs=(model, test))
-            for label, evaluator in recipe.evaluators.items()
-        }
+
+        def judged(label: str, evaluator: Evaluator) -> Step:
+            seen = extracted if evaluator.contract.kernels else ()
+            inputs = (model, test)
+            return step(f"evaluate.{label}", subject, evaluator, evaluator.evaluate, inputs=inputs, kernels=seen)
+
+        reports = {label: judged(label, evaluator) for label, evaluator in recipe.evaluators.items()}
         return Arm(composition, model, kernels, reports)
 
     test = pictures(recipe.images, None)
@@ -233,13 +239,14 @@ class Engine:
     def _computed(self, step: Step) -> Value:
         inputs = [self.result(other) for other in step.inputs]
         pictures = tuple(self.result(other) for other in step.pictures)
+        kernels = tuple(self.result(other) for other in step.kernels)
         stage = Stage(step.name, step.subject, reason=self._reason(step))
         self.hook.composer_stage_started(stage=stage)
 
         def progress(what: str, done: int, total: int) -> None:
             self.hook.composer_stage_progress(stage=stage, what=what, done=done, total=total)
 
-        run = Run(step.seed, self.device, pictures, progress)
+        run = Run(step.seed, self.device, pictures, kernels, progress)
         started = time.perf_counter()
         try:
             value = step.work(*inputs, run)

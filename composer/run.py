@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from composer.images import Images
+    from composer.kernels import KernelSet
 
 Item = TypeVar("Item")
 
@@ -26,11 +27,14 @@ class Run:
     """The surroundings of one stage. Two runs with the same seed give the same bytes.
 
     pictures: the parents' own training pictures, one set per parent, where the contract asks for them.
+    kernels: for an evaluator whose contract asks for them, the kernels of each parent; none where the composition
+    was made without any.
     """
 
     seed: int = 0
     device: str = "cpu"
     pictures: tuple[Images, ...] = ()
+    kernels: tuple[KernelSet, ...] = ()
     report_progress: Callable[[str, int, int], None] = _nowhere
     figures: dict[str, Figure] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
