@@ -1,18 +1,29 @@
-"""The study that this project grew from: its test pictures and its published generators."""
+"""The study that this project grew from, replayed: its pictures, its generators, its pipeline and its tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Component, ComposerError, Contract, ImageSource, RecipePath, Run, Split, Translator, hook
+from composer import (
+    Component,
+    ComposerError,
+    Contract,
+    Evaluator,
+    ImageSource,
+    RecipePath,
+    Run,
+    Split,
+    Translator,
+    hook,
+)
 from composer_study import pictures
 
 if TYPE_CHECKING:
-    from composer import Images, KernelSet
+    from composer import ComposedModel, Images, KernelSet, Report
 
 STUDY = "Patel and Jain 2024, Generating Machine Learning Models Using Machine Learning Models"
 
@@ -107,6 +118,112 @@ class StudyGenerators(Translator):
         return translate(self, parents, run)
 
 
+class Untouched(Translator):
+    """The parents' own kernels, as they are: a control for everything that changes kernels."""
+
+    name = "untouched"
+    contract = Contract(parents=(1, None), architecture="one")
+
+    members: int | None = Field(
+        None, ge=1, le=100_000, description="take only the first so many of each parent (null: all)"
+    )
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_study.generators import untouched  # imports torch
+
+        return untouched(parents, self.members)
+
+
+class Untrained(Translator):
+    """Kernels as PyTorch draws them before any training: what the architecture does by itself.
+
+    Uniform between -1 and 1 over the root of a kernel's inputs, so their mean is 0. Unlike trained kernels, which may
+    need their biases, they work with biases of zero.
+    """
+
+    name = "untrained"
+    contract = Contract(parents=(1, None), architecture="one", reference="He et al. 2015, arXiv:1502.01852")
+
+    members: int | None = Field(
+        None, ge=1, le=100_000, description="how many to make (null: as many as all parents have together)"
+    )
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_study.generators import untrained  # imports torch
+
+        return untrained(parents, self.members, run)
+
+
+class Study(Evaluator):
+    """Scores of the study's clusterings, for every network and not only for those that its tables list.
+
+    `kmeans.*`: K-means on the features as they are, for all members. `umap.METHOD.*`: the study's pipeline (UMAP to
+    the plane, then K-means, a one-class SVM or DBSCAN) for as many members as `umap_members` says. `replay.METHOD.*`:
+    the same for the members that the study's tables list, several times with the features rounded anew, because the
+    last place of a feature decides much of what UMAP shows; what was found most often counts. The tables are written
+    to `study.md` in the run's folder and shown at the end of the run, each row beside the printed one.
+
+    The cluster that holds most of the target's pictures means the target, as in the study. Its columns are given under
+    the field's names: its precision is `recall`, its recall `precision`, its entropy `class_entropy`, H(cluster |
+    class), its purity `class_purity`. The one-class SVM is fitted on the target's test pictures, so its scores are
+    marked as fitted with labels. The picked member has the highest silhouette of K-means.
+    """
+
+    name = "study"
+    contract = Contract(reference=f"{STUDY}; Arthur and Vassilvitskii 2007 (k-means++); McInnes et al. 2018 (UMAP)")
+
+    members: int | None = Field(None, ge=1, description="most members judged by K-means, evenly spaced (null: all)")
+    restarts: int = Field(10, ge=1, le=1000, description="starts of K-means, of which the tightest is kept")
+    umap_members: int = Field(
+        0, ge=0, description="members judged after UMAP as well, evenly spaced; each takes a third of a second"
+    )
+    replay: bool = Field(True, description="judge the networks that the study's tables list, where a model has them")
+    roundings: int = Field(
+        24, ge=1, le=1000, description="times that such a network is judged: as it is, then rounded anew"
+    )
+    umap_seed: int = Field(47, ge=0, lt=2**32, description="seed of UMAP")
+    kmeans_seed: int = Field(1, ge=0, lt=2**32, description="seed of K-means after UMAP")
+    svm_nu: float = Field(0.1, gt=0, le=1, description="largest share of the target's pictures left outside")
+    dbscan_eps: float = Field(
+        3.0, gt=0, description="radius of a neighbourhood in the plane; the study changed it by hand for each network"
+    )
+    dbscan_min_samples: int = Field(3, ge=1, description="pictures in a neighbourhood that make a core point")
+    processes: int | None = Field(
+        None, ge=1, le=1024, description="networks judged at the same time (null: one on each core)"
+    )
+
+    def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:
+        from composer_study.evaluation import evaluate  # imports torch
+
+        return evaluate(self, model, images, run)
+
+
+class Novelty(Evaluator):
+    """Distances of a model's kernels to its parents': whether they are copies, or no more than noise.
+
+    Euclidean, over all weights: `to_nearest_parent` and `to_mean` (of all parents). Where members' names say what they
+    were made from (`229 A`): `to_source`, `to_unrelated_parent` (another of the source's population) and
+    `noise_to_nearest_parent`, what they were made from plus normal noise as large as the change. A composition that
+    copies, or that does no more than noise, gets a warning that says so.
+    """
+
+    name = "novelty"
+    contract = Contract(kernels=True, reference="Zeng et al. 2025, arXiv:2506.07998")
+
+    def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:
+        from composer_study.evaluation import evaluate_novelty  # imports torch
+
+        return evaluate_novelty(model, run)
+
+
 @hook
 def composer_components() -> Iterable[type[Component]]:
-    return [StudyPictures, StudyGenerators]
+    return [StudyPictures, StudyGenerators, Untouched, Untrained, Study, Novelty]
+
+
+@hook(trylast=True)
+def composer_run_finished(report: Mapping[str, Any], folder: Path) -> None:
+    """Writes the tables and figures that compare compositions, where the recipe has the evaluator `study`."""
+    from composer_study.summary import finish
+
+    finish(report, folder)

@@ -55,7 +55,7 @@ def translate(options: StudyGenerators, parents: Sequence[KernelSet], run: Run) 
 
 
 def read_generator(file: Path, channels: int) -> Generator:
-    """Weights of Conv3d(channels, h, 3), ReLU, Conv3d(h, channels, 3), Tanh; ComposerError if the file has others."""
+    """Weights of Conv3d(channels, h, 3), ReLU, Conv3d(h, channels, 3), Tanh; ComposerError for a file of others."""
     try:
         weights = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -88,6 +88,36 @@ def generate(generator: Generator, kernels: Tensor, device: str = "cpu") -> Tens
         hidden = F.conv3d(part.transpose(1, 2).to(device), weight1, bias1, padding=1).relu()
         translated.append(F.conv3d(hidden, weight2, bias2, padding=1).tanh().cpu().transpose(1, 2))
     return torch.cat(translated).contiguous()
+
+
+def untouched(parents: Sequence[KernelSet], members: int | None) -> KernelSet:
+    """The parents' own kernels, of each parent the first `members`."""
+    kept = [len(parent) if members is None else min(members, len(parent)) for parent in parents]
+    layers = {
+        layer: torch.cat([parent.layers[layer][:count] for parent, count in zip(parents, kept, strict=True)])
+        for layer in parents[0].layers
+    }
+    names = [name for parent, count in zip(parents, kept, strict=True) for name in parent.members[:count]]
+    if len(set(names)) < len(names):  # parents whose members are only numbered
+        names = [
+            f"{parent.concept} {name}"
+            for parent, count in zip(parents, kept, strict=True)
+            for name in parent.members[:count]
+        ]
+    return KernelSet("+".join(parent.concept for parent in parents), layers, tuple(names))
+
+
+def untrained(parents: Sequence[KernelSet], members: int | None, run: Run) -> KernelSet:
+    """Fresh kernels of the parents' shapes, uniform in 1 / sqrt(inputs of a kernel) as `torch.nn.Conv2d` draws them."""
+    count = members or sum(len(parent) for parent in parents)
+    generator = run.generator()
+    layers = {}
+    for layer, kernels in parents[0].layers.items():
+        shape = kernels.shape[1:]
+        bound = shape[1:].numel() ** -0.5
+        layers[layer] = (2 * torch.rand((count, *shape), generator=generator) - 1) * bound
+    concept = "+".join(parent.concept for parent in parents)
+    return KernelSet(concept, layers, tuple(f"untrained {index}" for index in range(count)))
 
 
 def _first_line(error: Exception) -> str:

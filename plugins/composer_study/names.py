@@ -20,3 +20,42 @@ def numbered(members: Sequence[str]) -> dict[int, int]:
         if bears is not None:
             found.setdefault(bears, index)
     return found
+
+
+def sources(members: Sequence[str], parents: Sequence[Sequence[str]]) -> list[tuple[int, int] | None]:
+    """For each member (parent, index) of the one it was made from, as far as its name says; parents attribute first.
+
+    `M A` was made from M of the object, `M B` from M of an attribute (`M B small`: from the attribute that comes
+    first in name order of parents with an M), `M shuffled` from M of any parent. M is a member's name or its number.
+    """
+    by_name = [{name: index for index, name in enumerate(parent)} for parent in parents]
+    by_number = [numbered(parent) for parent in parents]
+    found: list[tuple[int, int] | None] = []
+    for member in members:
+        base, _, ending = member.rpartition(" ")
+        order = list(range(len(parents)))
+        if ending == "A":
+            order = order[-1:]
+        elif ending == "B":
+            order = order[:-1]
+        elif ending != "shuffled":
+            order = []
+        found.append(_find(base, order, by_name, by_number, ending in ("A", "B")))
+    return found
+
+
+def _find(
+    base: str,
+    order: Sequence[int],
+    by_name: Sequence[dict[str, int]],
+    by_number: Sequence[dict[int, int]],
+    numbers: bool,
+) -> tuple[int, int] | None:
+    for parent in order:
+        if base in by_name[parent]:
+            return parent, by_name[parent][base]
+    if numbers and base.isdigit():
+        for parent in order:
+            if int(base) in by_number[parent]:
+                return parent, by_number[parent][int(base)]
+    return None
