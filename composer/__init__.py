@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from composer.images import Images, cell_name, cell_names, require_both_classes
     from composer.kernels import KernelSet
     from composer.loading import LoadedModel, Prediction, load
+    from composer.network_weights import WeightsReader, read_weights
     from composer.population import Population, Preprocessing
     from composer.scores import Report, Score, consensus_pick, replicate, resamples
     from composer.stacking import stack
+    from composer.state_file import StateFile, read_state_file
 
 __version__ = "0.1.0"
 
@@ -51,7 +53,9 @@ _LATER = {
     "Preprocessing": "composer.population",
     "Report": "composer.scores",
     "Score": "composer.scores",
+    "StateFile": "composer.state_file",
     "UnreadablePictureError": "composer.decoding",
+    "WeightsReader": "composer.network_weights",
     "compose": "composer.api",
     "load": "composer.loading",
     "cell_name": "composer.images",
@@ -59,6 +63,8 @@ _LATER = {
     "consensus_pick": "composer.scores",
     "product_of_experts": "composer.composed",
     "read_picture": "composer.decoding",
+    "read_state_file": "composer.state_file",
+    "read_weights": "composer.network_weights",
     "replicate": "composer.scores",
     "require_both_classes": "composer.images",
     "resamples": "composer.scores",
@@ -91,9 +97,11 @@ __all__ = [
     "Scatter",
     "Score",
     "Split",
+    "StateFile",
     "Tiles",
     "Translator",
     "UnreadablePictureError",
+    "WeightsReader",
     "cell_name",
     "cell_names",
     "compose",
@@ -102,6 +110,8 @@ __all__ = [
     "load",
     "product_of_experts",
     "read_picture",
+    "read_state_file",
+    "read_weights",
     "replicate",
     "require_both_classes",
     "resamples",

@@ -158,10 +158,22 @@ class Architecture(Component):
     noun: ClassVar[str] = "architecture"
     head: ClassVar[str]
     """Name of the last linear layer: `{head}.weight` [K, D], `{head}.bias` [K]."""
+    mean: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
+    """What is usually subtracted from pixels in [0, 1], per channel; a file of weights does not say."""
+    std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
+    """What they are usually divided by then."""
 
     @abstractmethod
     def build(self, outputs: int) -> nn.Module:
         """A fresh network with `features(x: [N, 3, S, S]) -> [N, D]` and `forward(x) -> [N, outputs]`."""
+
+    def own_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A file's tensors under the names that `build` uses, where files call them otherwise."""
+        return state
+
+    def usual_name(self, name: str) -> str:
+        """What files call the parameter that `build` calls `name`: for messages."""
+        return name
 
     def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
         """Features [M, N, D] of M stacked members on [N, 3, S, S] normalised pixels.

@@ -19,7 +19,7 @@ from composer.errors import ComposerError
 from composer.interfaces import Architecture, ModelSource
 from composer.layers import Shapes
 from composer.population import Population
-from composer.registry import Registry, nearest
+from composer.registry import Registry, load_registry, nearest
 from composer.run import Run
 
 UNUSED = "num_batches_tracked"
@@ -68,7 +68,7 @@ class _WeightsOnMeta(TorchFunctionMode):
 
 def build_architecture(architecture: Architecture, outputs: int) -> nn.Module:
     """The architecture's network without weights."""
-    with torch.random.fork_rng(devices=[]), _WeightsOnMeta():
+    with torch.device("meta"):
         return architecture.build(outputs)
 
 
@@ -131,6 +131,17 @@ def recognise(shapes: Shapes, file: Path, registry: Registry) -> Known | None:
     return near or _recognise_torchvision(shapes)
 
 
+def title_of(tensors: Mapping[str, Tensor]) -> str | None:
+    """What the network is called whose names and shapes these are; None where nobody knows it."""
+    shapes = shapes_of(tensors)
+    for architecture in _instances(load_registry()):
+        head = shapes.get(f"{architecture.head}.weight")
+        if compare(shapes, build_architecture(architecture, head[0] if head else 1)) == ():
+            return _title(architecture)
+    known = _recognise_torchvision(shapes)
+    return known.title if known else None
+
+
 def compare(shapes: Shapes, network: nn.Module) -> tuple[str, ...] | None:
     """What differs in shape; None where already the names differ."""
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items() if not name.endswith(UNUSED)}
@@ -165,9 +176,7 @@ def last_linear(network: nn.Module) -> str | None:
 def _known_architecture(
     architecture: Architecture, network: nn.Module, differences: tuple[str, ...], file: Path, registry: Registry
 ) -> Known:
-    options = {key: value for key, value in architecture.options().items() if key != "use"}
-    written = ", ".join(f"{key}: {value}" for key, value in options.items())
-    title = f"architecture {architecture.name} ({written})" if written else f"architecture {architecture.name}"
+    title = _title(architecture)
     size = getattr(architecture, "size", None)
     preprocessing = f"{size}x{size} pixels; mean and std are not in such a file" if isinstance(size, int) else ""
     classes: tuple[str, ...] = ()
@@ -178,6 +187,12 @@ def _known_architecture(
         if population is not None:
             preprocessing = f"{describe_preprocessing(population)} (by models: {source.name})"
     return Known(title, network, architecture.head, preprocessing, classes, architecture.name, differences)
+
+
+def _title(architecture: Architecture) -> str:
+    options = {key: value for key, value in architecture.options().items() if key != "use"}
+    written = ", ".join(f"{key}: {value}" for key, value in options.items())
+    return f"architecture {architecture.name} ({written})" if written else f"architecture {architecture.name}"
 
 
 def _source(architecture: Architecture, file: Path, registry: Registry) -> ModelSource | None:

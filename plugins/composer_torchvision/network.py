@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +18,14 @@ from composer_torchvision import Torchvision
 PICTURES_AT_ONCE = 8
 """Pictures per forward pass on a CPU: with more, layers leave its cache, and each takes longer."""
 WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+OLD_NAMES = (
+    # Published weights of densenet come from a time when names could have dots: norm.1 is norm1 today.
+    (re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$"), r"\1\2"),
+    # torchvision itself still takes these names of vision transformers.
+    (re.compile(r"^(encoder\.layers\..+\.mlp)\.linear_1\."), r"\1.0."),
+    (re.compile(r"^(encoder\.layers\..+\.mlp)\.linear_2\."), r"\1.3."),
+)
 
 
 class Network(nn.Module):
@@ -36,6 +46,37 @@ class Network(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(pixels))
         return logits
+
+
+def own_state(architecture: Torchvision, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's names become `body.` and `head.` ones, and those of older versions today's."""
+    if any(name.startswith("body.") for name in state):
+        return dict(state)  # saved by composer
+    head = last_name(architecture.model)
+    own = {}
+    for name, tensor in state.items():
+        if architecture.model in WITH_AUXILIARY_HEADS and name.startswith(AUXILIARY):
+            continue  # for training only
+        for old, new in OLD_NAMES:
+            name = old.sub(new, name)
+        own[f"head{name.removeprefix(head)}" if name.startswith(f"{head}.") else f"body.{name}"] = tensor
+    if architecture.model.startswith("maxvit") and "head.weight" in own:
+        own["head.bias"] = own["head.weight"].new_zeros(len(own["head.weight"]))  # `with_bias` gives it one
+    return own
+
+
+def usual_name(architecture: Torchvision, name: str) -> str:
+    """torchvision's own name: `head.weight` -> `fc.weight`."""
+    if name.startswith("head."):
+        return f"{last_name(architecture.model)}{name.removeprefix('head')}"
+    return name.removeprefix("body.")
+
+
+@cache
+def last_name(model: str) -> str:
+    """Name of a network's last linear layer, such as `fc`."""
+    with torch.device("meta"):
+        return last_linear(whole_network(Torchvision(model=model), outputs=1))[0]
 
 
 def whole_network(architecture: Torchvision, outputs: int) -> nn.Module:

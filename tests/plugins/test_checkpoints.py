@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 import re
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torchvision import models
 
 from composer import Architecture, ComposerError, Images, Population, Run
 from composer_checkpoints import Checkpoints
+from composer_cnn import CNN
+from composer_torchvision import Torchvision
 from tiny import ARCHITECTURE, tiny_images, tiny_population
 
 POPULATION = tiny_population("black", members=3)
@@ -110,6 +115,97 @@ def test_weights_inside_a_training_checkpoint_are_found(tmp_path: Path) -> None:
     parallel = {f"module.{name}": tensor for name, tensor in state(0).items()}
     torch.save({"state_dict": parallel, "best_prec1": 91.6, "epoch": 3}, tmp_path / "a.pt")
     assert equal(load(tmp_path / "a.pt").weights, POPULATION.select([0]).weights)
+
+
+def wrapped(name: str, number: float = 0.0) -> dict[str, Tensor]:
+    return {f"{name}{key}": tensor + number for key, tensor in state(0).items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model": wrapped(""), "optimizer": {"state": {0: {"step": torch.tensor(3.0)}}}, "epoch": 3},
+        {"net": wrapped("module."), "acc": np.float64(0.9), "lr": np.float32(0.1)},
+        {"model_state_dict": wrapped("_orig_mod."), "args": argparse.Namespace(lr=0.1)},
+        {"checkpoint": {"state_dict": wrapped("_orig_mod.module.")}},
+        {"state_dict": {**wrapped("model."), "loss.weight": torch.ones(2)}, "pytorch-lightning_version": "2.4"},
+        wrapped("network.backbone."),
+        {"model": wrapped("", 1), "model_ema": {**wrapped("module."), "n_averaged": torch.tensor(5)}},
+        {"ema": wrapped(""), "model": wrapped("", 1)},
+    ],
+)
+def test_whatever_a_training_script_puts_around_the_weights_is_taken_off(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "a.pt")
+    assert equal(load(tmp_path / "a.pt").weights, POPULATION.select([0]).weights)
+
+
+def test_the_key_says_which_of_several_state_dicts_to_read(tmp_path: Path) -> None:
+    torch.save({"model": state(0), "ema": {"shadow": state(1)}}, tmp_path / "a.pt")
+    assert equal(load(tmp_path / "a.pt", key="model").weights, POPULATION.select([0]).weights)
+    assert equal(load(tmp_path / "a.pt", key="ema.shadow").weights, POPULATION.select([1]).weights)
+    with pytest.raises(ComposerError, match=r"a\.pt: there is no state dict under 'best'; there are 'model', 'ema\.sh"):
+        load(tmp_path / "a.pt", key="best")
+
+
+def test_weights_saved_on_a_gpu_are_read_on_a_cpu(tmp_path: Path) -> None:
+    torch.save(state(0), tmp_path / "cpu.pt")
+    on_cpu, on_gpu = (b"X" + len(place).to_bytes(4, "little") + place for place in (b"cpu", b"cuda:0"))
+    with zipfile.ZipFile(tmp_path / "cpu.pt") as source, zipfile.ZipFile(tmp_path / "gpu.pt", "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(on_cpu, on_gpu))
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(tmp_path / "gpu.pt", weights_only=True)
+    weights = load(tmp_path / "gpu.pt").weights
+    assert {tensor.device.type for tensor in weights.values()} == {"cpu"}
+    assert equal(weights, POPULATION.select([0]).weights)
+
+
+def torchvision_file(file: Path, outputs: int) -> nn.Module:
+    """A fine-tuned network as torchvision's own training script saves it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network: nn.Module = models.get_model("resnet18", weights=None, num_classes=outputs).eval()
+    torch.save({"model": network.state_dict(), "epoch": 3, "args": argparse.Namespace(lr=0.1)}, file)
+    return network
+
+
+def test_a_fine_tuned_network_of_torchvision_with_a_head_of_its_own_is_read(tmp_path: Path) -> None:
+    network = torchvision_file(tmp_path / "mine.pth", outputs=3)
+    options = {"architecture": Torchvision(model="resnet18", size=32), "names": ("dog", "cat", "cat")}
+    population, images = load(tmp_path / "mine.pth", **options), tiny_images(size=32)
+    assert population.preprocessing.mean == (0.485, 0.456, 0.406), "what is usual for the architecture"
+    with torch.no_grad():
+        wanted = network(population.preprocessing(images.at(32)))
+    named = source(tmp_path / "mine.pth", **options).load("cat", Run())
+    assert named.outputs == (1, 2)
+    torch.testing.assert_close(named.logits(images)[0], wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_a_single_output_means_the_concept_as_through_a_sigmoid(tmp_path: Path) -> None:
+    network = torchvision_file(tmp_path / "mine.pth", outputs=1)
+    checkpoints = source(tmp_path / "mine.pth", architecture=Torchvision(size=32), names=("cat",))
+    population, images = checkpoints.load("cat", Run()), tiny_images(size=32)
+    assert checkpoints.class_names() == ("cat", "not cat")
+    with torch.no_grad():
+        wanted = network(population.preprocessing(images.at(32)))[:, 0]
+    torch.testing.assert_close(population.log_odds(images)[0], wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_a_file_of_another_network_says_which_one_it_fits(tmp_path: Path) -> None:
+    torchvision_file(tmp_path / "mine.pth", outputs=3)
+    with pytest.raises(ComposerError, match=r"mine\.pth: .*'cnn'.*missing: conv1\.bias.*of torchvision's resnet18"):
+        load(tmp_path / "mine.pth")
+    with pytest.raises(ComposerError, match=r"missing: layer1\.2\.conv1\.weight.*of torchvision's resnet18"):
+        load(tmp_path / "mine.pth", architecture=Torchvision(model="resnet34", size=32))
+    torch.save(CNN().build(3).state_dict(), tmp_path / "cnn.pth")
+    with pytest.raises(ComposerError, match=r"'conv1\.weight' is \[6, .*These are .* of architecture cnn \(filters"):
+        load(tmp_path / "cnn.pth")
+
+
+def test_as_many_names_as_outputs_are_asked_for(folder: Path) -> None:
+    with pytest.raises(ComposerError, match=r"names: there are 3, and .*model_1\.pth has 2 outputs"):
+        load(folder / "model_*.pth", names=("a", "b", "c"))
 
 
 def test_half_precision_is_read_as_single(tmp_path: Path) -> None:
@@ -203,7 +299,7 @@ def test_a_checkpoint_of_another_shape_is_named_with_its_key_and_both_shapes(fol
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(torch.zeros(3), "holds data of type Tensor"), ({}, "holds nothing"), ({"epoch": 3}, "'epoch' is of type int")],
+    [(torch.zeros(3), "but a Tensor"), ({}, "but nothing"), ({"epoch": 3}, "but a mapping with 'epoch'")],
 )
 def test_a_file_without_a_state_dict_is_named(tmp_path: Path, content: object, said: str) -> None:
     torch.save(content, tmp_path / "odd.pt")
@@ -213,7 +309,7 @@ def test_a_file_without_a_state_dict_is_named(tmp_path: Path, content: object, s
 
 def test_weights_that_are_no_numbers_are_named(folder: Path) -> None:
     torch.save({**state(0), "fc1.bias": torch.tensor([0.0, float("nan")])}, folder / "model_7.pth")
-    with pytest.raises(ComposerError, match=r"'fc1.bias' holds NaN or infinite numbers in model_7;"):
+    with pytest.raises(ComposerError, match=r"model_7\.pth: holds NaN or infinite numbers in fc1\.bias;"):
         load(folder / "model_*.pth")
 
 
