@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from composer.interfaces import Component
 from composer.located_yaml import Path_
+from composer.recipe import models_path
+from composer.registry import nearest
 
 if TYPE_CHECKING:
     from composer.recipe import Composition, Recipe
@@ -20,6 +22,18 @@ def contract_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
                 path: Path_ = ("controls",) if arm.control else ("compositions", arm.name, slot)
                 for message in broken(component, arm, recipe):
                     yield path, message
+
+
+def meaning_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
+    """(path, message) for concepts that nobody has said the outputs of, though a composition needs their log-odds."""
+    for concept in recipe.concepts:
+        names, groups = concept.models.class_names(), concept.models.class_groups()
+        known = names is None or concept.name in names or concept.name in groups
+        asked = any(concept.name in arm.parents and not arm.assembler.needs_kernels for arm in recipe.compositions)
+        if asked and not known and concept.outputs is None:
+            hint = nearest(concept.name, [*groups, *(names or ())], 5)
+            message = f"{concept.models.name!r} has no class {concept.name!r}{hint} (`classes:` says which mean it)"
+            yield models_path(recipe, concept), message
 
 
 def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[str]:

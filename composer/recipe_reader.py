@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from composer.contracts import contract_problems
+from composer.contracts import contract_problems, meaning_problems
 from composer.errors import ComposerError, Problem, RecipeError
 from composer.interfaces import (
     Assembler,
@@ -363,7 +363,7 @@ class _Reader:
 
     def check(self, recipe: Recipe) -> None:
         """What single slots cannot show: contracts, and what components say of the concepts."""
-        for place, message in contract_problems(recipe):
+        for place, message in (*contract_problems(recipe), *meaning_problems(recipe)):
             self.problem(place, message)
         for place, component in placed_components(recipe):
             for option, message in component.problems(recipe.names):

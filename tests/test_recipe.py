@@ -159,3 +159,51 @@ heavy = [name for name in ("torch", "numpy", "sklearn", "matplotlib", "umap") if
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+PRETRAINED = """\
+name: pretrained
+concepts:
+  black:
+  CONCEPT: {models: {use: cifar_resnet, weights: mine.th}CLASSES}
+images: {use: drawings, size: 16, train: 80, test: 40}
+models: {use: train, members: 3, epochs: 1}
+compositions: {product: {assembler: product}}
+controls: []
+evaluators: [recognition]
+"""
+
+
+@pytest.mark.parametrize(
+    ("concept", "classes", "said"),
+    [
+        (
+            "cat",
+            ", classes: [cta]",
+            "4:66: concepts.cat.classes.0: 'cifar_resnet' has no class 'cta'; did you mean 'cat'",
+        ),
+        ("cat", ", classes: [cat, 10]", "4:71: concepts.cat.classes.1: 'cifar_resnet' has outputs 0 to 9, not 10"),
+        ("cat", ", classes: [-1]", "'cifar_resnet' has outputs 0 to 9, not -1"),
+        ("cat", ", classes: true", "'cifar_resnet' has no class True"),
+        (
+            "chair",
+            "",
+            "4:11: concepts.chair.models: 'cifar_resnet' has no class 'chair'; did you mean 'car'? (`classes",
+        ),
+        ("dog", ", classes: [anima]", "did you mean 'animal'"),
+    ],
+)
+def test_classes_that_a_model_has_not_are_named_before_any_work(
+    recipe_file: Write, concept: str, classes: str, said: str
+) -> None:
+    path = recipe_file(PRETRAINED.replace("CONCEPT", concept).replace("CLASSES", classes))
+    path.with_name("mine.th").touch()
+    (problem,) = problems(path)
+    assert said in problem
+
+
+def test_a_concept_is_the_class_or_the_group_of_its_name_or_what_classes_say(recipe_file: Write) -> None:
+    for concept, classes, outputs in (("cat", "", None), ("mug", ", classes: [1, animal, cat]", (1, 2, 3, 4, 5, 6, 7))):
+        path = recipe_file(PRETRAINED.replace("CONCEPT", concept).replace("CLASSES", classes))
+        path.with_name("mine.th").touch()
+        assert read_recipe(path, ["images.use=drawings"]).concepts[1].outputs == outputs

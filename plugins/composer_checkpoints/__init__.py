@@ -63,6 +63,8 @@ class Checkpoints(ModelSource):
             yield "members", f"{self.members} networks are asked for, and {len(files)} files match {self.pattern}"
         if self.outputs is not None and not _different_from_zero_up(self.outputs):
             yield "outputs", f"must be one or more different numbers from 0 up, not {list(self.outputs)}"
+        if self.outputs is not None and self.names is not None:
+            yield "outputs", "are said twice, by numbers and by `names`; leave one out"
         if self.std is not None and min(self.std) <= 0:
             yield "std", f"must be above 0, not {list(self.std)}"
 
