@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from composer.loading import LoadedModel, Prediction, load
     from composer.network_weights import WeightsReader, read_weights
     from composer.population import Population, Preprocessing
+    from composer.ranking import auc
     from composer.scores import Report, Score, consensus_pick, replicate, resamples
     from composer.stacking import stack
     from composer.state_file import StateFile, read_state_file
@@ -58,6 +59,7 @@ _LATER = {
     "WeightsReader": "composer.network_weights",
     "compose": "composer.api",
     "load": "composer.loading",
+    "auc": "composer.ranking",
     "cell_name": "composer.images",
     "cell_names": "composer.images",
     "consensus_pick": "composer.scores",
@@ -102,6 +104,7 @@ __all__ = [
     "Translator",
     "UnreadablePictureError",
     "WeightsReader",
+    "auc",
     "cell_name",
     "cell_names",
     "compose",

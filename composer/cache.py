@@ -23,7 +23,18 @@ from composer.recipe import nested_components
 from composer.storage import Value, load, read_json, running, save, write_json
 
 STAGE = "stage.json"
-CORE = ("composed", "decoding", "images", "kernels", "population", "scores", "stacking", "storage")
+CORE = (
+    "composed",
+    "decoding",
+    "images",
+    "kernels",
+    "parents",
+    "population",
+    "ranking",
+    "scores",
+    "stacking",
+    "storage",
+)
 """Core modules whose code decides what a stage computes."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -37,7 +38,19 @@ class Judged:
     reports: Mapping[str, Report]
 
 
-def report(recipe: Recipe, images: Images, judged: Iterable[Judged], warnings: Sequence[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Parent:
+    """One concept's population: what its source measured, a value per member, and how it does on the test pictures."""
+
+    members: int
+    parameters: int
+    measured: Mapping[str, Sequence[float]]
+    report: Report
+
+
+def report(
+    recipe: Recipe, images: Images, judged: Iterable[Judged], parents: Mapping[str, Parent], warnings: Sequence[str]
+) -> dict[str, Any]:
     """The content of report.json; docs/report.md describes it."""
     cells = images.cells
     return {
@@ -50,6 +63,7 @@ def report(recipe: Recipe, images: Images, judged: Iterable[Judged], warnings: S
             "positives": int(images.target.sum()),
             "cells": {cell: cells.count(cell) for cell in cell_names(recipe.names) if cell in cells},
         },
+        "parents": {concept: parent_facts(parent) for concept, parent in parents.items()},
         "compositions": {
             arm.composition.name: {
                 "control": arm.composition.control,
@@ -64,6 +78,20 @@ def report(recipe: Recipe, images: Images, judged: Iterable[Judged], warnings: S
             for arm in judged
         },
         "warnings": list(warnings),
+    }
+
+
+def parent_facts(parent: Parent) -> dict[str, Any]:
+    """One parent as report.json shows it."""
+    return {
+        "members": parent.members,
+        "parameters": parent.parameters,
+        "measured": {
+            name: {"median": median(values), "lowest": min(values), "highest": max(values)}
+            for name, values in parent.measured.items()
+            if values
+        },
+        "scores": {name: score_facts(score) for name, score in parent.report.scores.items()},
     }
 
 

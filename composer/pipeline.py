@@ -21,6 +21,7 @@ from composer.hookspecs import Stage
 from composer.images import Images
 from composer.interfaces import Component, Evaluator
 from composer.kernels import KernelSet
+from composer.parents import judge_parent
 from composer.population import Population
 from composer.recipe import Composition, Concept, Recipe
 from composer.registry import Registry, load_registry
@@ -93,6 +94,8 @@ class Plan:
     test: Step
     training: Mapping[str, Step]
     populations: Mapping[str, Step]
+    parents: Mapping[str, Step]
+    """How well each population knows its own concept."""
     arms: tuple[Arm, ...]
 
     def steps(self) -> list[Step]:
@@ -104,7 +107,8 @@ class Plan:
                 visit(other)
             found.setdefault(step.key, step)
 
-        for last in (self.test, *(report for arm in self.arms for report in arm.reports.values())):
+        reports = [report for arm in self.arms for report in arm.reports.values()]
+        for last in (self.test, *self.parents.values(), *reports):
             visit(last)
         return list(found.values())
 
@@ -162,7 +166,18 @@ def make_plan(recipe: Recipe) -> Plan:
     test = pictures(recipe.images, None)
     training = {concept.name: pictures(concept.images, concept.name) for concept in recipe.concepts}
     populations = {concept.name: population(concept) for concept in recipe.concepts}
-    return Plan(test, training, populations, tuple(arm(composition) for composition in recipe.compositions))
+    parents = {
+        concept.name: step(
+            f"parent.{concept.name}",
+            concept.name,
+            concept.models,
+            judge_parent,
+            inputs=(populations[concept.name], test),
+            files=(),
+        )
+        for concept in recipe.concepts
+    }
+    return Plan(test, training, populations, parents, tuple(arm(composition) for composition in recipe.compositions))
 
 
 def _load_population(concept: Concept, run: Run) -> Population:
@@ -223,6 +238,11 @@ class Engine:
             found += [f"{step.title}: {message}" for message in facts.get("warnings", ())]
         return found
 
+    def measured(self, step: Step) -> dict[str, list[float]]:
+        """What a step measured on the way when it was computed, a value per member."""
+        measured: dict[str, list[float]] = (self.cache.facts(step.name, step.key) or {}).get("measured", {})
+        return measured
+
     def _kept(self, step: Step) -> Value | None:
         made_now = step.key in self.finished
         if self.fresh and not made_now:
@@ -257,6 +277,7 @@ class Engine:
                 "device": self.device,
                 "seconds": round(seconds, 3),
                 "warnings": run.warnings,
+                "measured": run.measured,
             }
             self.cache.store(step.name, step.key, value, facts, run.figures)
         except ComposerError as error:
@@ -325,15 +346,24 @@ def run_recipe(
     engine = Engine(StageCache(folder / "stages"), chosen, registry, fresh)
     plan = make_plan(recipe)
     try:
+        parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.parents}
         arms = [_judge(engine, arm) for arm in plan.arms]
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
-    report = output.report(recipe, engine.result(plan.test), arms, engine.warnings(plan))
+    report = output.report(recipe, engine.result(plan.test), arms, parents, engine.warnings(plan))
     stages = list(engine.finished.values())
     output.write(folder, recipe, report, output.provenance(recipe, chosen, stages, time.perf_counter() - started))
     output.copy_results(folder, engine.cache, plan, report)
     registry.hook.composer_run_finished(report=report, folder=folder)
     return report
+
+
+def _judge_parent(engine: Engine, plan: Plan, concept: str) -> output.Parent:
+    """How well one concept's population knows it, as far as the test pictures and its own source say."""
+    step = plan.populations[concept]
+    population: Population = engine.result(step)
+    report: Report = engine.result(plan.parents[concept])
+    return output.Parent(len(population), population.parameters, engine.measured(step), report)
 
 
 def _judge(engine: Engine, arm: Arm) -> output.Judged:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
+from composer.parents_table import parents_table
 from composer.recipe import Recipe
 from composer.terminal import PIPED_WIDTH, make_console, plain_table, seconds_text
 
@@ -243,6 +244,9 @@ def print_results(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]], w
     console.print(results_table(report, console.width))
     for note in footnotes(report, console.width):
         console.print(note, style="dim")
+    if parents := parents_table(report):
+        console.print()
+        console.print(parents)
     for warning in report["warnings"]:
         console.print(Text("warning: ", style="yellow") + Text(warning))
     console.print()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -38,6 +38,7 @@ class Run:
     report_progress: Callable[[str, int, int], None] = _nowhere
     figures: dict[str, Figure] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    measured: dict[str, list[float]] = field(default_factory=dict)
 
     def generator(self) -> torch.Generator:
         """A fresh CPU generator that starts from the stage's seed."""
@@ -65,3 +66,10 @@ class Run:
     def warn(self, message: str) -> None:
         """Says in the report something that the user should know and that is no error."""
         self.warnings.append(message)
+
+    def measure(self, name: str, values: Sequence[float]) -> None:
+        """Keeps for the report what was measured on the way, a value per member that has one.
+
+        Model sources call the AUC on training pictures that a member was not trained on `held_out_auc`.
+        """
+        self.measured[name] = [float(value) for value in values]

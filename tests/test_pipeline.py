@@ -88,6 +88,22 @@ def test_a_run_leaves_a_report_that_can_be_read_by_others(first: tuple[Path, dic
     assert report["compositions"]["random"]["members"] == report["compositions"]["cyclegan"]["members"] == 6
 
 
+def test_the_report_says_how_well_each_parent_knows_its_own_concept(first: tuple[Path, dict[str, Any]]) -> None:
+    _, report = first
+    assert list(report["parents"]) == ["black", "cat"]
+    for concept, other in (("black", "cat"), ("cat", "black")):
+        parent = report["parents"][concept]
+        assert (parent["members"], parent["parameters"]) == (
+            3,
+            report["compositions"][f"parents.{concept}"]["parameters"],
+        )
+        assert set(parent["scores"]) == {"auc", f"auc_within.{other}", "auc_within.none"}
+        held_out = parent["measured"]["held_out_auc"]
+        assert held_out["lowest"] <= held_out["median"] <= held_out["highest"]
+        weak = [warning for warning in report["warnings"] if warning.startswith(f"parent.{concept} for {concept}: ")]
+        assert bool(weak) == (min(score["median"] for score in parent["scores"].values()) < 0.8)
+
+
 def test_a_run_leaves_models_figures_provenance_and_the_filled_in_recipe(first: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = first
     assert (folder / "models" / "product" / "model.safetensors").exists()

@@ -59,6 +59,7 @@ def fit(options: Fit, concept: str, run: Run) -> Population:
             linear_head(regression(choice.strength, options).fit(own, shown))
             for own, choice in zip(features, choices, strict=True)
         ]
+    run.measure("held_out_auc", [choice.auc for choice in choices])
     report(choices, concept, options, backbone.members, run)
     name = backbone.architecture.head
     weights = {key: tensor for key, tensor in backbone.weights.items() if not key.startswith(f"{name}.")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import ceil, cos, log, pi
+from math import ceil, cos, isnan, log, pi
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from composer import (
     Population,
     Preprocessing,
     Run,
+    auc,
     require_both_classes,
     stack,
 )
@@ -79,8 +80,10 @@ def train(options: Train, concept: str, run: Run) -> Population:
         optimiser.zero_grad()
 
     run.figure("training", loss_curves(concept, losses))
-    accuracy = torch.cat([training_accuracy(architecture, group, preprocessing, pixels, classes) for group in groups])
-    warn_of_members_that_know_nothing(accuracy, shown, concept, run)
+    log_odds = torch.cat([training_log_odds(architecture, group, preprocessing, pixels) for group in groups])
+    warn_of_members_that_know_nothing(((log_odds >= 0) == torch.from_numpy(shown)).float().mean(1), shown, concept, run)
+    if counts is not None:
+        run.measure("held_out_auc", held_out_auc(log_odds, shown, counts))
     weights = {name: torch.cat([group[name].detach().cpu() for group in groups]) for name in groups[0]}
     names = tuple(f"{concept} {member}" for member in range(options.members))
     return Population(concept, architecture, weights, names, preprocessing)
@@ -167,17 +170,26 @@ def stop_if_diverged(losses: Tensor, when: str, options: Train) -> None:
 
 
 @torch.no_grad()
-def training_accuracy(
-    architecture: Architecture, weights: Weights, preprocessing: Preprocessing, pixels: Tensor, classes: Tensor
+def training_log_odds(
+    architecture: Architecture, weights: Weights, preprocessing: Preprocessing, pixels: Tensor
 ) -> Tensor:
-    """[M], over all the pictures."""
-    right = [
-        (stacked_logits(architecture, weights, preprocessing(batch)).argmax(-1) == own).sum(1)
-        for batch, own in zip(
-            torch.split(pixels, PICTURES_AT_ONCE), torch.split(classes, PICTURES_AT_ONCE), strict=True
-        )
+    """Log-odds of the concept on all the pictures, [M, N]."""
+    logits = [
+        stacked_logits(architecture, weights, preprocessing(batch)) for batch in torch.split(pixels, PICTURES_AT_ONCE)
     ]
-    return torch.stack(right).sum(0).cpu() / len(classes)
+    return torch.cat([each[..., 0] - each[..., 1] for each in logits], dim=1).cpu()
+
+
+def held_out_auc(log_odds: Tensor, shown: NDArray[np.bool_], counts: Tensor) -> list[float]:
+    """AUC of every member on the pictures that its own sample left out (out-of-bag, Breiman 2001).
+
+    Members whose sample left out pictures of one class only have none, as happens with a handful of pictures.
+    """
+    each = [
+        float(auc(own[None, left_out], shown[left_out])[0])
+        for own, left_out in zip(log_odds.double().numpy(), (counts == 0).numpy(), strict=True)
+    ]
+    return [value for value in each if not isnan(value)]
 
 
 def warn_of_members_that_know_nothing(accuracy: Tensor, shown: NDArray[np.bool_], concept: str, run: Run) -> None:

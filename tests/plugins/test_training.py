@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from composer import Architecture, ComposerError, Images, Lines, Population, Run, Split, product_of_experts
@@ -44,6 +45,20 @@ def test_a_population_learns_its_concept() -> None:
     test = training_images("cat", count=60, seed=9)
     accuracy = ((population.log_odds(test).numpy() > 0) == test.labels["cat"]).mean(1)
     assert np.median(accuracy) > 0.9, f"held-out accuracy of the members: {accuracy}"
+
+
+def test_each_member_is_measured_on_the_pictures_that_its_sample_left_out() -> None:
+    run = Run(seed=5)
+    population = train(run)
+    shown = PICTURES.labels["cat"]
+    counts = sample(shown, 3, run.rng()).numpy()
+    expected = [
+        roc_auc_score(shown[count == 0], log_odds[count == 0])
+        for count, log_odds in zip(counts, population.log_odds(PICTURES).numpy(), strict=True)
+    ]
+    assert run.measured["held_out_auc"] == pytest.approx(expected)
+    train(other := Run(seed=5), resample=False)
+    assert other.measured == {}, "all pictures were trained on"
 
 
 @pytest.mark.parametrize(("resample", "at_once"), [(True, 32), (False, 32), (True, 2)])
