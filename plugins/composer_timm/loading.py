@@ -1,0 +1,70 @@
+"""A population of one of timm's networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import timm
+import torch
+from torch import Tensor
+
+from composer import ComposerError, Population, Preprocessing, Run, read_weights
+from composer_timm import PretrainedTimm, Timm
+from composer_timm.network import own_state, settings
+
+UNUSED = "num_batches_tracked"
+"""Batch norm's count of steps, which plays no part in using a network."""
+
+
+def load(options: PretrainedTimm, concept: str, run: Run) -> Population:
+    """One member, the outputs that `concept` means where a class or group is called so."""
+    architecture = options.network
+    assert isinstance(architecture, Timm)
+    said = settings(options.model)
+    preprocessing = Preprocessing(architecture.size, tuple(said["mean"]), tuple(said["std"]))
+    if options.file is not None:
+        state, member = read_weights(options.file, architecture), options.file.stem
+    elif options.pretrained:
+        state, member = from_hub(architecture), options.model
+    else:
+        state, member = untrained(architecture, run.seed), f"{options.model} untrained"
+    outputs = len(state["head.weight"])
+    names = options.class_names()
+    if names is not None and len(names) != outputs:
+        raise ComposerError(
+            f"timm: names: there are {len(names)}, and {options.file or options.model} has {outputs} outputs"
+        )
+    if names is None and outputs == 2:
+        meant: tuple[int, ...] = (0,)
+    else:
+        named = tuple(index for index, name in enumerate(names or ()) if name == concept)
+        meant = tuple(options.class_groups().get(concept, named))
+    weights = {name: tensor[None] for name, tensor in state.items()}
+    return Population(concept, architecture, weights, (member,), preprocessing, meant)
+
+
+def from_hub(architecture: Timm) -> dict[str, Tensor]:
+    """The published weights under composer's names; ComposerError that says what to do where there is no network."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    model = architecture.model
+    try:
+        network = timm.create_model(model, pretrained=True)
+    except (HfHubHTTPError, OSError, RuntimeError) as error:
+        raise ComposerError(
+            f"timm: weights of {model} cannot be fetched from the Hugging Face hub "
+            f"({str(error).splitlines()[0]}); fetch model.safetensors of timm/{model} elsewhere and name it with `file`"
+        ) from error
+    return detached(own_state(architecture, network.state_dict()))
+
+
+def untrained(architecture: Timm, seed: int) -> dict[str, Tensor]:
+    """A network with two outputs as timm initialises it; the global random state is kept."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the GPU's state too
+        network = architecture.build(outputs=2)
+    return detached(network.state_dict())
+
+
+def detached(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in state.items() if not name.endswith(UNUSED)}

@@ -1,0 +1,95 @@
+"""A network of timm cut before its last linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from composer import ComposerError
+from composer_timm import Timm
+
+
+class Network(nn.Module):
+    """`body` is timm's network without its last linear layer, and `head` is such a layer."""
+
+    def __init__(self, architecture: Timm, outputs: int) -> None:
+        super().__init__()
+        self.body = whole_network(architecture.model, architecture.size, outputs=0)
+        self.head = nn.Linear(self.body.head_hidden_size, outputs)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """float32 [N, D] from normalised pixels [N, 3, S, S]."""
+        features: Tensor = self.body(pixels)
+        return features
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(pixels))
+        return logits
+
+
+def own_state(architecture: Timm, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """timm's names become `body.` and `head.` ones."""
+    if any(name.startswith("body.") for name in state):
+        return dict(state)  # saved by composer
+    last = f"{last_name(architecture.model)}."
+    return {
+        f"head.{name.removeprefix(last)}" if name.startswith(last) else f"body.{name}": tensor
+        for name, tensor in state.items()
+    }
+
+
+def usual_name(architecture: Timm, name: str) -> str:
+    """timm's own name: `head.weight` -> `fc.weight`."""
+    if name.startswith("head."):
+        return f"{last_name(architecture.model)}{name.removeprefix('head')}"
+    return name.removeprefix("body.")
+
+
+@cache
+def last_name(model: str) -> str:
+    """Name of a network's last layer, such as `fc`; ComposerError unless it is one linear layer."""
+    with torch.device("meta"):
+        network = whole_network(model, None, outputs=2)
+    last = network.get_classifier()
+    if not isinstance(last, nn.Linear):
+        raise ComposerError(f"timm: model: {model} does not end with one linear layer, but {type(last).__name__}")
+    name: str = next(name for name, module in network.named_modules() if module is last)
+    return name
+
+
+def usual_size(model: str) -> int:
+    """Height and width in pixels of the pictures that the network was made for."""
+    size: int = settings(model)["input_size"][-1]
+    return size
+
+
+def settings(model: str) -> dict[str, Any]:
+    """timm's `input_size`, `mean` and `std` of a model, by its tag."""
+    with torch.device("meta"):
+        network = whole_network(model, None, outputs=2)
+    found: dict[str, Any] = timm.data.resolve_model_data_config(network)
+    return found
+
+
+def whole_network(model: str, size: int | None, outputs: int) -> Any:
+    """timm's own network, untrained; with no outputs it gives features. size: None for the usual."""
+    # Networks that attend to fixed places have to know the size; the others do not take it.
+    sized = {"img_size": size} if size is not None and takes_size(model) else {}
+    try:
+        return timm.create_model(model, pretrained=False, num_classes=outputs, **sized)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ComposerError(f"timm: {model} of {size or 'usual'} pixels cannot be built: {reason}") from error
+
+
+@cache
+def takes_size(model: str) -> bool:
+    """Whether the network is built for one size of pictures."""
+    with torch.device("meta"):
+        network = timm.create_model(model, pretrained=False)
+    return hasattr(getattr(network, "patch_embed", None), "img_size")

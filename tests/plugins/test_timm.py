@@ -1,0 +1,96 @@
+"""timm's networks: cut before their last layer, with a file's weights or none; skipped where timm is absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from composer import ComposerError, Images, Run
+from composer_timm import PretrainedTimm, Timm
+from composer_timm.catalogue import networks
+
+timm = pytest.importorskip("timm", reason="the extra [timm] is not installed")
+from composer_timm.loading import from_hub  # noqa: E402 (imports timm)
+
+FAMILIES = ["resnet18", "convnext_atto", "vit_tiny_patch16_224", "mobilenetv3_small_050"]
+
+
+def published_network(model: str, outputs: int) -> Any:
+    """timm's own network as a user would have trained it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return timm.create_model(model, pretrained=False, num_classes=outputs).eval()
+
+
+def pictures(size: int, count: int = 2) -> Images:
+    generator = torch.Generator().manual_seed(4)
+    pixels = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    return Images([str(index) for index in range(count)], {"cat": [True] * count}, pixels)
+
+
+def test_the_catalogue_is_what_timm_offers() -> None:
+    assert networks() == set(timm.list_models())
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_a_file_gives_the_logits_that_timm_s_own_network_gives(model: str, tmp_path: Path) -> None:
+    network, file = published_network(model, 3), tmp_path / "mine.pth"
+    torch.save(network.state_dict(), file)
+    population = PretrainedTimm(model=model, file=file, names=("dog", "cat", "cat")).load("cat", Run())
+    images = pictures(population.preprocessing.size)
+    with torch.no_grad():
+        wanted = network(population.preprocessing(images.at(population.preprocessing.size)))
+    torch.testing.assert_close(population.logits(images)[0], wanted, rtol=1e-3, atol=1e-4)
+    assert population.members == ("mine",)
+    assert population.outputs == (1, 2)
+
+
+def test_an_untrained_network_follows_the_seed_and_leaves_the_random_state_alone() -> None:
+    source, before = PretrainedTimm(model="resnet18", pretrained=False), torch.get_rng_state()
+    first, again, other = (source.load("cat", Run(seed=seed)).weights["head.weight"] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_network_is_made_for_the_size_asked_for(tmp_path: Path) -> None:
+    for model in ("resnet18", "vit_tiny_patch16_224"):
+        population = PretrainedTimm(model=model, pretrained=False, size=64).load("cat", Run())
+        assert population.log_odds(pictures(64)).shape == (1, 2), model
+    assert PretrainedTimm(model="convnext_atto").network.options()["size"] == 224
+
+
+def test_a_wrong_name_or_file_is_answered_before_any_work(tmp_path: Path) -> None:
+    assert "did you mean 'resnet18'" in dict(PretrainedTimm(model="resnet81").problems(()))["model"]
+    source = PretrainedTimm(model="resnet18", file=tmp_path / "none.pth")
+    assert "there is no file" in dict(source.problems(()))["file"]
+    assert set(dict(PretrainedTimm(model="resnet18", pretrained=False, names=("cat",)).problems(()))) == {"names"}
+
+
+def test_names_must_be_as_many_as_the_outputs(tmp_path: Path) -> None:
+    torch.save(published_network("resnet18", 3).state_dict(), tmp_path / "mine.pth")
+    with pytest.raises(ComposerError, match=r"names: there are 2, and .*mine\.pth has 3 outputs"):
+        PretrainedTimm(model="resnet18", file=tmp_path / "mine.pth", names=("dog", "cat")).load("cat", Run())
+
+
+def test_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> nn.Module:
+        raise OSError("no network")
+
+    source = PretrainedTimm(model="resnet18.a1_in1k")
+    architecture = source.network
+    assert isinstance(architecture, Timm)
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ComposerError, match=r"no network.*fetch model\.safetensors of timm/resnet18\.a1_in1k"):
+        from_hub(architecture)
+
+
+def test_a_network_without_one_linear_layer_at_its_end_is_refused_by_name(tmp_path: Path) -> None:
+    model, file = "deit_tiny_distilled_patch16_224", tmp_path / "mine.pth"
+    torch.save(published_network(model, 3).state_dict(), file)
+    with pytest.raises(ComposerError, match=f"{model} does not end with one linear layer, but tuple"):
+        PretrainedTimm(model=model, file=file).load("cat", Run())
