@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime
 import platform
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
-from composer import __version__, model_card
+from composer import __version__, comparison, model_card
 from composer.hookspecs import Stage
 from composer.images import Images, cell_names
 from composer.recipe import Composition, Recipe
@@ -49,10 +50,11 @@ class Parent:
 
 
 def report(
-    recipe: Recipe, images: Images, judged: Iterable[Judged], parents: Mapping[str, Parent], warnings: Sequence[str]
+    recipe: Recipe, images: Images, judged: Sequence[Judged], parents: Mapping[str, Parent], warnings: Sequence[str]
 ) -> dict[str, Any]:
     """The content of report.json; docs/report.md describes it."""
     cells = images.cells
+    beside = beside_controls(judged, images)
     return {
         "name": recipe.name,
         "concepts": list(recipe.names),
@@ -70,15 +72,51 @@ def report(
                 "members": arm.members,
                 "parameters": arm.parameters,
                 "scores": {
-                    f"{label}.{name}": score_facts(score)
+                    f"{label}.{name}": score_facts(score) | beside.facts(arm.composition, f"{label}.{name}")
                     for label, said in arm.reports.items()
                     for name, score in said.scores.items()
                 },
             }
             for arm in judged
         },
+        "comparisons": [one.facts() for one in beside.comparisons],
         "warnings": list(warnings),
     }
+
+
+@dataclass(frozen=True)
+class BesideControls:
+    """What every score of a composition is worth beside the controls' of the same name."""
+
+    scores: comparison.Scores
+    controls: tuple[str, ...]
+    comparisons: Sequence[comparison.Comparison]
+
+    def facts(self, arm: Composition, name: str) -> dict[str, Any]:
+        """What report.json adds to one score of a composition; nothing for a control's."""
+        if arm.control:
+            return {}
+        score = self.scores[arm.name][name]
+        best = comparison.best_of_as_many(score, name, self.scores, self.controls)
+        lucky = comparison.by_luck(best, arm.assembler.name, score.higher_is_better)
+        return {
+            "best_of_controls": best,
+            "best_by_luck": lucky[1] if lucky else None,
+            "best_by_luck_of": lucky[0] if lucky else None,
+            "beats_controls": comparison.beats_controls(self.comparisons, arm.name, name),
+        }
+
+
+def beside_controls(judged: Sequence[Judged], images: Images) -> BesideControls:
+    """Compares all compositions with all controls."""
+    scores = {
+        arm.composition.name: {
+            f"{label}.{name}": score for label, said in arm.reports.items() for name, score in said.scores.items()
+        }
+        for arm in judged
+    }
+    controls = tuple(arm.composition.name for arm in judged if arm.composition.control)
+    return BesideControls(scores, controls, comparison.compare(scores, controls, images.cells))
 
 
 def parent_facts(parent: Parent) -> dict[str, Any]:
@@ -98,8 +136,11 @@ def parent_facts(parent: Parent) -> dict[str, Any]:
 def score_facts(score: Score) -> dict[str, Any]:
     """One score as report.json shows it."""
     interval = score.interval
+    low, high = np.percentile(score.values, [25, 75])
     return {
+        "judged": len(score.values),
         "median": score.median,
+        "quartiles": [float(low), float(high)],
         "picked": float(score.values[score.picked]),
         "picked_by": score.picked_by,
         "picked_member": score.member(score.picked),

@@ -13,9 +13,13 @@ from rich.text import Text
 
 from composer.parents_table import parents_table
 from composer.recipe import Recipe
-from composer.terminal import PIPED_WIDTH, make_console, plain_table, seconds_text
+from composer.terminal import make_console, plain_table, seconds_text
 
-Statistic = Literal["picked", "interval", "median", "best"]
+Statistic = Literal["picked", "interval", "median", "best", "best_by_luck"]
+BEATS = "▲"
+"""Marks a composition's number that is shown to be better than every control's."""
+NARROW = 110
+"""Characters below which the headers of counts are broken into two lines."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,14 @@ class ScoreColumn:
         return max(len(text) for text in [*self.header.split("\n"), *(self.cell(arm["scores"]) for arm in arms)])
 
     def cell(self, scores: Mapping[str, Any]) -> str:
-        """The number of one composition; a dash where it has none, a dagger where labels were fitted to."""
+        """The number of one composition or a dash, with a mark where labels were fitted to or all controls beaten."""
         score = scores.get(self.score, {})
         if self.statistic == "interval":
             return interval_text(score) or "-"
         text = number(score.get(self.statistic))
-        return f"{text}†" if text != "-" and score.get("labels") == "fitting" else text
+        if text != "-" and score.get("labels") == "fitting":
+            return f"{text}†"
+        return f"{text}{BEATS}" if self.statistic == "picked" and score.get("beats_controls") else text
 
 
 MAIN_COLUMNS = (
@@ -49,6 +55,7 @@ MAIN_COLUMNS = (
     ScoreColumn("recognition.accuracy", "accu-\nracy", "accuracy"),
     ScoreColumn("clusters.kmeans.accuracy", "K-means\nmedian", "K-means accuracy", "median"),
     ScoreColumn("clusters.kmeans.accuracy", "best*", "K-means accuracy", "best"),
+    ScoreColumn("clusters.kmeans.accuracy", "by\nluck*", "K-means accuracy", "best_by_luck"),
     ScoreColumn("clusters.one_class_svm.accuracy", "one-class\nSVM", "accuracy of the one-class SVM"),
 )
 LONGEST_NAME = 23
@@ -74,7 +81,7 @@ def count_text(count: int) -> str:
 
 
 def count_headers(width: int) -> tuple[str, str]:
-    return ("members", "parameters") if width >= PIPED_WIDTH else ("mem-\nbers", "para-\nmeters")
+    return ("members", "parameters") if width >= NARROW else ("mem-\nbers", "para-\nmeters")
 
 
 def choose_columns(compositions: Mapping[str, Any], width: int) -> list[ScoreColumn]:
@@ -143,6 +150,17 @@ def footnotes(report: Mapping[str, Any], width: int) -> list[str]:
     notes = []
     if any(column.statistic == "best" for column in columns):
         notes.append("* best member of all by K-means accuracy, chosen with the test labels: luck, not expectation")
+    lucky = [arm["scores"].get(column.score, {}) for column in columns for arm in compositions.values()]
+    if any(column.statistic == "best_by_luck" for column in columns):
+        names = " or ".join(dict.fromkeys(score["best_by_luck_of"] for score in lucky if score.get("best_by_luck_of")))
+        if names:
+            notes.append(f"  by luck: the best to expect of as many members of the control {names}")
+    if any(BEATS in column.cell(arm["scores"]) for column in columns for arm in compositions.values()):
+        count = len(report["comparisons"])
+        notes.append(
+            f"{BEATS} better than each control: 95% interval of the paired difference, Holm's correction for "
+            f"{count} comparisons"
+        )
     if any("†" in column.cell(arm["scores"]) for column in columns for arm in compositions.values()):
         notes.append("† fitted with test labels, not only scored with them")
     shown = {column.score for column in columns}
@@ -152,93 +170,10 @@ def footnotes(report: Mapping[str, Any], width: int) -> list[str]:
     return notes
 
 
-def verdicts(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """What the table says, in sentences.
-
-    pairs: (composition of translated kernels, the control that puts random kernels in their place).
-    """
-    compositions = report["compositions"]
-    sentences = [best_sentence(compositions), *(kernels_sentence(compositions, *pair) for pair in pairs)]
-    return [sentence for sentence in sentences if sentence]
-
-
-def best_sentence(compositions: Mapping[str, Any]) -> str:
-    """Which composition is best, by the member picked without labels, and whether it is above the best control."""
-    made = {name: arm for name, arm in compositions.items() if not arm["control"]}
-    controls = {name: arm for name, arm in compositions.items() if arm["control"]}
-    column = next((c for c in MAIN_COLUMNS if any(c.score in arm["scores"] for arm in made.values())), None)
-    if column is None:
-        return ""
-    best, ours = _highest(made, column.score)
-    found = (
-        f"Best composition, by the {column.title} of the member picked without labels: {best}, {_with_interval(ours)}."
-    )
-    if not any(column.score in arm["scores"] for arm in controls.values()):
-        return f"{found} No control has this score."
-    rival, theirs = _highest(controls, column.score)
-    found += f" Best control: {rival}, {_with_interval(theirs)}."
-    low = (ours["interval"] or [None])[0]
-    if theirs["picked"] >= ours["picked"]:
-        return f"{found} No composition is above the best control."
-    if low is None:
-        return f"{found} Without an interval nobody can say whether the difference is chance."
-    if low <= theirs["picked"]:
-        return f"{found} The interval of {best} includes the control's value: the difference may be chance."
-    if theirs["interval"] and theirs["interval"][1] >= low:
-        return f"{found} The interval of {best} excludes the control's value, but the two intervals overlap."
-    return (
-        f"{found} The interval of {best} excludes the control's: the choice of test pictures hardly explains the "
-        "difference (another seed still might)."
-    )
-
-
-def kernels_sentence(compositions: Mapping[str, Any], translated: str, random: str) -> str:
-    """Whether translated kernels are above random ones on the main scores that both have.
-
-    One is above the other where the 95 % interval of its picked member and the median of its members both say so.
-    Scores for which labels were fitted to are left out.
-    """
-    ours, theirs = compositions[translated]["scores"], compositions[random]["scores"]
-    titles = {column.score: column.title for column in MAIN_COLUMNS}
-    parts, above, below = [], 0, 0
-    for name, title in titles.items():
-        a, b = ours.get(name), theirs.get(name)
-        if a is None or b is None or "fitting" in (a["labels"], b["labels"]):
-            continue
-        above += _above(a, b)
-        below += _above(b, a)
-        outcome = "above" if _above(a, b) else "below" if _above(b, a) else "not clear"
-        picked = f"picked {number(a['picked'])} against {number(b['picked'])}"
-        median = f"median {number(a['median'])} against {number(b['median'])}"
-        parts.append(f"{title}: {picked}, {median} ({outcome})")
-    if not parts:
-        return f"Translated kernels ({translated}) and random ones ({random}) share no score of this table."
-    if above:
-        verdict = "beat random ones" if above == len(parts) else f"beat random ones on {above} of {len(parts)} scores"
-    else:
-        verdict = "do not beat random ones" if below else "are not shown to beat random ones"
-    return f"Translated kernels {verdict} ({translated} against {random}): {'; '.join(parts)}."
-
-
-def _above(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    interval = ours["interval"]
-    return bool(interval and interval[0] > theirs["picked"] and ours["median"] > theirs["median"])
-
-
-def _highest(arms: Mapping[str, Any], score: str) -> tuple[str, Mapping[str, Any]]:
-    """The first arm with the highest picked value, and that score of it."""
-    having = {name: arm["scores"][score] for name, arm in arms.items() if score in arm["scores"]}
-    name = max(having, key=lambda arm: having[arm]["picked"])
-    return name, having[name]
-
-
-def _with_interval(score: Mapping[str, Any]) -> str:
-    interval = interval_text(score)
-    return f"{number(score['picked'])} (95% interval {interval})" if interval else number(score["picked"])
-
-
 def print_results(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]], width: int | None = None) -> None:
     """The table with its footnotes, and what it says in sentences."""
+    from composer.verdicts import verdicts  # which needs the columns above
+
     console = make_console(width=width)
     console.print(f"\n{_heading(report)}\n")
     console.print(results_table(report, console.width))

@@ -104,6 +104,29 @@ def test_the_report_says_how_well_each_parent_knows_its_own_concept(first: tuple
         assert bool(weak) == (min(score["median"] for score in parent["scores"].values()) < 0.8)
 
 
+def test_a_run_compares_its_compositions_with_its_controls(first: tuple[Path, dict[str, Any]]) -> None:
+    _, report = first
+    compared = {(one["composition"], one["control"], one["score"]) for one in report["comparisons"]}
+    assert ("product", "parents.cat", "recognition.auc") in compared
+    assert ("cyclegan", "random", "clusters.kmeans.accuracy") in compared
+    assert not {name for name, _, _ in compared} & {"random", "parents.black", "parents.cat"}
+    for one in report["comparisons"]:
+        picked = [
+            report["compositions"][one[arm]]["scores"][one["score"]]["picked"] for arm in ("composition", "control")
+        ]
+        assert one["difference"] == pytest.approx(picked[0] - picked[1])
+        assert one["interval"][0] <= one["interval"][1]
+        assert one["p"] <= one["p_holm"] <= 1
+    score = report["compositions"]["cyclegan"]["scores"]["clusters.kmeans.accuracy"]
+    assert score["judged"] == 6
+    assert score["quartiles"][0] <= score["median"] <= score["quartiles"][1]
+    random = report["compositions"]["random"]["scores"]["clusters.kmeans.accuracy"]
+    assert score["best_by_luck"] == pytest.approx(random["best"]), "there are as many random ones"
+    assert score["best_by_luck_of"] == "random"
+    assert set(score["best_of_controls"]) == {"random", "parents.black", "parents.cat"}
+    assert "best_of_controls" not in random
+
+
 def test_a_run_leaves_models_figures_provenance_and_the_filled_in_recipe(first: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = first
     assert (folder / "models" / "product" / "model.safetensors").exists()

@@ -16,14 +16,14 @@ from composer.interfaces import Component
 from composer.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
 from composer.registry import load_registry
 from composer.results_table import (
-    best_sentence,
+    BEATS,
     count_text,
     footnotes,
-    kernels_sentence,
     print_results,
     results_table,
 )
 from composer.terminal import print_error, seconds_text
+from composer.verdicts import best_sentence, kernels_sentence
 
 
 def score(picked: float, median: float | None = None, half: float | None = 0.02, **more: Any) -> dict[str, Any]:
@@ -77,6 +77,13 @@ def with_scores(name: str, picked: dict[str, dict[str, Any]], controls: tuple[st
     return {one: {**arm(control=one in controls), "scores": {name: value}} for one, value in picked.items()}
 
 
+def compared(score: str, control: str = "other", verdict: str = "better", difference: float = 0.1) -> dict[str, Any]:
+    """One entry of report.json's comparisons, of the composition `ours`."""
+    interval = [difference - 0.05, difference + 0.05]
+    named = {"composition": "ours", "control": control, "score": score, "difference": difference}
+    return {**named, "interval": interval, "p": 0.001, "p_holm": 0.01, "verdict": verdict}
+
+
 # -- the table ---------------------------------------------------------------------------------
 
 
@@ -91,8 +98,26 @@ def test_k_means_is_shown_by_its_median_and_its_best_member() -> None:
         "median": 0.6,
         "picked": 0.5,
         "best": 0.8,
+        "best_by_luck": 0.79,
+        "best_by_luck_of": "random",
     }
-    assert row(drawn(report, 100), "cyclegan")[8:10] == ["0.600", "0.800"]
+    assert row(drawn(report, 100), "cyclegan")[8:11] == ["0.600", "0.800", "0.790"]
+    assert "  by luck: the best to expect of as many members of the control random" in footnotes(report, 100)
+    assert row(drawn(report, 100), "random")[10] == "-", "a control is its own luck"
+
+
+def test_a_mark_says_that_every_control_is_beaten_and_what_it_means() -> None:
+    report = copy.deepcopy(REPORT)
+    scores = report["compositions"]["product"]["scores"]
+    scores["recognition.auc"] |= {"beats_controls": True}
+    scores["recognition.accuracy"] |= {"beats_controls": False}
+    report["comparisons"] = [compared("recognition.auc")] * 12
+    cells = row(drawn(report, 100), "product")
+    assert cells[3] == f"0.985{BEATS}"
+    assert "".join(cells).count(BEATS) == 1, "neither the interval nor the median is marked"
+    notes = footnotes(report, 100)
+    assert any(note.startswith(f"{BEATS} better than each control") and "12 comparisons" in note for note in notes)
+    assert not any(BEATS in note for note in footnotes(REPORT, 100))
 
 
 def test_controls_stand_below_the_compositions_and_are_marked() -> None:
@@ -137,7 +162,7 @@ def test_other_accuracies_are_shown_where_there_is_room() -> None:
     report = copy.deepcopy(REPORT)
     report["compositions"]["cyclegan"]["scores"]["clusters.dbscan.accuracy"] = score(0.75)
     assert row(drawn(report, 120), "cyclegan")[-1] == "0.750"
-    assert row(drawn(report, 92), "cyclegan")[-1] == "0.810†"
+    assert row(drawn(report, 98), "cyclegan")[-1] == "0.810†"
 
 
 def test_a_report_without_the_main_scores_shows_what_it_has() -> None:
@@ -162,66 +187,71 @@ def test_what_is_printed_without_a_terminal_holds_no_control_characters(capsys: 
 # -- the sentences -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "said"),
-    [
-        (
-            score(0.98),
-            score(0.90),
-            "excludes the control's: the choice of test pictures hardly explains the difference",
-        ),
-        (score(0.93), score(0.90), "excludes the control's value, but the two intervals overlap"),
-        (score(0.91), score(0.90), "includes the control's value: the difference may be chance"),
-        (score(0.90), score(0.98), "No composition is above the best control"),
-        (score(0.90), score(0.90), "No composition is above the best control"),
-        (score(0.98, half=None), score(0.90), "Without an interval"),
-    ],
-)
-def test_the_best_composition_is_compared_with_the_best_control(
-    ours: dict[str, Any], theirs: dict[str, Any], said: str
-) -> None:
-    worse = score(0.2)
-    arms = {"worse": worse, "ours": ours, "lower": worse, "other": theirs}
-    sentence = best_sentence(with_scores("recognition.auc", arms, ("other", "lower")))
-    assert said in sentence
-    assert "picked without labels: ours, " in sentence
-    assert "Best control: other, " in sentence
+def test_a_composition_that_beats_every_control_is_said_to_be_better_than_each() -> None:
+    arms = with_scores("recognition.auc", {"worse": score(0.2), "ours": score(0.98), "other": score(0.9)})
+    sentence = best_sentence(arms, [compared("recognition.auc"), compared("recognition.auc", "third", difference=0.3)])
+    assert "picked without labels: ours, 0.980 (95% interval 0.960-1.000). Best control: other, 0.900" in sentence
+    assert "ours is better than each control (paired bootstrap over pictures, Holm's correction for 2" in sentence
+    assert "the nearest is other, +0.100, 95% interval 0.050 to 0.150" in sentence
+
+
+def test_better_than_each_control_is_said_only_where_it_is_shown() -> None:
+    arms = with_scores("recognition.auc", {"ours": score(0.98), "other": score(0.9)})
+    found = [compared("recognition.auc", name, verdict) for name, verdict in zip("abcd", "bbuw", strict=True)]
+    words = {"b": "better", "u": "unclear", "w": "worse"}
+    sentence = best_sentence(arms, [{**one, "verdict": words[one["verdict"]]} for one in found])
+    assert "better than each control" not in sentence
+    shown = re.sub(r" \([^)]*\)", "", sentence)
+    assert "ours is better than a and b, but not shown to be better than c, but worse than d." in shown
+
+
+def test_without_comparisons_nobody_can_say_what_is_chance() -> None:
+    arms = with_scores("recognition.auc", {"ours": score(0.98, half=None), "other": score(0.9)})
+    others = [compared("recognition.accuracy")]
+    assert "nobody can say whether the difference is chance" in best_sentence(arms, others)
 
 
 def test_the_best_is_chosen_by_the_picked_member_not_by_the_best_one() -> None:
     lucky = score(0.7) | {"best": 1.0}
     assert ": steady, 0.800" in best_sentence(
-        with_scores("recognition.auc", {"lucky": lucky, "steady": score(0.8), "other": score(0.5)})
+        with_scores("recognition.auc", {"lucky": lucky, "steady": score(0.8), "other": score(0.5)}), []
     )
 
 
 def test_it_is_said_where_no_control_has_the_score() -> None:
-    assert "No control has this score" in best_sentence(with_scores("recognition.auc", {"ours": score(0.9)}))
+    assert "No control has this score" in best_sentence(with_scores("recognition.auc", {"ours": score(0.9)}), [])
 
 
 def test_nothing_is_said_of_the_best_without_a_main_score() -> None:
-    assert best_sentence(with_scores("tidiness.overall", {"ours": score(0.9)})) == ""
+    assert best_sentence(with_scores("tidiness.overall", {"ours": score(0.9)}), []) == ""
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "said"),
+    ("ours", "theirs", "verdict", "said"),
     [
         (
             score(0.80),
             score(0.70),
+            "better",
             "kernels beat random ones (ours against other): K-means accuracy: picked 0.800 against 0.700, ",
         ),
-        (score(0.70), score(0.80), "kernels do not beat random ones (ours against other)"),
-        (score(0.71), score(0.70), "kernels are not shown to beat random ones"),
-        (score(0.80, median=0.6), score(0.70), "kernels are not shown to beat random ones"),
-        (score(0.80, half=None), score(0.70), "kernels are not shown to beat random ones"),
+        (score(0.70), score(0.80), "worse", "kernels do not beat random ones (ours against other)"),
+        (score(0.71), score(0.70), "unclear", "kernels are not shown to beat random ones"),
+        (score(0.80, median=0.6), score(0.70), "better", "kernels are not shown to beat random ones"),
+        (score(0.70, median=0.9), score(0.80), "worse", "kernels are not shown to beat random ones"),
     ],
 )
 def test_translated_kernels_are_compared_with_random_ones(
-    ours: dict[str, Any], theirs: dict[str, Any], said: str
+    ours: dict[str, Any], theirs: dict[str, Any], verdict: str, said: str
 ) -> None:
-    arms = with_scores("clusters.kmeans.accuracy", {"ours": ours, "other": theirs})
-    assert said in kernels_sentence(arms, "ours", "other")
+    name = "clusters.kmeans.accuracy"
+    arms = with_scores(name, {"ours": ours, "other": theirs})
+    assert said in kernels_sentence(arms, [compared(name, verdict=verdict)], "ours", "other")
+
+
+def test_scores_that_were_not_compared_show_nothing_of_kernels() -> None:
+    arms = with_scores("recognition.auc", {"ours": score(0.9), "other": score(0.1)})
+    assert "are not shown to beat random ones" in kernels_sentence(arms, [], "ours", "other")
 
 
 def test_kernels_that_are_above_on_some_scores_are_said_to_be_so() -> None:
@@ -229,7 +259,8 @@ def test_kernels_that_are_above_on_some_scores_are_said_to_be_so() -> None:
         "ours": arm(recognition__auc=score(0.9), clusters__kmeans__accuracy=score(0.6)),
         "other": arm(control=True, recognition__auc=score(0.8), clusters__kmeans__accuracy=score(0.7)),
     }
-    sentence = kernels_sentence(arms, "ours", "other")
+    comparisons = [compared("recognition.auc"), compared("clusters.kmeans.accuracy", verdict="unclear")]
+    sentence = kernels_sentence(arms, comparisons, "ours", "other")
     assert "beat random ones on 1 of 2 scores" in sentence
     assert "AUC: picked 0.900 against 0.800, median 0.900 against 0.800 (above); K-means" in sentence
 
@@ -237,7 +268,7 @@ def test_kernels_that_are_above_on_some_scores_are_said_to_be_so() -> None:
 def test_a_score_that_labels_were_fitted_to_does_not_count_for_kernels() -> None:
     fitted = {"ours": score(0.9, labels="fitting"), "other": score(0.5, labels="fitting")}
     arms = with_scores("clusters.one_class_svm.accuracy", fitted)
-    assert "share no score" in kernels_sentence(arms, "ours", "other")
+    assert "share no score" in kernels_sentence(arms, [], "ours", "other")
 
 
 # -- errors ------------------------------------------------------------------------------------

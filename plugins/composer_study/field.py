@@ -6,22 +6,10 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 MOST_KINDS = 4
-
-
-def expected_best(values: Floats, counts: ArrayLike) -> Floats:
-    """Expected largest of N values drawn with replacement, for every N of `counts`.
-
-    Exact: of M values in rising order the i-th is the largest of N with chance (i / M)^N - ((i - 1) / M)^N.
-    """
-    rising = np.sort(values)
-    share = np.arange(len(rising) + 1) / len(rising)
-    powers = share[None, :] ** np.atleast_1d(np.asarray(counts, dtype=np.float64))[:, None]
-    best: Floats = np.diff(powers, axis=1) @ rising
-    return best
 
 
 def chance_of_reaching(values: Floats, level: float, count: int) -> float:

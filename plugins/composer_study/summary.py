@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer import expected_best
 from composer_study import published
-from composer_study.field import chance_of_reaching, expected_best, kinds
+from composer_study.field import chance_of_reaching, kinds
 from composer_study.measures import STUDY
 
 Floats = NDArray[np.float64]
@@ -167,7 +168,7 @@ def _distribution(name: str, values: Floats, most: int) -> list[str]:
         f"{int((values >= claim - 5e-4).sum())} ({100 * chance_of_reaching(values, claim - 5e-4, most):.0f} %)"
         for claim in CLAIMS.values()
     ]
-    expected = expected_best(values, [27, most])
+    expected = expected_best(values, [27, most], replacement=True)
     return [name, f"{len(values):,}", *(f"{number:.3f}" for number in (*quartiles, *expected)), *reached]
 
 
@@ -200,7 +201,7 @@ def draw(arms: Sequence[Arm], folder: Path) -> None:
             if name == "accuracies":
                 axes.step(values, np.arange(1, len(values) + 1) / len(values), label=arm.name, linewidth=1.2)
             else:
-                axes.plot(counts, expected_best(values, counts), label=arm.name, linewidth=1.2)
+                axes.plot(counts, expected_best(values, counts, replacement=True), label=arm.name, linewidth=1.2)
         for method, claim in CLAIMS.items():
             line = axes.axvline if name == "accuracies" else axes.axhline
             line(claim, color="0.5", linestyle=":" if method == "K-means" else "--", linewidth=0.9)
