@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import ComposerError
-from composer.figures import Heatmap, Lines, Scatter, Tiles
+from composer.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
 from composer.hookspecs import hook
 from composer.interfaces import (
     Architecture,
@@ -83,6 +83,7 @@ __all__ = [
     "Evaluator",
     "FileDecoder",
     "Heatmap",
+    "Histogram",
     "ImageSource",
     "Images",
     "KernelExtractor",
@@ -100,6 +101,7 @@ __all__ = [
     "Score",
     "Split",
     "StateFile",
+    "Strip",
     "Tiles",
     "Translator",
     "UnreadablePictureError",

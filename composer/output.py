@@ -30,12 +30,13 @@ LIBRARIES = ("torch", "numpy", "scikit-learn", "hdbscan", "umap-learn", "pillow"
 
 @dataclass(frozen=True)
 class Judged:
-    """One composition with everything the evaluators said of it."""
+    """One composition with everything the evaluators said of it, and what the page shows of it."""
 
     composition: Composition
     members: int
     parameters: int
     reports: Mapping[str, Report]
+    shown: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from composer.hookspecs import Stage
 from composer.images import Images
 from composer.interfaces import Component, Evaluator
 from composer.kernels import KernelSet
+from composer.page import gathering, saving, writing
 from composer.parents import judge_parent
 from composer.population import Population
 from composer.recipe import Composition, Concept, Recipe
@@ -347,13 +348,16 @@ def run_recipe(
     plan = make_plan(recipe)
     try:
         parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.parents}
-        arms = [_judge(engine, arm) for arm in plan.arms]
+        arms = [_judge(engine, arm, plan.test) for arm in plan.arms]
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
     report = output.report(recipe, engine.result(plan.test), arms, parents, engine.warnings(plan))
     stages = list(engine.finished.values())
     output.write(folder, recipe, report, output.provenance(recipe, chosen, stages, time.perf_counter() - started))
     output.copy_results(folder, engine.cache, plan, report)
+    shown = {arm.composition.name: arm.shown for arm in arms}
+    saving.save(folder, recipe, engine.cache, plan, engine.result(plan.test), report, shown)
+    writing.write_page(folder)
     registry.hook.composer_run_finished(report=report, folder=folder)
     return report
 
@@ -366,7 +370,7 @@ def _judge_parent(engine: Engine, plan: Plan, concept: str) -> output.Parent:
     return output.Parent(len(population), population.parameters, engine.measured(step), report)
 
 
-def _judge(engine: Engine, arm: Arm) -> output.Judged:
+def _judge(engine: Engine, arm: Arm, test: Step) -> output.Judged:
     """Evaluates one composition; its features are let go of before the next."""
     reports: dict[str, Report] = {}
     for label, step in arm.reports.items():
@@ -375,7 +379,11 @@ def _judge(engine: Engine, arm: Arm) -> output.Judged:
         except ComposerError as error:
             raise ComposerError(f"composition {arm.composition.name!r}: {error}") from error
     model: ComposedModel = engine.result(arm.model)
-    judged = output.Judged(arm.composition, len(model), model.parameters, reports)
+    gather = partial(
+        gathering.gather, model, engine.result(test), reports, test.seed, engine.device, arm.composition.control
+    )
+    shown = saving.gathered(engine.cache.folder / "page", arm, test, engine.fresh, gather)
+    judged = output.Judged(arm.composition, len(model), model.parameters, reports, shown)
     for part in model.parts:
         part.forget_features()
     engine.forget(arm.model)
