@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import ComposerError
-from composer.figures import Heatmap, Lines, Scatter, Tiles
+from composer.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
 from composer.hookspecs import hook
 from composer.interfaces import (
     Architecture,
@@ -84,6 +84,7 @@ __all__ = [
     "Evaluator",
     "FileDecoder",
     "Heatmap",
+    "Histogram",
     "ImageSource",
     "Images",
     "KernelExtractor",
@@ -101,6 +102,7 @@ __all__ = [
     "Score",
     "Split",
     "StateFile",
+    "Strip",
     "Tiles",
     "Translator",
     "UnreadablePictureError",

@@ -20,6 +20,7 @@ from composer.figures import Figure, draw, from_json, to_json
 from composer.images import Images
 from composer.interfaces import Component
 from composer.recipe import nested_components
+from composer.sealing import file_digest
 from composer.storage import Value, load, read_json, running, save, write_json
 
 STAGE = "stage.json"
@@ -92,16 +93,8 @@ def _files_digest(files: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for file in chosen:
         total.update(f"{file.relative_to(home).as_posix()}\0".encode())
-        facts = file.stat()
-        total.update(_file_digest(file, facts.st_mtime_ns, facts.st_size))
+        total.update(bytes.fromhex(file_digest(file)))
     return total.hexdigest()
-
-
-@cache
-def _file_digest(file: Path, modified: int, size: int) -> bytes:
-    """sha256 of a file's content, read once per process unless the file changes."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").digest()
 
 
 class StageCache:

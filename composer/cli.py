@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer import __version__
+from composer import __version__, cli_runs
 from composer.cli_models import COMMANDS
 from composer.errors import ComposerError
 
@@ -261,7 +261,7 @@ def schema(output: Path | None) -> None:
     click.echo(output)
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, *cli_runs.COMMANDS):
     main.add_command(command)
 
 

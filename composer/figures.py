@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+BINS = 30
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Curves over steps: name -> values."""
+    """Curves: name -> values, over steps from 1 on, or over the places that `x` has for that name."""
 
     title: str
     series: Mapping[str, Sequence[float]]
     x_label: str
     y_label: str
     logarithmic: bool = False
+    x: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def places(self, name: str) -> Sequence[float]:
+        """Where the values of a curve lie."""
+        return self.x.get(name) or range(1, len(self.series[name]) + 1)
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,30 @@ class Tiles:
     rows: Sequence[str]
 
 
-Figure = Lines | Scatter | Heatmap | Tiles
-KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Lines, Scatter, Heatmap, Tiles)}
+@dataclass(frozen=True)
+class Strip:
+    """A row of dots per group, such as the scores of its members; `marked` is one value of each that stands out."""
+
+    title: str
+    values: Mapping[str, Sequence[float]]
+    x_label: str
+    marked: Mapping[str, float] = field(default_factory=dict)
+    marked_label: str = "picked"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often values occur in each group; `cut` is a value that divides them."""
+
+    title: str
+    values: Mapping[str, Sequence[float]]
+    x_label: str
+    cut: float | None = None
+    cut_label: str = ""
+
+
+Figure = Lines | Scatter | Heatmap | Tiles | Strip | Histogram
+KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Lines, Scatter, Heatmap, Tiles, Strip, Histogram)}
 
 
 def to_json(figure: Figure) -> dict[str, Any]:
@@ -66,6 +97,56 @@ def from_json(data: Mapping[str, Any]) -> Figure:
     fields = dict(data)
     figure: Figure = KINDS[fields.pop("figure")](**fields)
     return figure
+
+
+def bin_edges(figure: Histogram) -> NDArray[np.float64]:
+    """BINS + 1 edges, the same for all groups; the few values beyond both ends count in the outermost bins."""
+    import numpy as np
+
+    values = np.concatenate([np.asarray(own, dtype=np.float64) for own in figure.values.values()])
+    low, high = np.percentile(values, [0.5, 99.5]) if len(values) else (0.0, 1.0)
+    if figure.cut is not None:
+        low, high = min(low, figure.cut), max(high, figure.cut)
+    return np.linspace(low, high if high > low else low + 1, BINS + 1)
+
+
+def bin_counts(figure: Histogram) -> dict[str, NDArray[np.int64]]:
+    """Group -> values in each bin of `bin_edges`."""
+    import numpy as np
+
+    edges = bin_edges(figure)
+    return {
+        group: np.histogram(np.clip(np.asarray(own, dtype=np.float64), edges[0], edges[-1]), edges)[0]
+        for group, own in figure.values.items()
+    }
+
+
+def jitter(count: int) -> NDArray[np.float64]:
+    """Places across a strip, within 0.35 of its middle, spread evenly and the same every time."""
+    import numpy as np
+
+    golden = (5**0.5 - 1) / 2  # multiples of it fill an interval evenly (the Kronecker sequence)
+    spread: NDArray[np.float64] = 0.7 * ((np.arange(count, dtype=np.float64) + 0.5) * golden % 1 - 0.5)
+    return spread if count > 1 else np.zeros(count)
+
+
+def tile_sheet(figure: Tiles) -> NDArray[np.float64]:
+    """All tiles in one picture of shades 0..1, rows from above, each tile from its least to its largest value.
+
+    NaN lies between the tiles. One picture, because an axes for each tile would take seconds to draw.
+    """
+    import numpy as np
+
+    tiles = [[np.asarray(tile, dtype=np.float64) for tile in row] for row in figure.values]
+    height = max(tile.shape[0] for row in tiles for tile in row) + 1
+    width = max(tile.shape[1] for row in tiles for tile in row) + 1
+    sheet = np.full((height * len(tiles), width * max(len(row) for row in tiles)), np.nan)
+    for i, row in enumerate(tiles):
+        for j, tile in enumerate(row):
+            low, high = tile.min(), tile.max()
+            shades = (tile - low) / (high - low) if high > low else np.full_like(tile, 0.5)
+            sheet[i * height : i * height + tile.shape[0], j * width : j * width + tile.shape[1]] = shades
+    return sheet
 
 
 def draw(figure: Figure, path: Path) -> None:
@@ -84,6 +165,10 @@ def draw(figure: Figure, path: Path) -> None:
             _draw_lines(figure, axes)
         elif isinstance(figure, Scatter):
             _draw_scatter(figure, axes)
+        elif isinstance(figure, Strip):
+            _draw_strip(figure, axes)
+        elif isinstance(figure, Histogram):
+            _draw_histogram(figure, axes)
         else:
             _draw_heatmap(figure, axes)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +177,8 @@ def draw(figure: Figure, path: Path) -> None:
 
 def _draw_lines(figure: Lines, axes: Axes) -> None:
     for name, values in figure.series.items():
-        axes.plot(range(1, len(values) + 1), values, label=name, linewidth=1.2, marker="." if len(values) < 12 else "")
+        marker = "." if len(values) < 12 else ""
+        axes.plot(figure.places(name), values, label=name, linewidth=1.2, marker=marker)
     axes.set_xlabel(figure.x_label)
     axes.set_ylabel(figure.y_label)
     if figure.logarithmic:
@@ -124,23 +210,37 @@ def _draw_heatmap(figure: Heatmap, axes: Axes) -> None:
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
 
 
-def _draw_tiles(figure: Tiles, canvas: Any) -> None:
-    import numpy as np
+def _draw_strip(figure: Strip, axes: Axes) -> None:
+    for row, (group, values) in enumerate(figure.values.items()):
+        axes.scatter(values, row + jitter(len(values)), s=9, alpha=0.5, color="tab:blue", linewidths=0)
+        if group in figure.marked:
+            label = figure.marked_label if row == 0 else None
+            axes.scatter([figure.marked[group]], [row], s=42, marker="D", color="tab:orange", label=label)
+    axes.set_yticks(range(len(figure.values)), list(figure.values), fontsize=8)
+    axes.set_ylim(len(figure.values) - 0.5, -0.5)
+    axes.set_xlabel(figure.x_label)
+    axes.grid(alpha=0.25, axis="x")
+    if figure.marked:
+        axes.legend(fontsize=8, frameon=False)
 
-    tiles = [[np.asarray(tile, dtype=float) for tile in row] for row in figure.values]
-    height = max(tile.shape[0] for row in tiles for tile in row) + 1
-    width = max(tile.shape[1] for row in tiles for tile in row) + 1
-    # One picture of all tiles: an axes for each would take seconds to draw.
-    sheet = np.full((height * len(tiles), width * max(len(row) for row in tiles)), np.nan)
-    for i, row in enumerate(tiles):
-        for j, tile in enumerate(row):
-            low, high = tile.min(), tile.max()
-            shades = (tile - low) / (high - low) if high > low else np.full_like(tile, 0.5)
-            sheet[i * height : i * height + tile.shape[0], j * width : j * width + tile.shape[1]] = shades
+
+def _draw_histogram(figure: Histogram, axes: Axes) -> None:
+    edges = bin_edges(figure)
+    for group, counts in bin_counts(figure).items():
+        axes.stairs(counts, edges, label=group, fill=True, alpha=0.35)
+    if figure.cut is not None:
+        axes.axvline(figure.cut, color="gray", linestyle="--", linewidth=1, label=figure.cut_label or None)
+    axes.set_xlabel(figure.x_label)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def _draw_tiles(figure: Tiles, canvas: Any) -> None:
+    sheet = tile_sheet(figure)
+    height = sheet.shape[0] / len(figure.rows)
     axes = canvas.subplots()
     axes.set_title(figure.title, fontsize=10)
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks([])
-    axes.set_yticks([i * height + height / 2 - 1 for i in range(len(tiles))], figure.rows, fontsize=8)
+    axes.set_yticks([i * height + height / 2 - 1 for i in range(len(figure.rows))], figure.rows, fontsize=8)
     axes.tick_params(length=0)
     axes.set_frame_on(False)

@@ -177,7 +177,8 @@ def _labels(report: Mapping[str, Any], composition: str, target: str) -> str:
     return said
 
 
-def _limits(config: Mapping[str, Any], report: Mapping[str, Any], composition: str) -> str:
+def limits(config: Mapping[str, Any], report: Mapping[str, Any], composition: str) -> list[str]:
+    """What nobody should expect of a composition, in sentences; the run's warnings left out."""
     points = [
         _against_controls(report, composition),
         "The intervals say how much the choice of test pictures matters, not what another seed would bring.",
@@ -187,11 +188,16 @@ def _limits(config: Mapping[str, Any], report: Mapping[str, Any], composition: s
     ]
     if min(part["preprocessing"]["size"] for part in config["parts"]) < 64:
         points.insert(2, "It looks at very small pictures: details that vanish at that size do not exist for it.")
+    return [point for point in points if point]
+
+
+def _limits(config: Mapping[str, Any], report: Mapping[str, Any], composition: str) -> str:
+    points = limits(config, report, composition)
     warnings = list(report["warnings"])
     points += [f"Said by the run: {' '.join(warning.split())}" for warning in warnings[:MOST_WARNINGS]]
     if len(warnings) > MOST_WARNINGS:
         points.append(f"{len(warnings) - MOST_WARNINGS} more warnings stand in the run's report.json.")
-    return "\n".join(f"- {point}" for point in points if point)
+    return "\n".join(f"- {point}" for point in points)
 
 
 def _against_controls(report: Mapping[str, Any], composition: str) -> str:

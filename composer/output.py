@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
-import platform
+import io
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -18,25 +18,29 @@ import yaml
 from composer import __version__, comparison, model_card
 from composer.hookspecs import Stage
 from composer.images import Images, cell_names
-from composer.recipe import Composition, Recipe
+from composer.recipe import Composition, Recipe, placed_components
+from composer.registry import Registry
+from composer.run_folder import COLUMNS, SCORES
 from composer.scores import Report, Score
+from composer.sealing import file_digest
 from composer.storage import FACTS, TENSORS, write_json, write_text
+from composer.versions import versions
 
 if TYPE_CHECKING:
     from composer.cache import StageCache
     from composer.pipeline import Plan
 
-LIBRARIES = ("torch", "numpy", "scikit-learn", "hdbscan", "umap-learn", "pillow", "scipy")
-
 
 @dataclass(frozen=True)
 class Judged:
-    """One composition with everything the evaluators said of it."""
+    """One composition with everything the evaluators said of it, and what the page shows of it."""
 
     composition: Composition
     members: int
+    names: Sequence[str]
     parameters: int
     reports: Mapping[str, Report]
+    shown: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -152,25 +156,58 @@ def score_facts(score: Score) -> dict[str, Any]:
     }
 
 
-def provenance(recipe: Recipe, device: str, stages: Sequence[Stage], seconds: float) -> dict[str, Any]:
+def score_rows(judged: Iterable[Judged]) -> list[tuple[Any, ...]]:
+    """A row for every composition, score and member, its values in the order of COLUMNS."""
+    rows: list[tuple[Any, ...]] = []
+    for arm in judged:
+        own = (arm.composition.name, str(arm.composition.control).lower())
+        for label, said in arm.reports.items():
+            for name, score in said.scores.items():
+                higher = str(score.higher_is_better).lower()
+                for index, value in enumerate(score.values):
+                    member = score.member(index)
+                    picked = str(index == score.picked).lower()
+                    who = (member, arm.names[member])
+                    rows.append((*own, f"{label}.{name}", *who, repr(float(value)), picked, score.labels, higher))
+    return rows
+
+
+def write_scores(folder: Path, judged: Iterable[Judged]) -> None:
+    """Writes scores.csv."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    lines.writerows(score_rows(judged))
+    write_text(folder / SCORES, text.getvalue())
+
+
+def provenance(
+    recipe: Recipe, device: str, stages: Sequence[Stage], seconds: float, registry: Registry
+) -> dict[str, Any]:
     """The content of run.json: with what, when, how long and how much memory."""
+    source = recipe.path
     return {
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "recipe": recipe.path.name,
+        "recipe": source.name,
+        "recipe_file": [str(source.absolute()), file_digest(source)] if source.is_file() else None,
         "seed": recipe.seed,
         "device": device,
         "seconds": round(seconds, 2),
         "peak_memory": max((stage.peak_memory for stage in stages), default=0),
-        "versions": {
-            "composer": __version__,
-            "python": platform.python_version(),
-            **{library: version(library) for library in LIBRARIES},
-        },
+        "versions": versions(_plugin_distributions(recipe, registry)),
+        "document": dict(recipe.document),
         "stages": [
             {key: round(value, 3) if key == "seconds" else value for key, value in asdict(stage).items()}
             for stage in stages
         ],
     }
+
+
+def _plugin_distributions(recipe: Recipe, registry: Registry) -> list[str]:
+    """The distributions, composer's own left out, whose components the recipe names."""
+    used = {type(component) for _, component in placed_components(recipe)}
+    own = {plugin.distribution for component, plugin in registry.components() if component in used}
+    return sorted(own - {"kernel-composer"})
 
 
 def write(folder: Path, recipe: Recipe, content: Mapping[str, Any], run: Mapping[str, Any]) -> None:

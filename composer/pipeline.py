@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 
-from composer import __version__, output
+from composer import __version__, output, sealing
 from composer.cache import StageCache, component_identity, core_digest, digest, stage_seed
 from composer.composed import ComposedModel
 from composer.errors import ComposerError
@@ -21,6 +21,7 @@ from composer.hookspecs import Stage
 from composer.images import Images
 from composer.interfaces import Component, Evaluator
 from composer.kernels import KernelSet
+from composer.page import gathering, saving, writing
 from composer.parents import judge_parent
 from composer.population import Population
 from composer.recipe import Composition, Concept, Recipe
@@ -55,11 +56,15 @@ class Step:
         return stage_seed(self.recipe_seed, self.name)
 
     @cached_property
+    def read_files(self) -> tuple[Path, ...]:
+        return tuple(self.component.files()) if self.files is None else self.files
+
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """All that the result depends on."""
         return {
             "stage": self.name,
-            **component_identity(self.component, self.component.files() if self.files is None else self.files),
+            **component_identity(self.component, self.read_files),
             "about": dict(self.about),
             "seed": self.seed,
             "inputs": [step.key for step in self.inputs],
@@ -111,6 +116,11 @@ class Plan:
         for last in (self.test, *self.parents.values(), *reports):
             visit(last)
         return list(found.values())
+
+    def inputs(self) -> dict[str, str]:
+        """Every file that the steps read -> sha256 of its content."""
+        files = {file for step in self.steps() for file in step.read_files}
+        return {str(file.absolute()): sealing.file_digest(file) for file in sorted(files)}
 
 
 def make_plan(recipe: Recipe) -> Plan:
@@ -345,16 +355,23 @@ def run_recipe(
     prepare_output(folder)
     engine = Engine(StageCache(folder / "stages"), chosen, registry, fresh)
     plan = make_plan(recipe)
+    inputs = plan.inputs()  # before they are read, so that one that is edited meanwhile shows
     try:
         parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.parents}
-        arms = [_judge(engine, arm) for arm in plan.arms]
+        arms = [_judge(engine, arm, plan.test) for arm in plan.arms]
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
     report = output.report(recipe, engine.result(plan.test), arms, parents, engine.warnings(plan))
     stages = list(engine.finished.values())
-    output.write(folder, recipe, report, output.provenance(recipe, chosen, stages, time.perf_counter() - started))
+    run = output.provenance(recipe, chosen, stages, time.perf_counter() - started, registry)
+    output.write(folder, recipe, report, run)
+    output.write_scores(folder, arms)
     output.copy_results(folder, engine.cache, plan, report)
+    shown = {arm.composition.name: arm.shown for arm in arms}
+    saving.save(folder, recipe, engine.cache, plan, engine.result(plan.test), report, shown)
+    writing.write_page(folder)
     registry.hook.composer_run_finished(report=report, folder=folder)
+    sealing.seal(folder, inputs, [engine.cache.path(step.name, step.key) for step in plan.steps()])
     return report
 
 
@@ -366,7 +383,7 @@ def _judge_parent(engine: Engine, plan: Plan, concept: str) -> output.Parent:
     return output.Parent(len(population), population.parameters, engine.measured(step), report)
 
 
-def _judge(engine: Engine, arm: Arm) -> output.Judged:
+def _judge(engine: Engine, arm: Arm, test: Step) -> output.Judged:
     """Evaluates one composition; its features are let go of before the next."""
     reports: dict[str, Report] = {}
     for label, step in arm.reports.items():
@@ -375,7 +392,11 @@ def _judge(engine: Engine, arm: Arm) -> output.Judged:
         except ComposerError as error:
             raise ComposerError(f"composition {arm.composition.name!r}: {error}") from error
     model: ComposedModel = engine.result(arm.model)
-    judged = output.Judged(arm.composition, len(model), model.parameters, reports)
+    gather = partial(
+        gathering.gather, model, engine.result(test), reports, test.seed, engine.device, arm.composition.control
+    )
+    shown = saving.gathered(engine.cache.folder / "page", arm, test, engine.fresh, gather)
+    judged = output.Judged(arm.composition, len(model), model.members, model.parameters, reports, shown)
     for part in model.parts:
         part.forget_features()
     engine.forget(arm.model)

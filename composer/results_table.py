@@ -197,7 +197,7 @@ def _heading(report: Mapping[str, Any]) -> str:
 
 def print_saved(folder: Path, seconds: float) -> None:
     """Where everything is, and how long it took."""
-    expected = ("report.json", "recipe.yaml", "run.json", "figures", "models")
+    expected = ("report.html", "report.json", "scores.csv", "recipe.yaml", "run.json", "figures", "models")
     there = [f"{name}/" if (folder / name).is_dir() else name for name in expected if (folder / name).exists()]
     console = make_console()
     listed = f": {', '.join(there)}" if there else ""

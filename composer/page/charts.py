@@ -1,0 +1,342 @@
+"""The page's figures, drawn by Bokeh; colours that can be read on white and on black alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.layouts import column
+from bokeh.models import (
+    CDSView,
+    ColorBar,
+    ColumnDataSource,
+    CustomJS,
+    FixedTicker,
+    GroupFilter,
+    HoverTool,
+    InlineStyleSheet,
+    Legend,
+    LegendItem,
+    LinearColorMapper,
+    Select,
+    Span,
+    UIElement,
+)
+from bokeh.palettes import Viridis256
+from bokeh.plotting import figure
+
+from composer.figures import (
+    Figure,
+    Heatmap,
+    Histogram,
+    Lines,
+    Scatter,
+    Strip,
+    Tiles,
+    bin_counts,
+    bin_edges,
+    jitter,
+    tile_sheet,
+)
+
+INK = "#7f8794"
+"""Axes and their text, with a contrast of 3.7 on white and of 5 on the page's black."""
+COLOURS = ("#e0702c", "#3a8fdb", "#2aa57c", "#a07fd6", "#d65a92", "#b39b2e", "#45b0c4")
+GREY = "#8b919c"
+MARKERS = ("circle", "triangle", "square", "diamond", "inverted_triangle", "star", "hex", "plus")
+HEIGHT = 340
+TILE = 36
+"""Screen pixels of a row of tiles."""
+CHOICE_STYLE = """
+.bk-input { appearance: auto; background: var(--panel); color: var(--ink); border-color: var(--line); font-size: 15px; }
+label { color: var(--soft); }
+"""
+
+
+def chart(drawn: Figure) -> UIElement:
+    """The figure as Bokeh draws it; its title is left to the page."""
+    match drawn:
+        case Lines():
+            return _lines(drawn)
+        case Scatter():
+            return _scatter(drawn)
+        case Heatmap():
+            return _heatmap(drawn)
+        case Tiles():
+            return _tiles(drawn)
+        case Strip():
+            return _strip(drawn)
+        case Histogram():
+            return _histogram(drawn)
+
+
+def explorer(
+    cells: Sequence[str], pictures: Mapping[str, Sequence[Any]], views: Mapping[str, Mapping[str, Sequence[Any]]]
+) -> UIElement:
+    """A scatter of pictures, each shown under the pointer, and a choice of whose features it is of.
+
+    pictures: `cell`, `name` and `picture` (a data URI) of each. views: title -> `x`, `y` and `says` of each picture.
+    """
+    first = next(iter(views))
+    source = ColumnDataSource({**pictures, **views[first]})
+    plot = _empty(HEIGHT + 160, x_range=(-1.08, 1.08), y_range=(-1.08, 1.08), tools="pan,wheel_zoom,reset")
+    plot.name = "explorer"
+    plot.axis.visible = plot.grid.visible = False
+    plot.min_border = 4
+    items = []
+    for cell, colour, marker in zip(cells, group_colours(cells), _cycled(MARKERS, len(cells)), strict=True):
+        view = CDSView(filter=GroupFilter(column_name="cell", group=cell))
+        dots = plot.scatter(
+            "x",
+            "y",
+            source=source,
+            view=view,
+            marker=marker,
+            size=9,
+            color=colour,
+            fill_alpha=0.75,
+            line_alpha=0.9,
+            hover_line_color=INK,
+            hover_fill_alpha=1,
+        )
+        items.append(LegendItem(label=cell, renderers=[dots]))
+    _add_legend(plot, items)
+    plot.add_tools(
+        HoverTool(
+            tooltips="<div style='max-width: 13em; font-size: 13px; overflow-wrap: anywhere'>"
+            "<img src='@picture' alt='' width='96' height='96' style='display: block'>"
+            "<b>@cell</b><br>@says<br>@name</div>",
+            attachment="horizontal",
+        )
+    )
+    choice = Select(title="Features of", value=first, options=list(views), stylesheets=[_sheet(CHOICE_STYLE)])
+    choice.width_policy = "max"
+    choice.max_width = 480
+    choice.margin = (4, 0)
+    choice.js_on_change(
+        "value",
+        CustomJS(
+            args={"source": source, "views": {title: dict(view) for title, view in views.items()}},
+            code="const view = views instanceof Map ? views.get(this.value) : views[this.value];\n"
+            "source.data = {...source.data, ...(view instanceof Map ? Object.fromEntries(view) : view)};",
+        ),
+    )
+    return column(choice, plot, sizing_mode="stretch_width")
+
+
+def group_colours(groups: Sequence[str]) -> list[str]:
+    """A colour each; `none` is grey."""
+    return [GREY if group in ("none", "chance") else COLOURS[i % len(COLOURS)] for i, group in enumerate(groups)]
+
+
+def _empty(height: int = HEIGHT, **options: Any) -> Any:
+    plot = figure(height=height, sizing_mode="stretch_width", toolbar_location=None, **{"tools": "", **options})
+    plot.background_fill_color = plot.border_fill_color = None
+    plot.outline_line_color = None
+    for axis in plot.axis:
+        axis.axis_line_color = axis.major_tick_line_color = INK
+        axis.minor_tick_line_color = None
+        axis.major_label_text_color = axis.axis_label_text_color = INK
+        axis.axis_label_text_font_style = "normal"
+        axis.major_label_text_font_size = axis.axis_label_text_font_size = "12px"
+    plot.grid.grid_line_color = INK
+    plot.grid.grid_line_alpha = 0.18
+    return plot
+
+
+def _add_legend(plot: Any, items: Sequence[LegendItem]) -> None:
+    """Above the plot; a click on a name hides what it stands for."""
+    labels = [item.label.value for item in items]
+    columns = 2 if len(labels) > 4 or sum(len(str(label)) + 5 for label in labels) > 44 else max(1, len(labels))
+    if plot.height == HEIGHT:  # what is drawn stays as high as it is with a legend of two rows
+        plot.height += 26 * max(0, math.ceil(len(labels) / columns) - 2)
+    plot.add_layout(
+        Legend(
+            items=list(items),
+            ncols=columns,
+            click_policy="hide",
+            background_fill_alpha=0,
+            border_line_color=None,
+            inactive_fill_color=INK,
+            inactive_fill_alpha=0.35,
+            label_text_color=INK,
+            label_text_font_size="13px",
+            spacing=8,
+            padding=2,
+        ),
+        "above",
+    )
+
+
+def _lines(drawn: Lines) -> Any:
+    plot = _empty(y_axis_type="log" if drawn.logarithmic else "linear")
+    plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, drawn.y_label
+    items, shown = [], []
+    for (name, values), colour in zip(drawn.series.items(), group_colours(list(drawn.series)), strict=True):
+        source = ColumnDataSource({"x": list(drawn.places(name)), "y": list(values), "name": [name] * len(values)})
+        dash = "dashed" if name == "chance" else "solid"
+        renderers = [plot.line("x", "y", source=source, color=colour, line_width=2, line_dash=dash)]
+        if len(values) < 12 and name != "chance":
+            renderers.append(plot.scatter("x", "y", source=source, color=colour, size=6))
+        items.append(LegendItem(label=name, renderers=renderers))
+        shown += renderers[:1]
+    _add_legend(plot, items)
+    plot.add_tools(HoverTool(renderers=shown, tooltips=[("", "@name"), (drawn.x_label, "@x"), (drawn.y_label, "@y")]))
+    return plot
+
+
+def _scatter(drawn: Scatter) -> Any:
+    plot = _empty()
+    plot.axis.visible = plot.grid.visible = False
+    groups = sorted(set(drawn.groups), key=lambda name: (name == "none", -name.count("+"), name))
+    names = drawn.names or [""] * len(drawn.x)
+    items = []
+    for group, colour, marker in zip(groups, group_colours(groups), _cycled(MARKERS, len(groups)), strict=True):
+        own = [index for index, name in enumerate(drawn.groups) if name == group]
+        data = {key: [values[i] for i in own] for key, values in (("x", drawn.x), ("y", drawn.y), ("name", names))}
+        dots = plot.scatter("x", "y", source=ColumnDataSource(data), marker=marker, size=7, color=colour, alpha=0.75)
+        items.append(LegendItem(label=group, renderers=[dots]))
+    _add_legend(plot, items)
+    plot.add_tools(HoverTool(tooltips=[("", "@name")]))
+    return plot
+
+
+def _heatmap(drawn: Heatmap) -> Any:
+    rows, columns = len(drawn.rows), len(drawn.columns)
+    values = np.asarray(drawn.values, dtype=np.float64)
+    low = float(values.min()) if drawn.low is None else drawn.low
+    high = float(values.max()) if drawn.high is None else drawn.high
+    plot = _empty(90 + max(180, 34 * rows), x_range=(-0.5, columns - 0.5), y_range=(rows - 0.5, -0.5))
+    plot.grid.visible = False
+    _name_ticks(plot.xaxis[0], drawn.columns)
+    _name_ticks(plot.yaxis[0], drawn.rows)
+    plot.xaxis.major_label_orientation = 0.5 if sum(map(len, drawn.columns)) > 30 else 0
+    y, x = np.mgrid[0:rows, 0:columns]
+    light = values > low + 0.6 * (high - low)
+    source = ColumnDataSource(
+        {
+            "x": x.ravel(),
+            "y": y.ravel(),
+            "value": values.ravel(),
+            "text": [f"{value:.2f}" for value in values.ravel()],
+            "ink": np.where(light, "black", "white").ravel(),
+            "row": [drawn.rows[i] for i in y.ravel()],
+            "column": [drawn.columns[i] for i in x.ravel()],
+        }
+    )
+    mapper = LinearColorMapper(palette=Viridis256, low=low, high=high if high > low else low + 1)
+    squares = plot.rect(
+        "x", "y", 1, 1, source=source, fill_color={"field": "value", "transform": mapper}, line_color=None
+    )
+    if rows * columns <= 100:
+        plot.text(
+            "x",
+            "y",
+            text="text",
+            source=source,
+            text_color="ink",
+            text_align="center",
+            text_baseline="middle",
+            text_font_size="12px",
+        )
+    bar = ColorBar(color_mapper=mapper, width=10, background_fill_alpha=0, major_label_text_color=INK, padding=4)
+    plot.add_layout(bar, "right")
+    plot.add_tools(HoverTool(renderers=[squares], tooltips=[("", "@row / @column"), ("", "@value{0.000}")]))
+    return plot
+
+
+def _tiles(drawn: Tiles) -> Any:
+    sheet = tile_sheet(drawn)
+    height, width = sheet.shape
+    each = height / len(drawn.rows)
+    scale = TILE * len(drawn.rows) / height  # screen pixels for one value
+    plot = _empty(round(height * scale) + 20, x_range=(0, width), y_range=(0, height), match_aspect=True)
+    plot.max_width = round(width * scale) + 80
+    plot.grid.visible = plot.xaxis.visible = False
+    shades = LinearColorMapper(palette="Greys256", low=0, high=1, nan_color="#00000000")
+    # Bokeh's pictures grow from below: the first row goes to the top.
+    pixels = np.flipud(np.round(sheet, 3)).astype(np.float32)
+    plot.image(image=[pixels], x=0, y=0, dw=width, dh=height, color_mapper=shades)
+    places = [height - (row + 0.5) * each for row in range(len(drawn.rows))]
+    plot.yaxis.ticker = FixedTicker(ticks=places)
+    plot.yaxis.major_label_overrides = dict(zip(places, drawn.rows, strict=True))
+    plot.yaxis.axis_line_color = plot.yaxis.major_tick_line_color = None
+    return plot
+
+
+def _strip(drawn: Strip) -> Any:
+    names = list(drawn.values)
+    plot = _empty(90 + 28 * len(names), y_range=(len(names) - 0.5, -0.5))
+    plot.ygrid.visible = False
+    plot.xaxis.axis_label = drawn.x_label
+    _name_ticks(plot.yaxis[0], names)
+    data: dict[str, list[Any]] = {"value": [], "row": [], "name": []}
+    for row, (name, values) in enumerate(drawn.values.items()):
+        data["value"] += list(values)
+        data["row"] += np.round(row + jitter(len(values)), 3).tolist()
+        data["name"] += [name] * len(values)
+    dots = plot.scatter("value", "row", source=ColumnDataSource(data), size=6, color=COLOURS[1], alpha=0.5)
+    items = [LegendItem(label="members", renderers=[dots])]
+    renderers = [dots]
+    if drawn.marked:
+        having = [row for row, name in enumerate(names) if name in drawn.marked]
+        source = ColumnDataSource(
+            {
+                "value": [drawn.marked[names[row]] for row in having],
+                "row": having,
+                "name": [f"{names[row]}, {drawn.marked_label}" for row in having],
+            }
+        )
+        marks = plot.scatter("value", "row", source=source, size=12, marker="diamond", color=COLOURS[0])
+        items.append(LegendItem(label=drawn.marked_label, renderers=[marks]))
+        renderers.append(marks)
+    _add_legend(plot, items)
+    plot.add_tools(HoverTool(renderers=renderers, tooltips=[("", "@name"), ("", "@value{0.000}")]))
+    return plot
+
+
+def _histogram(drawn: Histogram) -> Any:
+    plot = _empty()
+    plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, "pictures"
+    plot.y_range.start = 0
+    edges = bin_edges(drawn)
+    items, hovered = [], []
+    for (group, counts), colour in zip(bin_counts(drawn).items(), group_colours(list(drawn.values)), strict=True):
+        data = {"left": edges[:-1], "right": edges[1:], "top": counts, "group": [group] * len(counts)}
+        bars = plot.quad(
+            left="left",
+            right="right",
+            top="top",
+            bottom=0,
+            source=ColumnDataSource(data),
+            fill_color=colour,
+            fill_alpha=0.2,
+            line_color=None,
+        )
+        outline = plot.step(
+            np.append(edges, edges[-1]), np.append(counts, [counts[-1], 0]), mode="after", color=colour, line_width=2
+        )
+        hovered.append(bars)
+        items.append(LegendItem(label=group, renderers=[bars, outline]))
+    _add_legend(plot, items)
+    if drawn.cut is not None:
+        plot.add_layout(Span(location=drawn.cut, dimension="height", line_color=INK, line_dash="dashed", line_width=2))
+    plot.add_tools(
+        HoverTool(renderers=hovered, tooltips=[("", "@group: @top"), (drawn.x_label, "@left{0.00} to @right{0.00}")])
+    )
+    return plot
+
+
+def _name_ticks(axis: Any, names: Sequence[str]) -> None:
+    axis.ticker = FixedTicker(ticks=list(range(len(names))))
+    axis.major_label_overrides = dict(enumerate(names))
+
+
+def _cycled(items: Sequence[str], count: int) -> list[str]:
+    return [items[index % len(items)] for index in range(count)]
+
+
+def _sheet(css: str) -> InlineStyleSheet:
+    return InlineStyleSheet(css=css)

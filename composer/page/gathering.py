@@ -1,0 +1,235 @@
+"""What the page shows of one composition beyond its scores, gathered while the run has the model at hand."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from composer.composed import ComposedModel
+from composer.images import Images, cell_names
+from composer.loading import Part
+from composer.population import Population
+from composer.scores import Report, Score
+
+Floats = NDArray[np.float64]
+
+MOST_POINTS = 400
+"""Pictures in the scatter; of more, every cell gives its share."""
+MOST_VALUES = 500
+"""Values of a distribution; of more members, this many evenly spaced quantiles stand for all."""
+GALLERY = 6
+"""Most confidently right, and wrong, pictures of each cell."""
+BATCH = 8
+"""Pictures at once where the time for one is measured."""
+TRIES = 7
+LONGEST = 0.5
+"""Seconds after which no further try is made."""
+FEWEST_FOR_UMAP = 60
+"""Pictures below which principal components are shown: UMAP's neighbourhoods of 15 would hold whole cells."""
+DIGITS = 5
+
+
+def gather(
+    model: ComposedModel, images: Images, reports: Mapping[str, Report], seed: int, device: str, control: bool
+) -> dict[str, Any]:
+    """All that JSON can hold of one composition; `page.json` has it under the composition's name.
+
+    A composition shows its picked, median and best member in the plane; a control the picked one.
+    """
+    scores = {f"{label}.{name}": score for label, report in reports.items() for name, score in report.scores.items()}
+    main = main_score(scores)
+    chosen = _chosen(None if main is None else scores[main], len(model))
+    if control:
+        chosen = dict(list(chosen.items())[:1])
+    shown = _members(model, list(chosen.values()))
+    features = shown.features(images, device).double().numpy()
+    log_odds = shown.log_odds(images, device).double().numpy() if shown.has_log_odds else None
+    if log_odds is not None and not np.isfinite(log_odds).all():
+        log_odds = None
+    points = chosen_pictures(images)
+    found: dict[str, Any] = {
+        "main_score": main,
+        "values": {name: _summary(score) for name, score in scores.items() if score.labels == "scoring"},
+        "members": [
+            {"how": how, "index": index, "name": model.members[index], **_layout(features[row][points], seed)}
+            for row, (how, index) in enumerate(chosen.items())
+        ],
+        "cost": _cost(shown, images, device),
+    }
+    if log_odds is not None:
+        called = _called(shown, images, device)
+        for row, member in enumerate(found["members"]):
+            member["log_odds"] = rounded(log_odds[row])
+            member["called"] = called[row].tolist()
+        found["roc"] = _roc(images.target, log_odds[0])
+        found["gallery"] = _gallery(images, log_odds[0], called[0])
+    return found
+
+
+def main_score(scores: Mapping[str, Any]) -> str | None:
+    """The score by which the page tells members apart: an AUC, else K-means' accuracy, else the first."""
+    for ending in (".auc", ".kmeans.accuracy", ".accuracy", ""):
+        for name in scores:
+            if name.endswith(ending):
+                return name
+    return None
+
+
+def chosen_pictures(images: Images) -> list[int]:
+    """Indices of the pictures in the scatter, ascending: all, or of each cell its share of MOST_POINTS."""
+    if len(images) <= MOST_POINTS:
+        return list(range(len(images)))
+    cells = np.asarray(images.cells)
+    chosen: list[int] = []
+    for cell in cell_names(images.concepts):
+        own = np.flatnonzero(cells == cell)
+        share = min(len(own), max(1, len(own) * MOST_POINTS // len(images))) if len(own) else 0
+        chosen += [int(own[index * len(own) // share]) for index in range(share)]
+    return sorted(chosen)
+
+
+def rounded(values: Floats | Sequence[float]) -> list[float]:
+    """With DIGITS significant digits: a page does not need more."""
+    return [float(f"{value:.{DIGITS}g}") for value in np.asarray(values, dtype=np.float64)]
+
+
+def _chosen(score: Score | None, members: int) -> dict[str, int]:
+    """How a member was chosen -> its index; each member once, the picked one first."""
+    if score is None:
+        return {"first" if members > 1 else "only": 0}
+    middle = int(np.argsort(score.values, kind="stable")[(len(score.values) - 1) // 2])
+    ways = {"picked": score.picked, "median": middle, "best by test labels": score.best_member}
+    found: dict[str, int] = {}
+    for how, index in ways.items():
+        member = score.member(index)
+        if member not in found.values():
+            found[how] = member
+    return found
+
+
+def _members(model: ComposedModel, indices: Sequence[int]) -> ComposedModel:
+    parts = tuple(part if len(part) == 1 else part.select(indices) for part in model.parts)
+    return ComposedModel(parts, tuple(model.members[index] for index in indices))
+
+
+def _summary(score: Score) -> list[float]:
+    """The members' values in ascending order, or as many quantiles of them."""
+    values = np.sort(score.values)
+    if len(values) > MOST_VALUES:
+        values = np.quantile(values, np.linspace(0, 1, MOST_VALUES))
+    return rounded(values)
+
+
+def _layout(features: Floats, seed: int) -> dict[str, Any]:
+    """Places of pictures in a square of side 2 about the origin, and by what method; none where features diverged.
+
+    Both axes are stretched to fill the square: the plot that shows them has no scale.
+    """
+    if not np.isfinite(features).all():
+        return {"layout": None, "x": [], "y": []}
+    same = bool((features == features[0]).all())
+    if same or len(features) < 3:
+        method, places = "no spread", np.zeros((len(features), 2))
+    elif len(features) < FEWEST_FOR_UMAP or features.shape[1] <= 3:
+        method, places = "PCA", _principal(features, seed)
+    else:
+        method, places = "UMAP", _umap(features, seed)
+    middle = (places.min(axis=0) + places.max(axis=0)) / 2
+    places = (places - middle) / np.maximum(np.ptp(places, axis=0) / 2, 1e-12)
+    return {"layout": method, "x": [round(x, 3) for x in places[:, 0]], "y": [round(y, 3) for y in places[:, 1]]}
+
+
+def _principal(features: Floats, seed: int) -> Floats:
+    from sklearn.decomposition import PCA  # a second to import
+
+    count = min(2, *features.shape)
+    found: Floats = PCA(count, svd_solver="full", random_state=seed).fit_transform(features)
+    return np.pad(found, ((0, 0), (0, 2 - count)))
+
+
+def _umap(features: Floats, seed: int) -> Floats:
+    with warnings.catch_warnings():
+        # The first is of umap's import; the others say that groups share no neighbours, where any start will do.
+        for message in ("Tensorflow not installed", "Graph is not fully connected", "Spectral initialisation failed"):
+            warnings.filterwarnings("ignore", message=message)
+        import umap  # 2 s to import, 20 s the first time ever, when numba compiles
+
+        for name in ("fast_knn_indices", "smooth_knn_dist", "compute_membership_strengths"):
+            function: Any = getattr(umap.umap_, name, None)
+            if hasattr(function, "enable_caching"):
+                # Keeps what numba compiles, which umap does for other functions only: 10 s less in later processes.
+                with suppress(RuntimeError):  # no folder to keep it in
+                    function.enable_caching()
+        placed = umap.UMAP(random_state=seed % 2**32, n_jobs=1).fit_transform(features.astype(np.float32))
+    return np.asarray(placed, dtype=np.float64)
+
+
+def _called(model: ComposedModel, images: Images, device: str) -> NDArray[np.bool_]:
+    """bool [M, N]: which pictures count as the target, by `composer predict`'s rule: every part says yes."""
+    each = [part.log_odds(images, device).expand(len(model), -1) for part in model.parts]
+    called: NDArray[np.bool_] = (torch.stack(each) > 0).all(0).numpy()
+    return called
+
+
+def _roc(target: NDArray[np.bool_], log_odds: Floats) -> dict[str, list[float]] | None:
+    """The curve of one member; None where the pictures are all of one kind."""
+    from sklearn.metrics import roc_curve  # a second to import
+
+    if target.all() or not target.any():
+        return None
+    false, true, _ = roc_curve(target, log_odds)
+    return {"false": rounded(false), "true": rounded(true)}
+
+
+def _gallery(images: Images, log_odds: Floats, called: NDArray[np.bool_]) -> dict[str, Any]:
+    """Cell -> `right` and `wrong`: indices of pictures, the most confident first; `counts`: how many of both."""
+    cells, target = np.asarray(images.cells), images.target
+    found: dict[str, Any] = {}
+    for cell in cell_names(images.concepts):
+        own = np.flatnonzero(cells == cell)
+        if len(own):
+            surest = own[np.argsort(-log_odds[own], kind="stable")]  # that they show the target
+            yes, no = surest[called[surest]], surest[~called[surest]][::-1]
+            right, wrong = (yes, no) if target[own[0]] else (no, yes)
+            found[cell] = {
+                "right": right[:GALLERY].tolist(),
+                "wrong": wrong[:GALLERY].tolist(),
+                "counts": [len(right), len(wrong)],
+            }
+    return found
+
+
+def _cost(model: ComposedModel, images: Images, device: str) -> dict[str, Any]:
+    """Multiply-adds and milliseconds for one picture, of the first member with all of its parts."""
+    first = [part if len(part) == 1 else part.select([0]) for part in model.parts]
+    adds, seconds = 0, 0.0
+    for part in first:
+        operations, took = _part_cost(part, images.select(range(min(BATCH, len(images)))), device)
+        adds += operations
+        seconds += took
+    return {"multiply_adds": adds, "milliseconds": float(f"{1000 * seconds:.3g}"), "batch": BATCH, "device": device}
+
+
+def _part_cost(part: Population, images: Images, device: str) -> tuple[int, float]:
+    """(multiply-adds, seconds) for one picture; the seconds are the shortest of several tries, after one to warm up."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = Part(part).eval().to(device)
+    pixels = images.at(part.preprocessing.size).to(device)
+    took: list[float] = []
+    with torch.no_grad():
+        run = network if part.has_head else network.features
+        with FlopCounterMode(display=False) as counter:
+            run(pixels[:1])
+        while len(took) < 2 or (len(took) <= TRIES and sum(took) < LONGEST):
+            started = time.perf_counter()
+            run(pixels).cpu()  # waits for the device
+            took.append(time.perf_counter() - started)
+    return counter.get_total_flops() // 2, min(took[1:]) / len(pixels)

@@ -1,0 +1,176 @@
+"""What the page needs, saved in the run's folder: `page.json`, and its own figures in `figures/`."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+
+from composer import model_card
+from composer.cache import digest
+from composer.decoding import printable
+from composer.figures import Figure, Histogram, Lines, Scatter, Strip, draw, to_json
+from composer.images import Images, cell_names
+from composer.model_folder import read_folder
+from composer.page import gathering
+from composer.recipe import Recipe
+from composer.results_table import MAIN_COLUMNS, random_pairs
+from composer.storage import read_json, write_json
+
+if TYPE_CHECKING:
+    from composer.cache import StageCache
+    from composer.pipeline import Arm, Plan, Step
+
+FORMAT = 1
+PAGE_DATA = "page.json"
+SIDE = 64
+"""Pixels of a thumbnail's side; smaller pictures stay as they are."""
+QUALITY = 85
+CUT_LABEL = "as likely as not"
+
+
+def gathered(folder: Path, arm: Arm, test: Step, fresh: bool, gather: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `gather` returns, or what it returned for the same results before: kept in `folder`."""
+    steps = [arm.model, test, *arm.reports.values()]
+    code = Path(gathering.__file__).read_text(encoding="utf-8")
+    file = folder / f"{digest([[step.key for step in steps], arm.composition.control, code])[:16]}.json"
+    if file.exists() and not fresh:
+        known: dict[str, Any] = read_json(file)
+        return known
+    found = gather()
+    folder.mkdir(exist_ok=True)
+    write_json(file, found)
+    return found
+
+
+def save(
+    folder: Path,
+    recipe: Recipe,
+    cache: StageCache,
+    plan: Plan,
+    images: Images,
+    report: Mapping[str, Any],
+    shown: Mapping[str, Any],
+) -> None:
+    """Writes `page.json` beside the other results, which are there already, and draws the page's own figures.
+
+    shown: composition -> what `gather` found.
+    """
+    figures = _recorded(cache, plan, len(images))
+    for (subject, name), figure in _own_figures(images, report, shown).items():
+        figures.append({"shows": "judged", "subject": subject, "name": name, **to_json(figure)})
+        for ending in ("png", "svg"):
+            draw(figure, folder / "figures" / f"{subject} - {name}.{ending}")
+    content = {
+        "format": FORMAT,
+        "compositions": {
+            name: {
+                **said,
+                "limits": model_card.limits(read_folder(folder / "models" / name).config, report, name),
+            }
+            for name, said in shown.items()
+        },
+        "pictures": _pictures(images, shown),
+        "figures": figures,
+        "stages": _stages(cache, plan),
+        "random_pairs": random_pairs(recipe),
+    }
+    write_json(folder / PAGE_DATA, content)
+
+
+def thumbnail(pixels: torch.Tensor) -> str:
+    """A data URI of a picture uint8 [3, S, S]."""
+    file = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file, format="JPEG", quality=QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _recorded(cache: StageCache, plan: Plan, pictures: int) -> list[dict[str, Any]]:
+    """The figures that the stages recorded: what they show, what they are of, their names, and their data."""
+    makers = [("parents", concept, step) for concept, step in plan.populations.items()]
+    for arm in plan.arms:
+        name = arm.composition.name
+        made_by = (arm.model,) if arm.kernels is None else (arm.kernels, arm.model)
+        makers += [("made", name, step) for step in made_by]
+        makers += [("judged", name, step) for step in arm.reports.values()]
+    return [
+        {"shows": shows, "subject": subject, "name": name, **to_json(figure)}
+        for shows, subject, step in makers
+        for name, figure in cache.figures(step.name, step.key).items()
+        if not (
+            isinstance(figure, Scatter) and len(figure.names) == pictures
+        )  # the page has its own, with the pictures
+    ]
+
+
+def _stages(cache: StageCache, plan: Plan) -> list[dict[str, Any]]:
+    """What each stage took when it was computed, in this run or in one before."""
+    found = []
+    for step in plan.steps():
+        facts = cache.facts(step.name, step.key) or {}
+        found.append({"name": step.name, "subject": step.subject, "seconds": facts.get("seconds", 0.0)})
+    return found
+
+
+def _own_figures(images: Images, report: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
+    """(subject, name) -> figure: the scores of all members, the ROC curves, and each composition's log-odds."""
+    found: dict[tuple[str, str], Figure] = {}
+    for name in _scores_to_show(shown):
+        having = {arm: said["values"][name] for arm, said in shown.items() if name in said["values"]}
+        marked = {arm: report["compositions"][arm]["scores"][name]["picked"] for arm in having}
+        title = next((column.title for column in MAIN_COLUMNS if column.score == name), name)
+        found["all", f"members {name}"] = Strip(
+            f"{title} of every member", having, title, marked, "picked without labels"
+        )
+    curves = {arm: said["roc"] for arm, said in shown.items() if said.get("roc")}
+    if curves:
+        found["all", "roc"] = Lines(
+            "ROC of the member picked without labels",
+            {**{arm: curve["true"] for arm, curve in curves.items()}, "chance": [0.0, 1.0]},
+            "share of others called the target",
+            "share of the target found",
+            x={**{arm: curve["false"] for arm, curve in curves.items()}, "chance": [0.0, 1.0]},
+        )
+    for arm, said in shown.items():
+        if "log_odds" in said["members"][0] and not report["compositions"][arm]["control"]:
+            found[arm, "log-odds"] = _histogram(images, said["members"][0]["log_odds"])
+    return found
+
+
+def _histogram(images: Images, log_odds: Sequence[float]) -> Histogram:
+    cells = images.cells
+    groups = {
+        cell: [value for value, own in zip(log_odds, cells, strict=True) if own == cell]
+        for cell in cell_names(images.concepts)
+        if cell in cells
+    }
+    return Histogram("Log-odds of the target by cell", groups, "log-odds of the target", 0.0, CUT_LABEL)
+
+
+def _scores_to_show(shown: Mapping[str, Any]) -> Iterator[str]:
+    """The main score, and the AUC of the hardest cell and K-means' accuracy where there are these, each once."""
+    names = list(dict.fromkeys(name for said in shown.values() for name in said["values"]))
+    wanted = [said["main_score"] for said in shown.values() if said["main_score"]]
+    wanted += [name for name in names if name.endswith((".auc_hardest_cell", ".kmeans.accuracy"))]
+    yield from (name for name in dict.fromkeys(wanted) if name in names)
+
+
+def _pictures(images: Images, shown: Mapping[str, Any]) -> dict[str, Any]:
+    scatter = gathering.chosen_pictures(images)
+    galleries = [side for said in shown.values() for side in said.get("gallery", {}).values()]
+    wanted = sorted({*scatter, *(index for side in galleries for index in (*side["right"], *side["wrong"]))})
+    size = SIDE if images.native is None else min(SIDE, images.native.shape[-1])
+    pixels = images.select(wanted).at(size)
+    cells = [cell for cell in cell_names(images.concepts) if cell in images.cells]
+    return {
+        "names": [printable(name) for name in images.names],
+        "cells": cells,
+        "cell": [cells.index(cell) for cell in images.cells],
+        "scatter": scatter,
+        "thumbnails": {str(index): thumbnail(own) for index, own in zip(wanted, pixels, strict=True)},
+    }

@@ -1,0 +1,188 @@
+"""The page's tables, made from those of the terminal so that both show the same; that of the results sorts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from composer.parents_table import parents_table
+from composer.results_table import MAIN_COLUMNS, footnotes, interval_text, number, results_table
+
+if TYPE_CHECKING:
+    from bokeh.models import DataTable
+
+WIDTH = 150
+"""Characters of a terminal that shows all main columns and a few more."""
+ROW = 32
+NUMBER = re.compile(r"([-+]?\d[\d,]*(?:\.\d+)?)(?: ?([kM])\b)?")
+STYLE = """
+:host { color: var(--ink); font: 14px/1.4 system-ui, sans-serif; }
+.bk-data-table, .slick-viewport, .grid-canvas, .slick-pane { background: transparent; }
+.slick-header.ui-state-default, .slick-header { background: var(--panel); border: 0; }
+.slick-header-columns { background: var(--panel); border-bottom: 1px solid var(--line); }
+.slick-header-column.ui-state-default, .slick-header-column {
+  background: var(--panel); color: var(--ink); font-weight: 600; font-size: 13px; border: 0; padding: 6px;
+  height: 51px; line-height: 17px;
+}
+.slick-header-column:nth-child(n+3) { text-align: right; }
+.slick-column-name { display: block; white-space: normal; }
+.slick-sort-indicator { position: absolute; right: 6px; bottom: 4px; }
+.slick-header-column:hover { text-decoration: underline; background: var(--panel); }
+.slick-cell { border: 0; border-bottom: 1px solid var(--line); color: var(--ink); padding: 6px; }
+.ui-widget-content.slick-row, .slick-row { background: transparent; border: 0; }
+.slick-row.odd { background: color-mix(in srgb, var(--panel) 50%, transparent); }
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a value per row, as sorted by and as shown."""
+
+    header: str
+    values: Sequence[float | str | None]
+    texts: Sequence[str]
+
+    @property
+    def is_text(self) -> bool:
+        return any(isinstance(value, str) for value in self.values)
+
+    @property
+    def width(self) -> int:
+        """Pixels that its longest cell, and its header on three lines, need."""
+        word = max(map(len, self.header.split()), default=0)
+        return round(max(20 + 7.4 * max(map(len, self.texts), default=0), 28 + 8.2 * word, 28 + 3.2 * len(self.header)))
+
+
+@dataclass(frozen=True)
+class Further:
+    """A table of the page beside that of the results.
+
+    table: from the content of report.json, as the terminal prints it; None where there is nothing to show.
+    notes: sentences below it.
+    """
+
+    title: str
+    table: Callable[[Mapping[str, Any]], Table | None]
+    notes: Callable[[Mapping[str, Any]], Sequence[str]] = lambda report: ()
+
+
+FURTHER = (Further("How well the parents know their own concepts", parents_table),)
+"""The page's further tables, in this order: one more line here, and it stands on the page."""
+
+
+def further(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Column], Sequence[str]]]:
+    """(title, columns, notes) of every further table that has something to show."""
+    for one in FURTHER:
+        table = one.table(report)
+        if table is not None:
+            yield one.title, from_rich(table), one.notes(report)
+
+
+def results(report: Mapping[str, Any]) -> list[Column]:
+    """The table of results as a wide terminal shows it; what is a control says so in a column of its own."""
+    name, *rest = from_rich(results_table(report, WIDTH))
+    kinds = ["control" if report["compositions"][each]["control"] else "composition" for each in name.texts]
+    return [name, Column("kind", kinds, kinds), *rest]
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """What the marks of the table of results mean, as far as it has any."""
+    return [note for note in footnotes(report, WIDTH) if "report.json" not in note]
+
+
+def every_score(report: Mapping[str, Any]) -> list[Column]:
+    """A row per composition and score."""
+    rows = [
+        (name, score, facts) for name, arm in report["compositions"].items() for score, facts in arm["scores"].items()
+    ]
+    texts = {
+        "composition": [name for name, _, _ in rows],
+        "score": [score for _, score, _ in rows],
+        "picked": [number(facts["picked"]) for *_, facts in rows],
+        "95% interval": [interval_text(facts) or "-" for *_, facts in rows],
+        "median": [number(facts["median"]) for *_, facts in rows],
+        "best": [number(facts["best"]) for *_, facts in rows],
+        "labels": [facts["labels"] for *_, facts in rows],
+    }
+    return [Column(header, own, own) for header, own in texts.items()]
+
+
+def main_column(arms: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
+    """(score, what a sentence calls it) that the compositions are compared by; None where nothing was scored."""
+    present = [name for arm in arms.values() for name in arm["scores"]]
+    known = [(column.score, column.title) for column in MAIN_COLUMNS if column.score in present]
+    others = [(name, name.replace("_", " ")) for name in present if name.endswith((".auc", "accuracy"))]
+    return next(iter([*known, *others, *((name, name) for name in present)]), None)
+
+
+def from_rich(table: Table) -> list[Column]:
+    """The columns of a table of the terminal; rows that only head others are left out."""
+    cells = [[str(cell).strip() for cell in column.cells] for column in table.columns]
+    rows = [row for row in range(table.row_count) if any(own[row] for own in cells[1:])]
+    made = []
+    for index, (column, own) in enumerate(zip(table.columns, cells, strict=True)):
+        texts = [own[row] for row in rows]
+        header = " ".join(str(column.header).replace("-\n", "").split())
+        values = [sort_value(text) for text in texts]
+        named = index == 0 or any(
+            value is None and text not in ("", "-") for value, text in zip(values, texts, strict=True)
+        )
+        made.append(Column(header, texts if named else values, texts))
+    return made
+
+
+def sort_value(text: str) -> float | None:
+    """The number that a cell begins with: `0.984` of `0.984†`, of `0.984-0.993` and of `0.984 (...)`."""
+    found = NUMBER.match(text)
+    if found is None:
+        return None
+    digits, unit = found.groups()
+    return float(digits.replace(",", "")) * {"k": 1e3, "M": 1e6, None: 1}[unit]
+
+
+def sortable(content: Sequence[Column]) -> DataTable:
+    """Bokeh's table; what is missing sorts below all numbers."""
+    from bokeh.models import (
+        ColumnDataSource,
+        DataTable,
+        HTMLTemplateFormatter,
+        InlineStyleSheet,
+        StringFormatter,
+        TableColumn,
+    )
+
+    data: dict[str, Sequence[Any]] = {}
+    made = []
+    for index, column in enumerate(content):
+        # Infinity, because Bokeh's sorting takes NaN for equal to everything.
+        data[f"value {index}"] = [float("-inf") if value is None else value for value in column.values]
+        data[f"text {index}"] = column.texts
+        # Sorted by the value, shown as the text; <%- escapes what it shows.
+        shown = HTMLTemplateFormatter(template=f"<div style='text-align: right'><%- obj['text {index}'] %></div>")
+        formatter = StringFormatter() if column.is_text else shown
+        made.append(
+            TableColumn(
+                field=f"value {index}",
+                title=column.header,
+                width=column.width,
+                formatter=formatter,
+                default_sort="ascending" if column.is_text else "descending",
+            )
+        )
+    return DataTable(
+        source=ColumnDataSource(data),
+        columns=made,
+        index_position=None,
+        selectable=False,
+        reorderable=False,
+        autosize_mode="none",
+        row_height=ROW,
+        width=sum(column.width for column in content) + 4,
+        height=ROW * len(content[0].texts) + 80,
+        margin=0,
+        stylesheets=[InlineStyleSheet(css=STYLE)],
+    )

@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from composer import ComposedModel
+from composer.cli import main
+from composer.figures import Histogram, bin_counts, from_json
+from composer.page import gathering, table, words
+from composer.page.writing import write_page
+from composer.pipeline import run_recipe
+from composer.recipe_reader import read_recipe
+from composer.results_table import results_table
+from conftest import SMALL
+from saved_run import report as made_up_report
+from saved_run import score
+from tiny import tiny_images, tiny_population
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the small recipe."""
+    home = tmp_path_factory.mktemp("page")
+    (home / "recipe.yaml").write_text(SMALL)
+    run_recipe(read_recipe(home / "recipe.yaml"), home / "run", "cpu")
+    return home / "run"
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the run to spoil."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+class Page(HTMLParser):
+    """The addresses that a page's elements name, its text outside scripts, and its headings."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.text = ""
+        self.headings: list[str] = []
+        self.inside: list[str] = []
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag in ("script", "style", "h2"):
+            self.inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.inside:
+            self.inside.remove(tag)
+
+    def handle_data(self, data: str) -> None:
+        if "script" not in self.inside and "style" not in self.inside:
+            self.text += data
+        if "h2" in self.inside:
+            self.headings.append(data)
+
+
+# -- what stands on the page -------------------------------------------------------------------
+
+
+def test_the_page_is_one_file_that_names_no_other(finished: Path) -> None:
+    page = Page(finished / "report.html")
+    assert page.addresses, "icon and pictures"
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert "default-src 'none'" in (finished / "report.html").read_text(), "and may load no other"
+
+
+def test_the_page_begins_with_a_sentence_and_shows_everything_else_below_it(finished: Path) -> None:
+    page = Page(finished / "report.html")
+    assert page.headings == [
+        "Compositions and controls",
+        "How well the parents know their own concepts",
+        "How they were made",
+        "How they judge",
+        "The pictures, as a member sees them",
+        "Surely right, surely wrong",
+        "Cost",
+        "Warnings",
+        "Limits",
+        "To repeat it",
+    ]
+    report = read(finished / "report.json")
+    sentence = words.summary(report, read(finished / "page.json")["random_pairs"])
+    assert page.text.index(sentence) < page.text.index("Compositions and controls")
+    for part in ("Kernels of conv1", "CycleGAN losses", "AUC of every member", "Log-odds of the target by cell", "ROC"):
+        assert part in page.text, part
+    assert "composer run recipe.yaml --device cpu" in page.text
+    assert "members: 3" in page.text, "the recipe stands there"
+
+
+def test_the_pages_table_has_all_that_the_terminal_would_show(finished: Path) -> None:
+    report = read(finished / "report.json")
+    terminal = results_table(report, 150)
+    columns = table.results(report)
+    assert len(columns) == len(terminal.columns) + 1, "kind says what a control is"
+    assert columns[0].texts == list(report["compositions"])
+    shown = {column.header: column.texts for column in columns}
+    assert shown["kind"] == ["composition", "composition", "control", "control", "control"]
+    product = report["compositions"]["product"]["scores"]["recognition.auc"]
+    assert shown["AUC"][1] == f"{product['picked']:.3f}"
+    everything = table.every_score(report)
+    assert len(everything[0].texts) == sum(len(arm["scores"]) for arm in report["compositions"].values())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0.984", 0.984), ("0.275†", 0.275), ("0.981-0.995", 0.981), ("-0.5", -0.5), ("5,142", 5142), ("388 k", 388e3)],
+)
+def test_cells_sort_by_the_number_that_they_begin_with(text: str, value: float) -> None:
+    assert table.sort_value(text) == value
+
+
+def test_cells_without_a_number_have_no_place_among_them() -> None:
+    assert table.sort_value("-") is None
+    assert table.sort_value("product") is None
+
+
+# -- the sentence ------------------------------------------------------------------------------
+
+
+def compositions(**values: tuple[bool, float]) -> dict[str, Any]:
+    """A report: composition -> (is it a control, its AUC), intervals of 0.06 about it."""
+    arms = {
+        name.replace("__", "."): {
+            "control": control,
+            "members": 3,
+            "parameters": 10,
+            "scores": {"recognition.auc": score(value, 0)},
+        }
+        for name, (control, value) in values.items()
+    }
+    return {**made_up_report({}), "compositions": arms}
+
+
+def test_the_sentence_says_how_good_the_best_is_and_what_controls_reach() -> None:
+    report = compositions(product=(False, 0.95), cyclegan=(False, 0.8), random=(True, 0.71), mean=(True, 0.85))
+    assert words.summary(report, [("cyclegan", "random")]) == (
+        "product recognises pictures of “black cat”: AUC 0.95 [0.92, 0.98]; random kernels reach 0.71 and the best "
+        "control, mean, 0.85; the translated kernels (cyclegan) are better than random ones."
+    )
+
+
+def test_the_sentence_does_not_praise_what_controls_reach_too() -> None:
+    below = words.summary(compositions(product=(False, 0.8), parents__cat=(True, 0.85)), [])
+    assert below.startswith("No composition is better than the controls")
+    within = words.summary(compositions(product=(False, 0.86), random=(True, 0.85)), [])
+    assert "may be chance" in within
+    worse = words.summary(compositions(cyclegan=(False, 0.6), random=(True, 0.85)), [("cyclegan", "random")])
+    assert worse.endswith("the translated kernels (cyclegan) are worse than random ones.")
+    assert "no control was run" in words.summary(compositions(product=(False, 0.9)), [])
+
+
+# -- what is gathered --------------------------------------------------------------------------
+
+
+def test_of_many_pictures_every_cell_gives_its_share() -> None:
+    images = tiny_images(150, size=8)
+    chosen = gathering.chosen_pictures(images)
+    assert (len(chosen), chosen) == (400, sorted(set(chosen)))
+    cells = [images.cells[index] for index in chosen]
+    assert {cell: cells.count(cell) for cell in set(cells)} == dict.fromkeys(("black+cat", "black", "cat", "none"), 100)
+
+
+def test_the_gallery_has_the_surest_pictures_of_each_cell() -> None:
+    images = tiny_images(20)
+    model = ComposedModel((tiny_population("black"), tiny_population("cat", seed=1)), ("a", "b", "c"))
+    found = gathering.gather(model, images, {}, 0, "cpu", control=False)
+    first = np.asarray(found["members"][0]["log_odds"])
+    called = np.asarray(found["members"][0]["called"])
+    assert set(found["gallery"]) == {"black+cat", "black", "cat", "none"}
+    for cell, sides in found["gallery"].items():
+        own = [index for index, name in enumerate(images.cells) if name == cell]
+        target = cell == "black+cat"
+        for side, wanted in (("right", target), ("wrong", not target)):
+            having = sorted((i for i in own if called[i] == wanted), key=lambda i: first[i], reverse=bool(wanted))
+            assert sorted(first[sides[side]]) == sorted(first[having[:6]]), f"{cell}, {side}"
+        assert sum(sides["counts"]) == len(own)
+    places = np.array([found["members"][0][axis] for axis in ("x", "y")])
+    assert np.abs(places).max() == pytest.approx(1), "in a square of side 2"
+
+
+# -- written again -----------------------------------------------------------------------------
+
+
+def test_the_page_is_written_again_from_the_folder_alone(copied: Path) -> None:
+    before = Page(copied / "report.html").text
+    for gone in ("stages", "models", "figures"):
+        shutil.rmtree(copied / gone)
+    (copied / "report.html").unlink()
+    assert Page(write_page(copied)).text == before
+
+
+def test_names_of_pictures_cannot_break_the_page(copied: Path) -> None:
+    scripts = (copied / "report.html").read_text().count("<script")
+    data = read(copied / "page.json")
+    data["pictures"]["names"] = ["</script><script>alert(1)</script>' onerror='x"] * 40
+    (copied / "page.json").write_text(json.dumps(data))
+    assert write_page(copied).read_text().count("<script") == scripts
+
+
+def test_figures_are_png_and_svg_files_too(finished: Path) -> None:
+    names = {file.stem for file in (finished / "figures").glob("*.png")}
+    assert {"all - roc", "all - members recognition.auc", "product - log-odds", "cyclegan - losses conv1"} <= names
+    assert names == {file.stem for file in (finished / "figures").glob("*.svg")}
+
+
+def test_histograms_count_every_picture_once(finished: Path) -> None:
+    (found,) = [one for one in read(finished / "page.json")["figures"] if one["name"] == "log-odds"]
+    figure = from_json({key: value for key, value in found.items() if key not in ("shows", "subject", "name")})
+    assert isinstance(figure, Histogram)
+    assert {group: int(counts.sum()) for group, counts in bin_counts(figure).items()} == dict.fromkeys(
+        ("black+cat", "black", "cat", "none"), 10
+    )
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), prog_name="composer")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / "page.json").unlink(), "has no page.json; an older composer made it: run its recipe again"),
+        (lambda run: (run / "page.json").write_text("{"), "page.json: damaged: "),
+        (lambda run: (run / "page.json").write_text('{"format": 9}'), "is of format 9, this composer reads 1"),
+        (lambda run: (run / "report.json").unlink(), "damaged: report.json is missing"),
+        (shutil.rmtree, "there is no such folder"),
+    ],
+)
+def test_a_page_that_cannot_be_written_says_why(copied: Path, spoil: Callable[[Path], object], message: str) -> None:
+    spoil(copied)
+    shown = call("report", str(copied))
+    assert shown.exit_code == 2, shown.output
+    assert message in shown.output
+
+
+# -- in a browser ------------------------------------------------------------------------------
+
+EVERYWHERE = """
+function everywhere(root, selector) {
+  const inner = [...root.querySelectorAll("*")].filter(e => e.shadowRoot).map(e => everywhere(e.shadowRoot, selector));
+  return [...root.querySelectorAll(selector), ...inner.flat()];
+}
+"""
+"""Bokeh draws into shadow roots, which selectors do not enter."""
+ROWS = f"""{EVERYWHERE}
+const rows = everywhere(document, ".slick-row");
+rows.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top);
+return rows.map(row => [...row.querySelectorAll(".slick-cell")].map(cell => cell.innerText));
+"""
+FIRST_DOT = """
+const plot = Bokeh.documents[0].get_model_by_name("explorer"), view = Bokeh.index.find_one(plot);
+view.el.scrollIntoView({block: "center"});
+const data = plot.renderers[0].data_source.data, box = view.el.getBoundingClientRect();
+const x = view.frame.x_scale.compute(data.x[0]), y = view.frame.y_scale.compute(data.y[0]);
+return [data.name[0], box.left + x, box.top + y];
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium with its chromedriver (Debian: apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture
+def opened(browser: Any, finished: Path) -> Any:
+    """The browser with the page of the run, when everything is drawn."""
+    browser.get((finished / "report.html").as_uri())
+    wait_for(lambda: len(browser.execute_script(ROWS)) == 5, "the table has no rows")
+    return browser
+
+
+def wait_for(condition: Callable[[], bool], message: str, seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, message
+        time.sleep(0.1)
+
+
+def test_the_page_opens_without_errors(opened: Any) -> None:
+    drawn = f"{EVERYWHERE} return everywhere(document, 'canvas').length"
+    wait_for(lambda: opened.execute_script(drawn) > 8, "figures are missing")
+    assert [entry for entry in opened.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def test_the_scatter_shows_the_picture_under_the_pointer(opened: Any) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    wait_for(lambda: opened.execute_script("return Bokeh.documents[0].is_idle"), "the page is never done")
+    name, x, y = opened.execute_script(FIRST_DOT)
+    pointer = ActionChains(opened)
+    move: Any = pointer.w3c_actions.pointer_action.move_to_location
+    for step in (30, 0):  # it has to move to count as hovering
+        move(round(x) + step, round(y) + step)
+    pointer.perform()
+    seen = (
+        f"{EVERYWHERE} return everywhere(document, '.bk-Tooltip').map(tip => everywhere(tip.shadowRoot, 'img').map("
+        "picture => [picture.src.slice(0, 23), picture.naturalWidth, picture.parentElement.innerText])).flat()"
+    )
+    wait_for(lambda: bool(opened.execute_script(seen)), "no picture appears")
+    shown = opened.execute_script(seen)
+    assert all((source, width) == ("data:image/jpeg;base64,", 16) for source, width, _ in shown)
+    assert any(name in text for *_, text in shown), shown
+
+
+def test_a_click_on_a_heading_sorts_the_table(opened: Any) -> None:
+    headings = opened.execute_script(f"{EVERYWHERE} return everywhere(document, '.slick-header-column')")
+    place = [heading.text for heading in headings].index("AUC")
+    headings[place].click()
+
+    def cells(column: int) -> list[str]:
+        return [row[column] for row in opened.execute_script(ROWS)]
+
+    wait_for(lambda: cells(place)[-2:] == ["-", "-"], "what has no AUC is not last")
+    assert cells(place)[:3] == sorted(cells(place)[:3], reverse=True)
+    headings[place].click()
+    wait_for(lambda: cells(place)[:2] == ["-", "-"], "a second click does not turn it")
+    headings[0].click()
+    wait_for(lambda: cells(0) == ["cyclegan", "parents.black", "parents.cat", "product", "random"], "names do not sort")
+
+
+def test_another_member_can_be_chosen_for_the_scatter(opened: Any) -> None:
+    places = "return Array.from(Bokeh.documents[0].get_model_by_name('explorer').renderers[0].data_source.data.x)"
+    before = opened.execute_script(places)
+    select = opened.execute_script(f"{EVERYWHERE} return everywhere(document, 'select')[0]")
+    options = opened.execute_script("return [...arguments[0].options].map(option => option.value)", select)
+    assert sum(option.startswith("product: ") for option in options) >= 2, "picked and another member"
+    chosen = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))"
+    opened.execute_script(chosen, select, options[-1])
+    wait_for(lambda: opened.execute_script(places) != before, "the dots stay where they are")
+
+
+@pytest.mark.slow
+def test_a_page_of_400_pictures_is_small_and_quickly_written(tmp_path: Path) -> None:
+    text = SMALL.replace("test: 40", "test: 400").replace("size: 16, train", "size: 32, train")
+    (tmp_path / "recipe.yaml").write_text(text)
+    run_recipe(read_recipe(tmp_path / "recipe.yaml"), tmp_path / "run", "cpu")
+    started = time.perf_counter()
+    page = write_page(tmp_path / "run")
+    assert time.perf_counter() - started < 10
+    assert len(read(tmp_path / "run/page.json")["pictures"]["thumbnails"]) == 400
+    assert page.stat().st_size < 6e6
