@@ -78,7 +78,7 @@ def kernels_sentence(
     """Whether translated kernels are above random ones on the main scores that both have.
 
     One is above the other where the picked members are shown to differ and the medians of all members say the same.
-    Scores for which labels were fitted to are left out.
+    Scores for which labels were fitted to are left out. Empty where they share no other.
     """
     ours, theirs = compositions[translated]["scores"], compositions[random]["scores"]
     verdicts = {one["score"]: one["verdict"] for one in comparisons if _is_of(one, translated, random)}
@@ -97,7 +97,7 @@ def kernels_sentence(
         median = f"median {number(a['median'])} against {number(b['median'])}"
         parts.append(f"{title}: {picked}, {median} ({outcome})")
     if not parts:
-        return f"Translated kernels ({translated}) and random ones ({random}) share no score of this table."
+        return ""  # nothing of this table can be compared
     if above:
         verdict = "beat random ones" if above == len(parts) else f"beat random ones on {above} of {len(parts)} scores"
     else:
