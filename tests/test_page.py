@@ -86,6 +86,7 @@ def test_the_page_begins_with_a_sentence_and_shows_everything_else_below_it(fini
     page = Page(finished / "report.html")
     assert page.headings == [
         "Compositions and controls",
+        "Compositions against controls",
         "How well the parents know their own concepts",
         "How they were made",
         "How they judge",
@@ -115,13 +116,24 @@ def test_the_pages_table_has_all_that_the_terminal_would_show(finished: Path) ->
     assert shown["kind"] == ["composition", "composition", "control", "control", "control"]
     product = report["compositions"]["product"]["scores"]["recognition.auc"]
     assert shown["AUC"][1] == f"{product['picked']:.3f}"
+    (against, *_) = table.further(report)
+    assert len(against[1][0].texts) == len(report["comparisons"]) > 0
     everything = table.every_score(report)
     assert len(everything[0].texts) == sum(len(arm["scores"]) for arm in report["compositions"].values())
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0.984", 0.984), ("0.275†", 0.275), ("0.981-0.995", 0.981), ("-0.5", -0.5), ("5,142", 5142), ("388 k", 388e3)],
+    [
+        ("0.984▲", 0.984),
+        ("<0.001", 0.001),
+        ("+0.044", 0.044),
+        ("0.275†", 0.275),
+        ("0.981-0.995", 0.981),
+        ("-0.5", -0.5),
+        ("5,142", 5142),
+        ("388 k", 388e3),
+    ],
 )
 def test_cells_sort_by_the_number_that_they_begin_with(text: str, value: float) -> None:
     assert table.sort_value(text) == value
@@ -135,36 +147,39 @@ def test_cells_without_a_number_have_no_place_among_them() -> None:
 # -- the sentence ------------------------------------------------------------------------------
 
 
-def compositions(**values: tuple[bool, float]) -> dict[str, Any]:
-    """A report: composition -> (is it a control, its AUC), intervals of 0.06 about it."""
+def compositions(verdicts: dict[tuple[str, str], str], **values: tuple[bool, float]) -> dict[str, Any]:
+    """A report: (composition, control) -> verdict; composition -> (is it a control, its AUC), intervals of 0.06."""
     arms = {
-        name.replace("__", "."): {
-            "control": control,
-            "members": 3,
-            "parameters": 10,
-            "scores": {"recognition.auc": score(value, 0)},
-        }
+        name: {"control": control, "members": 3, "parameters": 10, "scores": {"recognition.auc": score(value, 0)}}
         for name, (control, value) in values.items()
     }
-    return {**made_up_report({}), "compositions": arms}
+    comparisons = [
+        {"composition": ours, "control": theirs, "score": "recognition.auc", "verdict": verdict}
+        for (ours, theirs), verdict in verdicts.items()
+    ]
+    return {**made_up_report({}), "compositions": arms, "comparisons": comparisons}
 
 
 def test_the_sentence_says_how_good_the_best_is_and_what_controls_reach() -> None:
-    report = compositions(product=(False, 0.95), cyclegan=(False, 0.8), random=(True, 0.71), mean=(True, 0.85))
-    assert words.summary(report, [("cyclegan", "random")]) == (
+    better = {(ours, theirs): "better" for ours in ("product", "cyclegan") for theirs in ("random", "mean")}
+    values = {"product": (False, 0.95), "cyclegan": (False, 0.8), "random": (True, 0.71), "mean": (True, 0.85)}
+    assert words.summary(compositions(better, **values), [("cyclegan", "random")]) == (
         "product recognises pictures of “black cat”: AUC 0.95 [0.92, 0.98]; random kernels reach 0.71 and the best "
         "control, mean, 0.85; the translated kernels (cyclegan) are better than random ones."
     )
 
 
 def test_the_sentence_does_not_praise_what_controls_reach_too() -> None:
-    below = words.summary(compositions(product=(False, 0.8), parents__cat=(True, 0.85)), [])
-    assert below.startswith("No composition is better than the controls")
-    within = words.summary(compositions(product=(False, 0.86), random=(True, 0.85)), [])
-    assert "may be chance" in within
-    worse = words.summary(compositions(cyclegan=(False, 0.6), random=(True, 0.85)), [("cyclegan", "random")])
-    assert worse.endswith("the translated kernels (cyclegan) are worse than random ones.")
-    assert "no control was run" in words.summary(compositions(product=(False, 0.9)), [])
+    values = {"cyclegan": (False, 0.8), "random": (True, 0.85), "mean": (True, 0.7)}
+    mixed = {("cyclegan", "random"): "worse", ("cyclegan", "mean"): "better"}
+    assert words.summary(compositions(mixed, **values), [("cyclegan", "random")]) == (
+        "cyclegan reaches AUC 0.80 [0.77, 0.83] on pictures of “black cat”, which is not shown to be better than "
+        "random; the best control, random, reaches 0.85; the translated kernels (cyclegan) are worse than random ones."
+    )
+    unclear = dict.fromkeys(mixed, "unclear")
+    assert "not shown to be better than any control" in words.summary(compositions(unclear, **values), [])
+    assert "too few pictures" in words.summary(compositions({}, **values), [])
+    assert "no control was run" in words.summary(compositions({}, product=(False, 0.9)), [])
 
 
 # -- what is gathered --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from composer.parents_table import parents_table
 from composer.results_table import MAIN_COLUMNS, footnotes, interval_text, number, results_table
+from composer.terminal import plain_table
 
 if TYPE_CHECKING:
     from bokeh.models import DataTable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 WIDTH = 150
 """Characters of a terminal that shows all main columns and a few more."""
 ROW = 32
-NUMBER = re.compile(r"([-+]?\d[\d,]*(?:\.\d+)?)(?: ?([kM])\b)?")
+NUMBER = re.compile(r"<?([-+]?\d[\d,]*(?:\.\d+)?)(?: ?([kM])\b)?")
 STYLE = """
 :host { color: var(--ink); font: 14px/1.4 system-ui, sans-serif; }
 .bk-data-table, .slick-viewport, .grid-canvas, .slick-pane { background: transparent; }
@@ -29,7 +30,7 @@ STYLE = """
   height: 51px; line-height: 17px;
 }
 .slick-header-column:nth-child(n+3) { text-align: right; }
-.slick-column-name { display: block; white-space: normal; }
+.slick-header-column .slick-column-name { display: block; float: none; white-space: normal; }
 .slick-sort-indicator { position: absolute; right: 6px; bottom: 4px; }
 .slick-header-column:hover { text-decoration: underline; background: var(--panel); }
 .slick-cell { border: 0; border-bottom: 1px solid var(--line); color: var(--ink); padding: 6px; }
@@ -70,7 +71,34 @@ class Further:
     notes: Callable[[Mapping[str, Any]], Sequence[str]] = lambda report: ()
 
 
-FURTHER = (Further("How well the parents know their own concepts", parents_table),)
+def comparisons_table(report: Mapping[str, Any]) -> Table | None:
+    """A row per composition, control and compared score: the difference, and whether it can be chance."""
+    found: Sequence[Mapping[str, Any]] = report.get("comparisons", ())
+    if not found:
+        return None
+    table = plain_table()
+    for header in ("composition", "control", "score", "difference", "95% interval", "p (Holm)", "verdict"):
+        table.add_column(header)
+    for one in found:
+        low, high = one["interval"]
+        p = "<0.001" if one["p_holm"] < 0.001 else f"{one['p_holm']:.3f}"
+        numbers = (f"{one['difference']:+.3f}", f"{low:+.3f} to {high:+.3f}", p)
+        table.add_row(one["composition"], one["control"], one["score"], *numbers, one["verdict"])
+    return table
+
+
+def comparisons_notes(report: Mapping[str, Any]) -> Sequence[str]:
+    return (
+        "The difference between the members picked without labels, on the same resampled test pictures (paired "
+        f"bootstrap); p after Holm's correction for {len(report['comparisons'])} comparisons. Better and worse are "
+        "said only where p is at most 0.05 and the interval excludes 0. Another seed may still turn out otherwise.",
+    )
+
+
+FURTHER = (
+    Further("Compositions against controls", comparisons_table, comparisons_notes),
+    Further("How well the parents know their own concepts", parents_table),
+)
 """The page's further tables, in this order: one more line here, and it stands on the page."""
 
 
@@ -105,6 +133,7 @@ def every_score(report: Mapping[str, Any]) -> list[Column]:
         "picked": [number(facts["picked"]) for *_, facts in rows],
         "95% interval": [interval_text(facts) or "-" for *_, facts in rows],
         "median": [number(facts["median"]) for *_, facts in rows],
+        "quartiles": [" to ".join(number(value) for value in facts["quartiles"]) for *_, facts in rows],
         "best": [number(facts["best"]) for *_, facts in rows],
         "labels": [facts["labels"] for *_, facts in rows],
     }

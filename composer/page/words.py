@@ -8,6 +8,8 @@ from typing import Any
 from composer.page.table import main_column
 
 Arms = Mapping[str, Mapping[str, Any]]
+Comparisons = Sequence[Mapping[str, Any]]
+"""Those of report.json, of one score."""
 
 
 def target_words(report: Mapping[str, Any]) -> str:
@@ -21,31 +23,35 @@ def summary(report: Mapping[str, Any], random_pairs: Sequence[Sequence[str]]) ->
     made = {name: arm for name, arm in arms.items() if not arm["control"]}
     column = main_column(made)
     if column is None:
-        return f"{_listed(list(made))} made for {target_words(report)}; no evaluator scored it."
+        return f"Made, and scored by no evaluator: {_listed(list(made))}, for {target_words(report)}."
     score, title = column
     best = _highest(made, score)
-    ours = made[best]["scores"][score]
     controls = {name: arm for name, arm in arms.items() if arm["control"] and score in arm["scores"]}
-    value = f"{title} {_with_interval(ours)}"
-    parts = [_lead(report, best, ours, value, controls, score)]
+    value = f"{title} {_with_interval(made[best]['scores'][score])}"
+    comparisons = [one for one in report.get("comparisons", ()) if one["score"] == score]
+    parts = [_lead(report, best, value, controls, comparisons)]
     reached = _reached(controls, score)
     parts += [reached] if reached else []
     parts += [
-        _kernels(arms, score, *pair) for pair in random_pairs if all(score in arms[name]["scores"] for name in pair)
+        _kernels(arms, score, comparisons, *pair)
+        for pair in random_pairs
+        if all(score in arms[name]["scores"] for name in pair)
     ]
     return "; ".join(parts) + "."
 
 
-def _lead(report: Mapping[str, Any], best: str, ours: Mapping[str, Any], value: str, controls: Arms, score: str) -> str:
-    target = target_words(report)
+def _lead(report: Mapping[str, Any], best: str, value: str, controls: Arms, comparisons: Comparisons) -> str:
+    reaches = f"{best} reaches {value} on pictures of {target_words(report)}"
     if not controls:
-        return f"{best} reaches {value} on pictures of {target}; no control was run, so nobody knows what that is worth"
-    rival = controls[_highest(controls, score)]["scores"][score]["picked"]
-    if rival >= ours["picked"]:
-        return f"No composition is better than the controls on pictures of {target}: {best} reaches {value}"
-    if ours["interval"] is None or ours["interval"][0] <= rival:
-        return f"{best} reaches {value} on pictures of {target}, which may be chance: a control is inside its interval"
-    return f"{best} recognises pictures of {target}: {value}"
+        return f"{reaches}; no control was run, so nobody knows what that is worth"
+    own = {one["control"]: one["verdict"] for one in comparisons if one["composition"] == best}
+    if not own:
+        return f"{reaches}; too few pictures were resampled to say whether that is more than the controls reach"
+    unbeaten = [control for control, verdict in own.items() if verdict != "better"]
+    if not unbeaten:
+        return f"{best} recognises pictures of {target_words(report)}: {value}"
+    which = "any control" if len(unbeaten) == len(own) > 1 else _listed(unbeaten)
+    return f"{reaches}, which is not shown to be better than {which}"
 
 
 def _reached(controls: Arms, score: str) -> str:
@@ -60,22 +66,17 @@ def _reached(controls: Arms, score: str) -> str:
     return f"random kernels reach {value:.2f} and the best control, {best}, {highest:.2f}"
 
 
-def _kernels(arms: Arms, score: str, translated: str, random: str) -> str:
-    """Whether translated kernels beat random ones: picked member's interval and median of members must agree."""
-    ours, theirs = arms[translated]["scores"][score], arms[random]["scores"][score]
+def _kernels(arms: Arms, score: str, comparisons: Comparisons, translated: str, random: str) -> str:
+    """Whether translated kernels beat random ones: the test of the picked members and all medians must agree."""
+    ours, theirs = (arms[name]["scores"][score]["median"] for name in (translated, random))
+    pair = (translated, random)
+    verdict = next((one["verdict"] for one in comparisons if (one["composition"], one["control"]) == pair), "unclear")
     named = f"the translated kernels ({translated})"
-    if _above(ours, theirs):
+    if verdict == "better" and ours > theirs:
         return f"{named} are better than random ones"
-    return (
-        f"{named} are worse than random ones"
-        if _above(theirs, ours)
-        else f"{named} are not shown to be better than random ones"
-    )
-
-
-def _above(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    interval = ours["interval"]
-    return bool(interval and interval[0] > theirs["picked"] and ours["median"] > theirs["median"])
+    if verdict == "worse" and ours < theirs:
+        return f"{named} are worse than random ones"
+    return f"{named} are not shown to be better than random ones"
 
 
 def _highest(arms: Arms, score: str) -> str:
@@ -89,4 +90,4 @@ def _with_interval(score: Mapping[str, Any]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) + (" was" if len(names) == 1 else " were")
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
