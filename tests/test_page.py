@@ -176,6 +176,11 @@ def test_the_sentence_does_not_praise_what_controls_reach_too() -> None:
         "cyclegan reaches AUC 0.80 [0.77, 0.83] on pictures of “black cat”, which is not shown to be better than "
         "random; the best control, random, reaches 0.85; the translated kernels (cyclegan) are worse than random ones."
     )
+    lucky = compositions({("cyclegan", "random"): "better"}, cyclegan=(False, 0.8), random=(True, 0.7))
+    lucky["compositions"]["cyclegan"]["scores"]["recognition.auc"]["median"] = 0.6
+    assert words.summary(lucky, [("cyclegan", "random")]).endswith(
+        "the translated kernels (cyclegan) are better than random ones in the picked member, not in the median one."
+    )
     unclear = dict.fromkeys(mixed, "unclear")
     assert "not shown to be better than any control" in words.summary(compositions(unclear, **values), [])
     assert "too few pictures" in words.summary(compositions({}, **values), [])
