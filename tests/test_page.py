@@ -353,6 +353,30 @@ def test_the_scatter_shows_the_picture_under_the_pointer(opened: Any) -> None:
     assert any(name in text for *_, text in shown), shown
 
 
+def test_a_tap_keeps_the_picture_and_a_swipe_scrolls_the_page(opened: Any) -> None:
+    wait_for(lambda: opened.execute_script("return Bokeh.documents[0].is_idle"), "the page is never done")
+    opened.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        name, x, y = opened.execute_script(FIRST_DOT)
+
+        def touch(kind: str, *points: tuple[float, float]) -> None:
+            places = [{"x": at_x, "y": at_y} for at_x, at_y in points]
+            opened.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+        touch("touchStart", (x, y))
+        touch("touchEnd")
+        kept = "return Bokeh.documents[0].get_model_by_name('tapped').text"
+        wait_for(lambda: f"</b><br>{name}<br>" in opened.execute_script(kept), "no picture is kept")
+        before = opened.execute_script("return window.scrollY")
+        touch("touchStart", (x, y))
+        for step in range(1, 10):
+            touch("touchMove", (x, y - 15 * step))
+        touch("touchEnd")
+        wait_for(lambda: opened.execute_script("return window.scrollY") > before + 50, "the page stays where it is")
+    finally:
+        opened.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
 def test_a_click_on_a_heading_sorts_the_table(opened: Any) -> None:
     headings = opened.execute_script(f"{EVERYWHERE} return everywhere(document, '.slick-header-column')")
     place = [heading.text for heading in headings].index("AUC")

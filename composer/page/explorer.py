@@ -10,18 +10,21 @@ from bokeh.models import (
     CDSView,
     ColumnDataSource,
     CustomJS,
+    Div,
     GroupFilter,
     HoverTool,
     InlineStyleSheet,
     LegendItem,
     Select,
+    TapTool,
     UIElement,
 )
+from markupsafe import escape
 
 from composer.page.charts import HEIGHT, INK, MARKERS, add_legend, cycled, empty, group_colours
 
-NAME = "explorer"
-"""By which the plot is found in the page's document."""
+NAME, TAPPED = "explorer", "tapped"
+"""By which the plot, and what shows the tapped pictures, are found in the page's document."""
 TOOLTIP = """
 <div style='max-width: 13em; font-size: 13px; overflow-wrap: anywhere'>
 <img src='@picture' alt='' width='96' height='96' style='display: block'>
@@ -38,6 +41,17 @@ SHOW_CHOSEN = """
 const view = views instanceof Map ? views.get(this.value) : views[this.value];
 source.data = {...source.data, ...(view instanceof Map ? Object.fromEntries(view) : view)};
 """
+TAPPED_STYLE = """
+:host { color: var(--ink); font: 13px/1.4 system-ui, sans-serif; }
+figure { display: inline-block; vertical-align: top; width: 10em; margin: 4px 12px 4px 0; overflow-wrap: anywhere; }
+img { display: block; }
+"""
+SHOW_TAPPED = """
+const {picture, label, says} = source.data;
+shown.text = source.selected.indices.slice(0, 8).map(
+  i => `<figure><img src="${picture[i]}" alt="" width="96" height="96">${label[i]}<br>${says[i]}</figure>`
+).join("");
+"""
 
 
 def explorer(
@@ -47,14 +61,26 @@ def explorer(
 
     pictures: `cell`, `name` and `picture` (a data URI) of each. views: title -> `x`, `y` and `says` of each picture.
     """
-    source = ColumnDataSource({**pictures, **next(iter(views.values()))})
-    plot = empty(HEIGHT + 160, x_range=(-1.08, 1.08), y_range=(-1.08, 1.08), tools="pan,wheel_zoom,reset")
+    labels = [
+        f"<b>{escape(cell)}</b><br>{escape(name)}"
+        for cell, name in zip(pictures["cell"], pictures["name"], strict=True)
+    ]
+    source = ColumnDataSource({**pictures, "label": labels, **next(iter(views.values()))})
+    plot = empty(HEIGHT + 160, x_range=(-1.08, 1.08), y_range=(-1.08, 1.08))
     plot.name = NAME
     plot.axis.visible = plot.grid.visible = False
     plot.min_border = 4
     add_legend(plot, [_cell(plot, source, *each) for each in _marks(cells)])
-    plot.add_tools(HoverTool(tooltips=TOOLTIP, attachment="horizontal"))
-    return column(_choice(source, views), plot, sizing_mode="stretch_width")
+    # Fingers do not hover, so that what is tapped is shown below. No tool to drag with: a swipe scrolls the page.
+    plot.add_tools(HoverTool(tooltips=TOOLTIP, attachment="horizontal"), TapTool())
+    return column(_choice(source, views), plot, _tapped(source), sizing_mode="stretch_width")
+
+
+def _tapped(source: ColumnDataSource) -> Div:
+    """The pictures that were tapped or clicked; they stay until the next tap."""
+    shown = Div(name=TAPPED, stylesheets=[InlineStyleSheet(css=TAPPED_STYLE)])
+    source.selected.js_on_change("indices", CustomJS(args={"source": source, "shown": shown}, code=SHOW_TAPPED))
+    return shown
 
 
 def _marks(cells: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -76,6 +102,8 @@ def _cell(plot: Any, source: ColumnDataSource, cell: str, colour: str, marker: s
         line_alpha=0.9,
         hover_line_color=INK,
         hover_fill_alpha=1,
+        nonselection_fill_alpha=0.3,
+        nonselection_line_alpha=0.3,
     )
     return LegendItem(label=cell, renderers=[dots])
 
