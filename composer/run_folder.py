@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 
 from composer.errors import ComposerError
 
@@ -60,6 +59,8 @@ class SavedRun:
 
 def read_run(folder: Path) -> SavedRun:
     """A finished run; ComposerError where there is none, where it has not finished, or is damaged."""
+    import yaml  # not for the constants, which `composer --help` reads
+
     require_run(folder)
     report = read_part(folder / "report.json", ("name", "concepts", "seed", "compositions"))
     run = read_part(folder / "run.json", ("finished", "versions"))

@@ -26,7 +26,20 @@ from conftest import SMALL
 from tiny import tiny_images, training_images
 
 Write = Callable[[str], Path]
-COMMANDS = ("run", "check", "pictures", "list-plugins", "describe", "schema", "predict", "export", "inspect")
+COMMANDS = (
+    "run",
+    "check",
+    "pictures",
+    "list-plugins",
+    "describe",
+    "schema",
+    "predict",
+    "export",
+    "inspect",
+    "report",
+    "compare",
+    "verify",
+)
 
 PRODUCT = """\
 name: quick
@@ -148,7 +161,10 @@ def test_run_prints_plain_lines_one_table_and_where_everything_is(recipe_file: W
     assert re.search(r"^product +2 ", shown.output, re.MULTILINE)
     assert re.search(r"^  parents\.cat +2 ", shown.output, re.MULTILINE)
     assert "Best composition" in shown.output
-    assert "Saved in runs/quick: report.json, recipe.yaml, run.json, figures/, models/. Took " in shown.output
+    assert (
+        "Saved in runs/quick: report.html, report.json, scores.csv, recipe.yaml, run.json, figures/, models/. Took "
+        in shown.output
+    )
     assert json.loads(Path("runs/quick/report.json").read_text())["name"] == "quick"
 
     again = call("run", path)
