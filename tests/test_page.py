@@ -176,6 +176,11 @@ def test_the_sentence_does_not_praise_what_controls_reach_too() -> None:
         "cyclegan reaches AUC 0.80 [0.77, 0.83] on pictures of “black cat”, which is not shown to be better than "
         "random; the best control, random, reaches 0.85; the translated kernels (cyclegan) are worse than random ones."
     )
+    lucky = compositions({("cyclegan", "random"): "better"}, cyclegan=(False, 0.8), random=(True, 0.7))
+    lucky["compositions"]["cyclegan"]["scores"]["recognition.auc"]["median"] = 0.6
+    assert words.summary(lucky, [("cyclegan", "random")]).endswith(
+        "the translated kernels (cyclegan) are better than random ones in the picked member, not in the median one."
+    )
     unclear = dict.fromkeys(mixed, "unclear")
     assert "not shown to be better than any control" in words.summary(compositions(unclear, **values), [])
     assert "too few pictures" in words.summary(compositions({}, **values), [])
@@ -346,6 +351,30 @@ def test_the_scatter_shows_the_picture_under_the_pointer(opened: Any) -> None:
     shown = opened.execute_script(seen)
     assert all((source, width) == ("data:image/jpeg;base64,", 16) for source, width, _ in shown)
     assert any(name in text for *_, text in shown), shown
+
+
+def test_a_tap_keeps_the_picture_and_a_swipe_scrolls_the_page(opened: Any) -> None:
+    wait_for(lambda: opened.execute_script("return Bokeh.documents[0].is_idle"), "the page is never done")
+    opened.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        name, x, y = opened.execute_script(FIRST_DOT)
+
+        def touch(kind: str, *points: tuple[float, float]) -> None:
+            places = [{"x": at_x, "y": at_y} for at_x, at_y in points]
+            opened.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+        touch("touchStart", (x, y))
+        touch("touchEnd")
+        kept = "return Bokeh.documents[0].get_model_by_name('tapped').text"
+        wait_for(lambda: f"</b><br>{name}<br>" in opened.execute_script(kept), "no picture is kept")
+        before = opened.execute_script("return window.scrollY")
+        touch("touchStart", (x, y))
+        for step in range(1, 10):
+            touch("touchMove", (x, y - 15 * step))
+        touch("touchEnd")
+        wait_for(lambda: opened.execute_script("return window.scrollY") > before + 50, "the page stays where it is")
+    finally:
+        opened.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
 def test_a_click_on_a_heading_sorts_the_table(opened: Any) -> None:

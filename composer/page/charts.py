@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import column
 from bokeh.models import (
-    CDSView,
     ColorBar,
     ColumnDataSource,
-    CustomJS,
     FixedTicker,
-    GroupFilter,
     HoverTool,
-    InlineStyleSheet,
     Legend,
     LegendItem,
     LinearColorMapper,
-    Select,
     Span,
     UIElement,
 )
@@ -49,10 +43,6 @@ MARKERS = ("circle", "triangle", "square", "diamond", "inverted_triangle", "star
 HEIGHT = 340
 TILE = 36
 """Screen pixels of a row of tiles."""
-CHOICE_STYLE = """
-.bk-input { appearance: auto; background: var(--panel); color: var(--ink); border-color: var(--line); font-size: 15px; }
-label { color: var(--soft); }
-"""
 
 
 def chart(drawn: Figure) -> UIElement:
@@ -72,66 +62,13 @@ def chart(drawn: Figure) -> UIElement:
             return _histogram(drawn)
 
 
-def explorer(
-    cells: Sequence[str], pictures: Mapping[str, Sequence[Any]], views: Mapping[str, Mapping[str, Sequence[Any]]]
-) -> UIElement:
-    """A scatter of pictures, each shown under the pointer, and a choice of whose features it is of.
-
-    pictures: `cell`, `name` and `picture` (a data URI) of each. views: title -> `x`, `y` and `says` of each picture.
-    """
-    first = next(iter(views))
-    source = ColumnDataSource({**pictures, **views[first]})
-    plot = _empty(HEIGHT + 160, x_range=(-1.08, 1.08), y_range=(-1.08, 1.08), tools="pan,wheel_zoom,reset")
-    plot.name = "explorer"
-    plot.axis.visible = plot.grid.visible = False
-    plot.min_border = 4
-    items = []
-    for cell, colour, marker in zip(cells, group_colours(cells), _cycled(MARKERS, len(cells)), strict=True):
-        view = CDSView(filter=GroupFilter(column_name="cell", group=cell))
-        dots = plot.scatter(
-            "x",
-            "y",
-            source=source,
-            view=view,
-            marker=marker,
-            size=9,
-            color=colour,
-            fill_alpha=0.75,
-            line_alpha=0.9,
-            hover_line_color=INK,
-            hover_fill_alpha=1,
-        )
-        items.append(LegendItem(label=cell, renderers=[dots]))
-    _add_legend(plot, items)
-    plot.add_tools(
-        HoverTool(
-            tooltips="<div style='max-width: 13em; font-size: 13px; overflow-wrap: anywhere'>"
-            "<img src='@picture' alt='' width='96' height='96' style='display: block'>"
-            "<b>@cell</b><br>@says<br>@name</div>",
-            attachment="horizontal",
-        )
-    )
-    choice = Select(title="Features of", value=first, options=list(views), stylesheets=[_sheet(CHOICE_STYLE)])
-    choice.width_policy = "max"
-    choice.max_width = 480
-    choice.margin = (4, 0)
-    choice.js_on_change(
-        "value",
-        CustomJS(
-            args={"source": source, "views": {title: dict(view) for title, view in views.items()}},
-            code="const view = views instanceof Map ? views.get(this.value) : views[this.value];\n"
-            "source.data = {...source.data, ...(view instanceof Map ? Object.fromEntries(view) : view)};",
-        ),
-    )
-    return column(choice, plot, sizing_mode="stretch_width")
-
-
 def group_colours(groups: Sequence[str]) -> list[str]:
     """A colour each; `none` is grey."""
     return [GREY if group in ("none", "chance") else COLOURS[i % len(COLOURS)] for i, group in enumerate(groups)]
 
 
-def _empty(height: int = HEIGHT, **options: Any) -> Any:
+def empty(height: int = HEIGHT, **options: Any) -> Any:
+    """A plot with nothing in it, as wide as there is room."""
     plot = figure(height=height, sizing_mode="stretch_width", toolbar_location=None, **{"tools": "", **options})
     plot.background_fill_color = plot.border_fill_color = None
     plot.outline_line_color = None
@@ -146,7 +83,7 @@ def _empty(height: int = HEIGHT, **options: Any) -> Any:
     return plot
 
 
-def _add_legend(plot: Any, items: Sequence[LegendItem]) -> None:
+def add_legend(plot: Any, items: Sequence[LegendItem]) -> None:
     """Above the plot; a click on a name hides what it stands for."""
     labels = [item.label.value for item in items]
     columns = 2 if len(labels) > 4 or sum(len(str(label)) + 5 for label in labels) > 44 else max(1, len(labels))
@@ -171,7 +108,7 @@ def _add_legend(plot: Any, items: Sequence[LegendItem]) -> None:
 
 
 def _lines(drawn: Lines) -> Any:
-    plot = _empty(y_axis_type="log" if drawn.logarithmic else "linear")
+    plot = empty(y_axis_type="log" if drawn.logarithmic else "linear")
     plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, drawn.y_label
     items, shown = [], []
     for (name, values), colour in zip(drawn.series.items(), group_colours(list(drawn.series)), strict=True):
@@ -182,23 +119,23 @@ def _lines(drawn: Lines) -> Any:
             renderers.append(plot.scatter("x", "y", source=source, color=colour, size=6))
         items.append(LegendItem(label=name, renderers=renderers))
         shown += renderers[:1]
-    _add_legend(plot, items)
+    add_legend(plot, items)
     plot.add_tools(HoverTool(renderers=shown, tooltips=[("", "@name"), (drawn.x_label, "@x"), (drawn.y_label, "@y")]))
     return plot
 
 
 def _scatter(drawn: Scatter) -> Any:
-    plot = _empty()
+    plot = empty()
     plot.axis.visible = plot.grid.visible = False
     groups = sorted(set(drawn.groups), key=lambda name: (name == "none", -name.count("+"), name))
     names = drawn.names or [""] * len(drawn.x)
     items = []
-    for group, colour, marker in zip(groups, group_colours(groups), _cycled(MARKERS, len(groups)), strict=True):
+    for group, colour, marker in zip(groups, group_colours(groups), cycled(MARKERS, len(groups)), strict=True):
         own = [index for index, name in enumerate(drawn.groups) if name == group]
         data = {key: [values[i] for i in own] for key, values in (("x", drawn.x), ("y", drawn.y), ("name", names))}
         dots = plot.scatter("x", "y", source=ColumnDataSource(data), marker=marker, size=7, color=colour, alpha=0.75)
         items.append(LegendItem(label=group, renderers=[dots]))
-    _add_legend(plot, items)
+    add_legend(plot, items)
     plot.add_tools(HoverTool(tooltips=[("", "@name")]))
     return plot
 
@@ -208,7 +145,7 @@ def _heatmap(drawn: Heatmap) -> Any:
     values = np.asarray(drawn.values, dtype=np.float64)
     low = float(values.min()) if drawn.low is None else drawn.low
     high = float(values.max()) if drawn.high is None else drawn.high
-    plot = _empty(90 + max(180, 34 * rows), x_range=(-0.5, columns - 0.5), y_range=(rows - 0.5, -0.5))
+    plot = empty(90 + max(180, 34 * rows), x_range=(-0.5, columns - 0.5), y_range=(rows - 0.5, -0.5))
     plot.grid.visible = False
     _name_ticks(plot.xaxis[0], drawn.columns)
     _name_ticks(plot.yaxis[0], drawn.rows)
@@ -252,7 +189,7 @@ def _tiles(drawn: Tiles) -> Any:
     height, width = sheet.shape
     each = height / len(drawn.rows)
     scale = TILE * len(drawn.rows) / height  # screen pixels for one value
-    plot = _empty(round(height * scale) + 20, x_range=(0, width), y_range=(0, height), match_aspect=True)
+    plot = empty(round(height * scale) + 20, x_range=(0, width), y_range=(0, height), match_aspect=True)
     plot.max_width = round(width * scale) + 80
     plot.grid.visible = plot.xaxis.visible = False
     shades = LinearColorMapper(palette="Greys256", low=0, high=1, nan_color="#00000000")
@@ -268,7 +205,7 @@ def _tiles(drawn: Tiles) -> Any:
 
 def _strip(drawn: Strip) -> Any:
     names = list(drawn.values)
-    plot = _empty(90 + 28 * len(names), y_range=(len(names) - 0.5, -0.5))
+    plot = empty(90 + 28 * len(names), y_range=(len(names) - 0.5, -0.5))
     plot.ygrid.visible = False
     plot.xaxis.axis_label = drawn.x_label
     _name_ticks(plot.yaxis[0], names)
@@ -292,13 +229,13 @@ def _strip(drawn: Strip) -> Any:
         marks = plot.scatter("value", "row", source=source, size=12, marker="diamond", color=COLOURS[0])
         items.append(LegendItem(label=drawn.marked_label, renderers=[marks]))
         renderers.append(marks)
-    _add_legend(plot, items)
+    add_legend(plot, items)
     plot.add_tools(HoverTool(renderers=renderers, tooltips=[("", "@name"), ("", "@value{0.000}")]))
     return plot
 
 
 def _histogram(drawn: Histogram) -> Any:
-    plot = _empty()
+    plot = empty()
     plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, "pictures"
     plot.y_range.start = 0
     edges = bin_edges(drawn)
@@ -320,7 +257,7 @@ def _histogram(drawn: Histogram) -> Any:
         )
         hovered.append(bars)
         items.append(LegendItem(label=group, renderers=[bars, outline]))
-    _add_legend(plot, items)
+    add_legend(plot, items)
     if drawn.cut is not None:
         plot.add_layout(Span(location=drawn.cut, dimension="height", line_color=INK, line_dash="dashed", line_width=2))
     plot.add_tools(
@@ -334,9 +271,6 @@ def _name_ticks(axis: Any, names: Sequence[str]) -> None:
     axis.major_label_overrides = dict(enumerate(names))
 
 
-def _cycled(items: Sequence[str], count: int) -> list[str]:
+def cycled(items: Sequence[str], count: int) -> list[str]:
+    """The first `count` items, from the beginning again where there are fewer."""
     return [items[index % len(items)] for index in range(count)]
-
-
-def _sheet(css: str) -> InlineStyleSheet:
-    return InlineStyleSheet(css=css)

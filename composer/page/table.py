@@ -133,7 +133,7 @@ def every_score(report: Mapping[str, Any]) -> list[Column]:
         "picked": [number(facts["picked"]) for *_, facts in rows],
         "95% interval": [interval_text(facts) or "-" for *_, facts in rows],
         "median": [number(facts["median"]) for *_, facts in rows],
-        "quartiles": [" to ".join(number(value) for value in facts["quartiles"]) for *_, facts in rows],
+        "quartiles": [" to ".join(map(number, facts.get("quartiles", ()))) or "-" for *_, facts in rows],
         "best": [number(facts["best"]) for *_, facts in rows],
         "labels": [facts["labels"] for *_, facts in rows],
     }

@@ -76,6 +76,8 @@ def _kernels(arms: Arms, score: str, comparisons: Comparisons, translated: str, 
         return f"{named} are better than random ones"
     if verdict == "worse" and ours < theirs:
         return f"{named} are worse than random ones"
+    if verdict != "unclear":
+        return f"{named} are {verdict} than random ones in the picked member, not in the median one"
     return f"{named} are not shown to be better than random ones"
 
 

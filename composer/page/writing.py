@@ -74,6 +74,7 @@ def _content(report: Mapping[str, Any], run: Mapping[str, Any], page: Mapping[st
     from bokeh.embed import components
 
     from composer.page import charts, table, words
+    from composer.page.explorer import explorer
     from composer.results_table import count_text
     from composer.terminal import seconds_text
 
@@ -84,7 +85,7 @@ def _content(report: Mapping[str, Any], run: Mapping[str, Any], page: Mapping[st
     order = _best_first(report)
     views = _views(page, order)
     if views:
-        drawn["explorer"] = charts.explorer(page["pictures"]["cells"], _scatter_pictures(page), views)
+        drawn["explorer"] = explorer(page["pictures"]["cells"], _scatter_pictures(page), views)
     document = Document()
     with document.models.freeze():  # else every figure that is added looks at all others again
         for model in drawn.values():
