@@ -17,6 +17,7 @@ import click
 
 from composer import __version__, cli_runs
 from composer.cli_models import COMMANDS
+from composer.cli_plugins import check_plugin
 from composer.errors import ComposerError, PluginError
 
 # Threads that wait by spinning make a run ten times slower where others use the same cores. Read when torch is loaded.
@@ -280,7 +281,7 @@ def schema(output: Path | None) -> None:
     click.echo(output)
 
 
-for command in (*COMMANDS, *cli_runs.COMMANDS):
+for command in (*COMMANDS, *cli_runs.COMMANDS, check_plugin):
     main.add_command(command)
 
 
