@@ -17,6 +17,7 @@ import click
 
 from composer import __version__, cli_runs
 from composer.cli_models import COMMANDS
+from composer.cli_new_plugin import new_plugin
 from composer.cli_plugins import check_plugin
 from composer.errors import ComposerError, PluginError
 
@@ -281,7 +282,7 @@ def schema(output: Path | None) -> None:
     click.echo(output)
 
 
-for command in (*COMMANDS, *cli_runs.COMMANDS, check_plugin):
+for command in (*COMMANDS, *cli_runs.COMMANDS, new_plugin, check_plugin):
     main.add_command(command)
 
 
