@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import ComposerError
 from composer.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
-from composer.hookspecs import hook
+from composer.hookspecs import Stage, hook
 from composer.interfaces import (
     Architecture,
     Assembler,
@@ -101,6 +101,7 @@ __all__ = [
     "Scatter",
     "Score",
     "Split",
+    "Stage",
     "StateFile",
     "Strip",
     "Tiles",

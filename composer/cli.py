@@ -17,7 +17,9 @@ import click
 
 from composer import __version__, cli_runs
 from composer.cli_models import COMMANDS
-from composer.errors import ComposerError
+from composer.cli_new_plugin import new_plugin
+from composer.cli_plugins import check_plugin
+from composer.errors import ComposerError, PluginError
 
 # Threads that wait by spinning make a run ten times slower where others use the same cores. Read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -41,20 +43,36 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
-        except KeyboardInterrupt:
-            kept = "; what was finished is kept; run the same command to go on"
+        except KeyboardInterrupt as error:
+            kept = f"{in_plugin(error)}; what was finished is kept; run the same command to go on"
             click.echo(f"stopped{kept if ctx.invoked_subcommand in ('run', 'pictures') else ''}", err=True)
             ctx.exit(STOPPED)
         except Exception as error:
             from composer.terminal import print_error
 
-            mendable = error if isinstance(error, ComposerError) else explain(error)
+            raised = error.__cause__ if isinstance(error, PluginError) and error.__cause__ else error
+            mendable = raised if isinstance(raised, ComposerError) else explain(raised)
             if mendable is None:
-                traceback.print_exc()
-                print_error("this is a bug in composer or in a plugin: please report it with the lines above")
+                traceback.print_exception(raised)
+                print_error(f"{error if raised is not error else bug(error)}: please report it with the lines above")
                 ctx.exit(1)
             print_error(mendable)
             ctx.exit(2)
+
+
+def in_plugin(error: BaseException) -> str:
+    """` in the plugin mine (my-plugin 0.3)`, where somebody else's was at work."""
+    from composer.registry import DISTRIBUTION, load_registry
+
+    others = [plugin for plugin in load_registry().blamed(error) if plugin.distribution != DISTRIBUTION]
+    return f" in {others[0]}" if others else ""
+
+
+def bug(error: BaseException) -> str:
+    """In whose code an unexpected exception arose."""
+    from composer.registry import load_registry
+
+    return f"this is {load_registry().bug(error)}"
 
 
 def explain(error: BaseException) -> str | None:
@@ -66,6 +84,9 @@ def explain(error: BaseException) -> str | None:
             "torch and torchvision do not fit together (other versions, or one of them a CPU build): "
             "install both at once and from one package index, pip install --force-reinstall torch torchvision"
         )
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the second is torch's
+        said = (str(error).splitlines() or ["no memory left"])[0]
+        return f"{said}; ask for fewer members or smaller pictures, or compute on the CPU (--device cpu)"
     if isinstance(error, OSError) and error.errno in (
         errno.ENOSPC,
         errno.EDQUOT,
@@ -261,7 +282,7 @@ def schema(output: Path | None) -> None:
     click.echo(output)
 
 
-for command in (*COMMANDS, *cli_runs.COMMANDS):
+for command in (*COMMANDS, *cli_runs.COMMANDS, new_plugin, check_plugin):
     main.add_command(command)
 
 

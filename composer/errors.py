@@ -10,6 +10,10 @@ class ComposerError(Exception):
     """Something the user can mend: shown without a traceback, exit code 2."""
 
 
+class PluginError(Exception):
+    """A plugin raised what is no ComposerError (`__cause__`): a bug, and this says in which plugin."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a recipe, and where: `where` is `file:line:col` or a command-line option."""

@@ -14,12 +14,13 @@ from typing import Any, cast
 import torch
 
 from composer import __version__, output, sealing
+from composer.boundary import first_fault, overhearing, run_faults
 from composer.cache import StageCache, component_identity, core_digest, digest, stage_seed
 from composer.composed import ComposedModel
-from composer.errors import ComposerError
+from composer.errors import ComposerError, PluginError
 from composer.hookspecs import Stage
 from composer.images import Images
-from composer.interfaces import Component, Evaluator
+from composer.interfaces import Component, Evaluator, Split
 from composer.kernels import KernelSet
 from composer.page import gathering, saving, writing
 from composer.parents import judge_parent
@@ -29,6 +30,8 @@ from composer.registry import Registry, load_registry
 from composer.run import Run
 from composer.scores import Report
 from composer.storage import Value
+from composer.watching import Watchers
+from composer.writes import noting_writes
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class Step:
     name decides the seed; subject is what the result is for, and says it to people.
     about: what the work is told beside its inputs. files: those it reads, where the component's own list is
     too long. pictures, kernels: steps whose results `run.pictures` and `run.kernels` hold.
+    verb: whether the work is the component's own, and its result is looked at.
     """
 
     name: str
@@ -50,10 +54,16 @@ class Step:
     kernels: tuple[Step, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] | None = None
+    verb: bool = True
 
     @property
     def seed(self) -> int:
         return stage_seed(self.recipe_seed, self.name)
+
+    @property
+    def split(self) -> Split | None:
+        """Which pictures an image source is asked for."""
+        return Split(tuple(self.about["concepts"]), self.about["concept"]) if "concepts" in self.about else None
 
     @cached_property
     def read_files(self) -> tuple[Path, ...]:
@@ -184,6 +194,7 @@ def make_plan(recipe: Recipe) -> Plan:
             judge_parent,
             inputs=(populations[concept.name], test),
             files=(),
+            verb=False,
         )
         for concept in recipe.concepts
     }
@@ -192,8 +203,8 @@ def make_plan(recipe: Recipe) -> Plan:
 
 def _load_population(concept: Concept, run: Run) -> Population:
     population = concept.models.load(concept.name, run)
-    if concept.outputs is None:
-        return population
+    if concept.outputs is None or first_fault(concept.models, population, (), None):
+        return population  # the engine looks at it and says what is wrong
     count = population.weights[f"{population.architecture.head}.weight"].shape[1]
     beyond = [output for output in concept.outputs if output >= count]
     if beyond:
@@ -222,7 +233,8 @@ class Engine:
     def __init__(self, cache: StageCache, device: str, registry: Registry, fresh: bool = False) -> None:
         self.cache = cache
         self.device = device
-        self.hook = registry.hook
+        self.registry = registry
+        self.hook = Watchers(registry)
         self.fresh = fresh
         self.before = cache.last()
         self.results: dict[str, Value] = {}
@@ -279,7 +291,7 @@ class Engine:
         run = Run(step.seed, self.device, pictures, kernels, progress)
         started = time.perf_counter()
         try:
-            value = step.work(*inputs, run)
+            value = self._worked(step, inputs, run)
             seconds = time.perf_counter() - started
             facts = {
                 "identity": step.identity,
@@ -290,13 +302,34 @@ class Engine:
                 "measured": run.measured,
             }
             self.cache.store(step.name, step.key, value, facts, run.figures)
-        except ComposerError as error:
+        except (ComposerError, PluginError) as error:
             self._finish(step, replace(stage, status="failed", seconds=time.perf_counter() - started))
-            raise ComposerError(f"{step.title}: {error}") from error
+            raise told(error, step.title) from (error.__cause__ or error)
         if isinstance(value, Images):
             value.folder = self.cache.path(step.name, step.key)
         memory = peak_memory()
         self._finish(step, replace(stage, status="computed", seconds=seconds, peak_memory=memory))
+        return value
+
+    def _worked(self, step: Step, inputs: Sequence[Value], run: Run) -> Value:
+        """What a component makes, looked at; PluginError for what it raises that is no ComposerError."""
+        try:
+            with overhearing() as overheard, noting_writes(self.cache.folder.parent) as written:
+                value = step.work(*inputs, run)
+        except (ComposerError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # a component that calls sys.exit() is broken too
+            raise PluginError(f"this is {self.registry.bug(error, step.component)}") from error
+        plugin = self.registry.offering(type(step.component)) or f"the component {step.component.name!r}"
+        fault = first_fault(step.component, value, inputs, step.split) if step.verb else None
+        if fault:
+            raise ComposerError(f"{plugin} returned {fault}")
+        for fault in run_faults(run):
+            raise ComposerError(f"{plugin} {fault}")
+        for file in written:
+            run.warn(f"{plugin} wrote {file}, which is outside the run's folder; run.figure() and results are kept")
+        if overheard.beginning.strip():
+            run.warn(f"{plugin} printed, which only the command should: {overheard.beginning.strip()!r}")
         return value
 
     def _finish(self, step: Step, stage: Stage) -> None:
@@ -370,7 +403,7 @@ def run_recipe(
     shown = {arm.composition.name: arm.shown for arm in arms}
     saving.save(folder, recipe, engine.cache, plan, engine.result(plan.test), report, shown)
     writing.write_page(folder)
-    registry.hook.composer_run_finished(report=report, folder=folder)
+    engine.hook.composer_run_finished(report=report, folder=folder)
     sealing.seal(folder, inputs, [engine.cache.path(step.name, step.key) for step in plan.steps()])
     return report
 
@@ -383,14 +416,20 @@ def _judge_parent(engine: Engine, plan: Plan, concept: str) -> output.Parent:
     return output.Parent(len(population), population.parameters, engine.measured(step), report)
 
 
+def told(error: ComposerError | PluginError, where: str) -> ComposerError | PluginError:
+    """The error that says where it arose."""
+    kind = PluginError if isinstance(error, PluginError) else ComposerError
+    return kind(f"{where}: {error}")
+
+
 def _judge(engine: Engine, arm: Arm, test: Step) -> output.Judged:
     """Evaluates one composition; its features are let go of before the next."""
     reports: dict[str, Report] = {}
     for label, step in arm.reports.items():
         try:
             reports[label] = engine.result(step)
-        except ComposerError as error:
-            raise ComposerError(f"composition {arm.composition.name!r}: {error}") from error
+        except (ComposerError, PluginError) as error:
+            raise told(error, f"composition {arm.composition.name!r}") from (error.__cause__ or error)
     model: ComposedModel = engine.result(arm.model)
     gather = partial(
         gathering.gather, model, engine.result(test), reports, test.seed, engine.device, arm.composition.control

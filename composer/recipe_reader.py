@@ -49,6 +49,16 @@ def read_data(data: Mapping[str, Any], origin: str, registry: Registry | None = 
     return _Reader(Document(dict(data), origin), Path(origin), registry or load_registry()).read()
 
 
+def read_component(component: type[Slot], options: Mapping[str, Any], registry: Registry | None = None) -> Slot:
+    """A component with options as a recipe holds them, with or without `use`; RecipeError where they do not fit."""
+    origin = f"{component.kind} {component.name!r}"
+    reader = _Reader(Document(dict(options), origin), Path(), registry or load_registry())
+    filled = reader.fill(component, (), {option: value for option, value in options.items() if option != "use"})
+    if filled is None:
+        raise RecipeError(reader.problems)
+    return cast("Slot", filled)
+
+
 class _Reader:
     """Walks the document once, collecting problems instead of stopping at the first."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, distributions, version
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,13 @@ import pytest
 # As the command line does: read when torch is loaded, and much faster on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from clean_environment import Environment, build_wheel, make_environment
 from composer.recipe import Recipe
 from composer.recipe_reader import read_recipe
+from composer.registry import load_registry
 
 ROOT = Path(__file__).parent.parent
+collect_ignore = ["third_party"]  # distributions with tests of their own: test_third_party.py installs and runs them
 
 SMALL = """\
 name: small
@@ -68,6 +71,7 @@ def small_recipe(recipe_file: Callable[[str], Path]) -> Callable[..., Recipe]:
 @pytest.fixture
 def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[EntryPoint]]:
     """Makes an installed distribution out of a module's source; returns all entry points made so far."""
+    load_registry()  # kept for the whole process: it must not see what is made here
     site = tmp_path / "site"
 
     def make(name: str, source: str, entry: str = "extra", version: str = "1.0") -> list[EntryPoint]:
@@ -82,3 +86,17 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
         return [point for found in distributions(path=[str(site)]) for point in found.entry_points]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def composer_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Composer as it would be published."""
+    if int(version("setuptools").partition(".")[0]) < 77:
+        pytest.skip("building a wheel needs setuptools 77 or newer: pip install -e '.[dev]'")
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def environment(tmp_path: Path, composer_wheel: Path) -> Environment:
+    """A virtual environment with composer's wheel and no plugin but its own."""
+    return make_environment(tmp_path / "environment", composer_wheel)

@@ -39,6 +39,8 @@ COMMANDS = (
     "report",
     "compare",
     "verify",
+    "new-plugin",
+    "check-plugin",
 )
 
 PRODUCT = """\
@@ -221,20 +223,29 @@ def test_ctrl_c_keeps_what_was_finished_and_the_same_command_goes_on(recipe_file
     assert re.search(r"^population\.black .* kept$", call("run", path).output, re.MULTILINE)
 
 
-def test_a_bug_shows_its_traceback_and_asks_for_a_report(recipe_file: Write) -> None:
-    with raising("population.cat", ValueError("odd")):
-        shown = call("run", recipe_file(PRODUCT))
-    assert shown.exit_code == 1
-    assert "Traceback" in shown.output
-    assert "ValueError: odd" in shown.output
-    assert "please report it" in shown.output
+@pytest.mark.parametrize(
+    ("error", "exit_code", "last"),
+    [
+        (
+            ValueError("odd"),
+            1,
+            "error: this is a bug in composer or in a plugin: please report it with the lines above",
+        ),
+        (OSError(28, "No space left on device", "runs/x"), 2, "error: runs/x: No space left on device"),
+        (MemoryError("out of memory"), 2, "compute on the CPU (--device cpu)"),
+    ],
+)
+def test_only_a_bug_shows_its_traceback_and_asks_for_a_report(
+    recipe_file: Write, monkeypatch: pytest.MonkeyPatch, error: Exception, exit_code: int, last: str
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise error
 
-
-def test_a_full_disk_is_no_bug(recipe_file: Write) -> None:
-    with raising("population.cat", OSError(28, "No space left on device", "runs/x")):
-        shown = call("run", recipe_file(PRODUCT))
-    assert shown.exit_code == 2
-    assert shown.output.endswith("error: runs/x: No space left on device\n")
+    monkeypatch.setattr("composer.pipeline.make_plan", broken)
+    shown = call("run", recipe_file(PRODUCT))
+    assert shown.exit_code == exit_code
+    assert shown.output.splitlines()[-1].endswith(last), shown.output
+    assert ("Traceback" in shown.output) == (exit_code == 1)
 
 
 def test_watchers_are_gone_after_a_run(recipe_file: Write) -> None:

@@ -29,7 +29,8 @@ def test_every_built_in_plugin_loads_and_offers_something() -> None:
     for plugin in load_registry().plugins:
         if plugin.distribution == "kernel-composer":
             assert plugin.error is None, f"{plugin.name}: {plugin.error}"
-            assert plugin.components, f"{plugin.name} offers nothing"
+            watches = plugin.name in ("mlflow", "tensorboard")
+            assert bool(plugin.components) != watches, f"{plugin.name} offers {len(plugin.components)} components"
 
 
 def test_a_third_partys_component_is_found(distribution: Make) -> None:

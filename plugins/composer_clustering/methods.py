@@ -63,5 +63,7 @@ def one_class_svm(features: Floats, target: NDArray[np.bool_], nu: float) -> Lab
     """1 for inliers and -1 for outliers of a machine fitted on the pictures of the target, so: with labels."""
     from sklearn.svm import OneClassSVM  # a second to import
 
-    fitted = OneClassSVM(kernel="rbf", nu=nu).fit(features[target])
+    machine = OneClassSVM(kernel="rbf", nu=nu)
+    machine.random_state = 0  # no parameter, and without it the fit takes a number from numpy's global state
+    fitted = machine.fit(features[target])
     return np.asarray(fitted.predict(features), dtype=np.int64)

@@ -1,0 +1,235 @@
+"""The contracts of kernel extractors and translators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from composer.errors import ComposerError
+from composer.images import Images
+from composer.interfaces import Component, Contract, KernelExtractor, Translator
+from composer.kernels import KernelSet
+from composer.population import Population
+from composer.testing import examples
+from composer.testing.every_kind import FINITE, OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names
+from composer.testing.trial import MAIN, Case, Check, Trial, raised
+
+COUNTS = (2, 3, 1)
+"""Numbers of parents that are tried; the first that a contract allows makes the main case."""
+UNLIKE = "two architectures"
+RELABELLED = "relabelled"
+
+
+# -- how many parents, and which ---------------------------------------------------------------
+
+
+def parent_counts(contract: Contract, most: int = 3) -> list[int]:
+    """The numbers of parents, up to `most`, that a contract allows, the main one first."""
+    fewest, limit = contract.parents
+    allowed = [count for count in COUNTS if fewest <= count <= min(limit or most, most)]
+    return allowed or [fewest]
+
+
+def members_text(parents: Sequence[KernelSet | Population]) -> str:
+    """`2 parents of 3 members`."""
+    sizes = sorted({len(parent) for parent in parents})
+    plural = "" if len(parents) == 1 else "s"
+    return f"{len(parents)} parent{plural} of {' and '.join(map(str, sizes))} member{'' if sizes == [1] else 's'}"
+
+
+def other_counts(trial: Trial) -> str | None:
+    """Every number of parents that the contract allows must work; others are refused before any work."""
+    for name in trial.cases:
+        if not name.startswith("parents"):
+            continue
+        error = trial.observed(name).error
+        if isinstance(error, ComposerError):
+            return (
+                f"the contract allows {trial.component.contract.parents_text()} parents, and {trial.cases[name].title} "
+                f"are refused: {error}; narrow it, contract = Contract(parents=(fewest, most)), so that recipes are "
+                "refused when they are checked"
+            )
+        trial.value(name)
+    return None
+
+
+def unlike_parents(trial: Trial) -> str | None:
+    """`architecture="any"` is kept, or the parents are refused in words."""
+    if UNLIKE not in trial.cases:
+        return None
+    error = trial.observed(UNLIKE).error
+    if error is None or isinstance(error, ComposerError):
+        return None
+    return (
+        f'the contract says architecture="any", and with {trial.cases[UNLIKE].title} it raised {raised(error)}; '
+        'say contract = Contract(architecture="one"), or raise a ComposerError that says what fits'
+    )
+
+
+def labels_unused(trial: Trial) -> str | None:
+    """`pictures="unlabelled"` is kept: other labels change nothing."""
+    if RELABELLED not in trial.cases:
+        return None
+    from composer.testing.observing import differing, fingerprint
+
+    if not differing(fingerprint(trial.value()), fingerprint(trial.value(RELABELLED))):
+        return None
+    return (
+        'the contract says pictures="unlabelled", and the result changes with the labels of run.pictures; '
+        'say pictures="labelled"'
+    )
+
+
+PARENTS = Check("parents", "works for every number of parents that its contract allows", other_counts)
+ARCHITECTURES = Check("architectures", "parents of two architectures work, or are refused in words", unlike_parents)
+LABELS = Check("labels", "uses no labels where its contract says so", labels_unused)
+
+
+# -- kernels -----------------------------------------------------------------------------------
+
+
+def kernel_shapes(kernels: KernelSet) -> str | None:
+    if not len(kernels) or not kernels.layers:
+        return f"{len(kernels)} members and {len(kernels.layers)} layers; give at least one of each"
+    for layer, tensor in kernels.layers.items():
+        if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32:
+            return f"kernels of {layer!r} are {getattr(tensor, 'dtype', type(tensor))}; give float32, tensor.float()"
+    return None
+
+
+def extracted_shapes(trial: Trial) -> str | None:
+    return kernel_shapes(trial.value())
+
+
+def extracted_members(trial: Trial) -> str | None:
+    """Members are named as in the population, and each one's kernels are its own."""
+    (population,) = trial.cases[MAIN].inputs
+    kernels = trial.value()
+    if kernels.members != population.members:
+        return f"they are {kernels.members}, in the population {population.members}; give population.members"
+    if kernels.concept != population.concept:
+        return f"the concept is {kernels.concept!r}, in the population {population.concept!r}; keep it"
+    alone = trial.value("one member")
+    (population_of_one,) = trial.cases["one member"].inputs
+    member = population.members.index(population_of_one.members[0])
+    for layer, tensor in kernels.layers.items():
+        if layer not in alone.layers or not torch.equal(alone.layers[layer][0], tensor[member]):
+            return (
+                f"the kernels of {population_of_one.members[0]!r} in {layer!r} are others when it is extracted alone; "
+                "keep the order of members, the first axis"
+            )
+    return None
+
+
+def extractor_trial(component: KernelExtractor, population: Population | None = None) -> Trial:
+    given = population or examples.population("black")
+    cases = {
+        MAIN: Case(f"a population of {len(given)} members", (given,)),
+        "one member": Case("a population of one member", (given.select([len(given) - 1]),)),
+    }
+    return Trial(component, component.extract, KernelSet, cases, "population=", population is not None)
+
+
+EXTRACTOR = (
+    *OF_THE_CLASS,
+    WORKS,
+    Check("shapes", "kernels are float32 [M, O, I, kH, kW]", extracted_shapes),
+    FINITE,
+    Check("members", "members keep their names, their order and their own kernels", extracted_members),
+    *OF_THE_WORK,
+    ONE_MEMBER,
+)
+
+
+# -- translators -------------------------------------------------------------------------------
+
+
+def translated_shapes(trial: Trial) -> str | None:
+    for name, case in trial.cases.items():
+        if name == UNLIKE or trial.observed(name).error is not None:
+            continue
+        first, kernels = case.inputs[0][0], trial.value(name)
+        found = kernel_shapes(kernels)
+        if found is None and set(kernels.layers) != set(first.layers):
+            found = f"layers {sorted(kernels.layers)}, and the parents have {sorted(first.layers)}; keep them all"
+        for layer in () if found else first.layers:
+            met, wanted = list(kernels.layers[layer].shape[1:]), list(first.layers[layer].shape[1:])
+            if met != wanted:
+                found = (
+                    f"a kernel of {layer!r} is {met}, and the parents' are {wanted}; keep the shape [M, O, I, kH, kW]"
+                )
+        if found:
+            return f"with {case.title}: {found}"
+    return None
+
+
+def translated_members(trial: Trial) -> str | None:
+    for name in trial.cases:
+        if trial.observed(name).error is None and (found := unique_names(trial.value(name).members, "member")):
+            return f"with {trial.cases[name].title}, {found}"
+    return None
+
+
+def translator_trial(component: Translator, parents: Sequence[KernelSet] | None = None) -> Trial:
+    contract = component.contract
+    if parents is not None:
+        given = list(parents)
+        counts = [len(given), *(count for count in parent_counts(contract) if count < len(given))]
+    else:
+        counts = parent_counts(contract)
+        shared = contract.base == "shared"
+        given = [examples.kernels(parent) for parent in examples.populations(max(counts), shared=shared)]
+
+    def case(chosen: Sequence[KernelSet], why: str = "") -> Case:
+        shown = training_pictures(component, [parent.concept for parent in chosen])
+        return Case(f"{members_text(chosen)}{why}", (list(chosen),), shown)
+
+    main = given[: counts[0]]
+    cases = {MAIN: case(main), "one member": case([_first(parent) for parent in main])}
+    cases |= {f"parents {count}": case(given[:count]) for count in counts[1:]}
+    if parents is None and len(main) > 1 and contract.architecture == "any" and contract.base == "any":
+        unlike = examples.unlike(examples.populations(len(main)))
+        cases[UNLIKE] = case([examples.kernels(parent) for parent in unlike], ", the last of another architecture")
+    if contract.pictures == "unlabelled":
+        cases[RELABELLED] = relabelled(cases[MAIN])
+    return Trial(component, component.translate, KernelSet, cases, "parents=", parents is not None)
+
+
+def _first(parent: KernelSet) -> KernelSet:
+    return replace(
+        parent, layers={layer: tensor[:1] for layer, tensor in parent.layers.items()}, members=parent.members[:1]
+    )
+
+
+def training_pictures(component: Component, concepts: Sequence[str]) -> tuple[Images, ...]:
+    """The training pictures that a run gives to a component: one set per parent, where the contract asks."""
+    if component.contract.pictures == "none":
+        return ()
+    whole = concepts if len(concepts) > 1 else (*concepts, "another")
+    return tuple(examples.training_images(concept, whole) for concept in concepts)
+
+
+def relabelled(case: Case) -> Case:
+    """The same with every label of the training pictures turned round."""
+    turned = tuple(
+        Images(images.names, {name: ~shown for name, shown in images.labels.items()}, images.at(examples.SIZE))
+        for images in case.pictures
+    )
+    return replace(case, pictures=turned)
+
+
+TRANSLATOR = (
+    *OF_THE_CLASS,
+    WORKS,
+    Check("shapes", "kernels have the parents' layers and shapes, float32", translated_shapes),
+    FINITE,
+    Check("members", "every member has a name of its own", translated_members),
+    *OF_THE_WORK,
+    ONE_MEMBER,
+    PARENTS,
+    ARCHITECTURES,
+    LABELS,
+)

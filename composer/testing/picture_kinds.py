@@ -1,0 +1,225 @@
+"""The contracts of image sources and evaluators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from composer.composed import ComposedModel
+from composer.images import Images, cell_names
+from composer.interfaces import Evaluator, ImageSource, Split
+from composer.population import Population
+from composer.scores import Report, Score
+from composer.testing import examples
+from composer.testing.every_kind import OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names
+from composer.testing.trial import MAIN, Case, Check, NotCheckedError, Trial, raised
+
+SIZES = (16, 24)
+"""Heights and widths at which pictures are asked for."""
+
+
+# -- image sources -----------------------------------------------------------------------------
+
+
+def splits(trial: Trial) -> Mapping[str, tuple[Split, Images]]:
+    """Case -> what was asked for and what came."""
+    return {name: (case.inputs[0], trial.value(name)) for name, case in trial.cases.items()}
+
+
+def all_splits(trial: Trial) -> str | None:
+    for split, images in splits(trial).values():
+        if not len(images):
+            return f"split {split} has no picture; raise a ComposerError that says where they should be"
+    return None
+
+
+def pixels(trial: Trial) -> str | None:
+    for split, images in splits(trial).values():
+        for size in SIZES:
+            try:
+                found = images.at(size)
+            # Whatever decoder the component gave is called here, and may raise anything.
+            except Exception as error:
+                return f"pixels of {split} at {size} cannot be had: {raised(error)}"
+            if found.dtype != torch.uint8 or list(found.shape) != [len(images), 3, size, size]:
+                met = f"{found.dtype} {list(found.shape)}"
+                return f"pixels of {split} at {size} are {met}; give uint8 [{len(images)}, 3, {size}, {size}]"
+    return None
+
+
+def labels(trial: Trial) -> str | None:
+    for split, images in splits(trial).values():
+        wanted = split.concepts if split.concept is None else (split.concept,)
+        missing = [concept for concept in wanted if concept not in images.labels]
+        if missing:
+            return f"{split} has labels of {list(images.labels)}; label its pictures with {missing[0]!r} too"
+        if split.concept is None and images.concepts != split.concepts:
+            return f"{split} has labels of {list(images.labels)}; give those of {list(split.concepts)}, in that order"
+    return None
+
+
+def cells(trial: Trial) -> str | None:
+    for split, images in splits(trial).values():
+        if split.concept is None:
+            empty = sorted(set(cell_names(split.concepts)) - set(images.cells))
+            if empty:
+                return f"{split} has no picture of {', '.join(empty)}; give some of every cell"
+        elif len(set(images.labels[split.concept].tolist())) < 2:
+            return f"{split} has only one kind of picture; give some that show {split.concept!r} and some that do not"
+    return None
+
+
+def no_target(trial: Trial) -> str | None:
+    """No training picture shows the target: by its labels, and by being none of the test split's."""
+    found = splits(trial)
+    _, test = next((split, images) for split, images in found.values() if split.concept is None)
+    size = SIZES[0]
+    targets = {test.at(size)[index].numpy().tobytes() for index in np.flatnonzero(test.target)}
+    for split, images in found.values():
+        if split.concept is None:
+            continue
+        if set(split.concepts) <= set(images.labels):
+            shown = np.logical_and.reduce([images.labels[concept] for concept in split.concepts])
+            if shown.any():
+                return f"{int(shown.sum())} pictures of {split} show {split.target} by their labels; leave them out"
+        same = [
+            name for name, own in zip(images.names, images.at(size), strict=True) if own.numpy().tobytes() in targets
+        ]
+        if same:
+            return f"{same[0]!r} of {split} is a test picture of {split.target}; leave it out"
+    return None
+
+
+def picture_names(trial: Trial) -> str | None:
+    for split, images in splits(trial).values():
+        if found := unique_names(images.names, "picture"):
+            return f"in {split}, {found}"
+    return None
+
+
+def images_trial(
+    component: ImageSource, concepts: Sequence[str] = examples.CONCEPTS[:2], test_only: bool = False
+) -> Trial:
+    asked = {MAIN: Split(tuple(concepts))}
+    if not test_only:
+        asked |= {f"train {concept}": Split(tuple(concepts), concept) for concept in concepts}
+    cases = {name: Case(f"split {split} of {split.target}", (split,)) for name, split in asked.items()}
+    return Trial(component, component.load, Images, cases, "concepts=")
+
+
+IMAGES = (
+    *OF_THE_CLASS,
+    WORKS,
+    Check("splits", "every split has pictures", all_splits),
+    Check("shapes", "pixels are uint8 [N, 3, S, S] at any size", pixels),
+    Check("labels", "test pictures are labelled with all concepts, training pictures with theirs", labels),
+    Check("cells", "test pictures of every cell, training pictures with and without the concept", cells),
+    Check("target", "no training picture shows the target", no_target),
+    Check("names", "every picture has a name of its own", picture_names),
+    *OF_THE_WORK,
+)
+
+
+# -- evaluators --------------------------------------------------------------------------------
+
+
+def some_score(trial: Trial) -> str | None:
+    if trial.value().scores:
+        return None
+    raise NotCheckedError(
+        f"{trial.title}: it gave no score of {trial.cases[MAIN].title}, so there is nothing to look at; "
+        f"pass what it can judge: {trial.given}"
+    )
+
+
+def score_shapes(trial: Trial) -> str | None:
+    for name, case in trial.cases.items():
+        if trial.observed(name).error is not None:
+            continue
+        model, _ = case.inputs
+        for label, score in trial.value(name).scores.items():
+            if not isinstance(label, str) or not isinstance(score, Score):
+                return f"with {case.title}: score {label!r} is {type(score).__name__}; give a text and a composer.Score"
+            if found := score_problem(score, model):
+                return f"with {case.title}, score {label!r}: {found}"
+    return None
+
+
+def score_problem(score: Score, model: ComposedModel) -> str | None:
+    """Whether a score has a value for every member that it judges."""
+    if score.judged is None and len(score.values) != len(model):
+        return f"{len(score.values)} values for {len(model)} members; give one for each, or say which in `judged`"
+    if score.judged is not None:
+        outside = [member for member in score.judged if not 0 <= member < len(model)]
+        if outside or len(set(score.judged)) < len(score.judged):
+            return f"judged are {score.judged} of {len(model)} members; give different indices of members"
+    if score.values.dtype != np.float64 or score.replicates.ndim != 1:
+        met = f"{score.values.dtype} values and replicates {list(score.replicates.shape)}"
+        return f"{met}; give float64 [M] and [B]"
+    if not score.picked_by:
+        return "`picked_by` is empty; say how the picked member was chosen without labels"
+    return None
+
+
+def score_finite(trial: Trial) -> str | None:
+    for name, case in trial.cases.items():
+        if trial.observed(name).error is not None:
+            continue
+        for label, score in trial.value(name).scores.items():
+            if not np.isfinite(score.values).all() or not np.isfinite(score.replicates).all():
+                return (
+                    f"with {case.title}, score {label!r} has values that are NaN or infinite; give the number that "
+                    "stands for the worst, or leave the score out"
+                )
+    return None
+
+
+def features_alone(trial: Trial) -> str | None:
+    """A model without log-odds is judged by its features, or gets an empty report."""
+    if "headless" in trial.cases:
+        trial.value("headless")
+    return None
+
+
+def more_concepts(trial: Trial) -> str | None:
+    if "three concepts" in trial.cases:
+        trial.value("three concepts")
+    return None
+
+
+def evaluator_trial(component: Evaluator, model: ComposedModel | None = None, images: Images | None = None) -> Trial:
+    concepts = examples.CONCEPTS if images is None else images.concepts
+    own = model is not None or images is not None
+    shown = examples.cell_images() if images is None else images
+
+    # An evaluator that looks at the parents' kernels is shown models that were made of kernels.
+    build = examples.transplanted if component.contract.kernels else examples.model
+
+    def case(parents: Sequence[Population], judged: ComposedModel, pictures: Images, why: str = "") -> Case:
+        seen = tuple(map(examples.kernels, parents)) if component.contract.kernels else ()
+        title = f"a model of {len(judged)} member{'' if len(judged) == 1 else 's'}{why} and {len(pictures)} pictures"
+        return Case(title, (judged, pictures), kernels=seen)
+
+    two, three = examples.populations(2), examples.populations(3)
+    whole = model or build(two)
+    one = ComposedModel(tuple(part.select([0]) for part in whole.parts), whole.members[:1])
+    cases = {MAIN: case(two, whole, shown), "one member": case(two, one, shown)}
+    if not own:
+        cases["headless"] = case(two, examples.headless(two[0]), shown, " without log-odds")
+        cases["three concepts"] = case(three, build(three), examples.cell_images(concepts), " of three concepts")
+    return Trial(component, component.evaluate, Report, cases, "model= and images=", own)
+
+
+EVALUATOR = (
+    *OF_THE_CLASS,
+    WORKS,
+    Check("judges", "judges the examples", some_score),
+    Check("shapes", "a value per member that is judged, and how one was picked", score_shapes),
+    Check("finite", "all numbers are finite", score_finite),
+    *OF_THE_WORK,
+    ONE_MEMBER,
+    Check("headless", "a model without log-odds is judged by its features, or gets an empty report", features_alone),
+    Check("concepts", "works for three concepts as for two", more_concepts),
+)
