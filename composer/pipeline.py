@@ -13,18 +13,19 @@ from typing import Any, cast
 
 import torch
 
-from composer import __version__, output, sealing
+from composer import __version__, gain, output, sealing
 from composer.cache import StageCache, component_identity, core_digest, digest, stage_seed
 from composer.composed import ComposedModel
 from composer.errors import ComposerError
 from composer.hookspecs import Stage
 from composer.images import Images
-from composer.interfaces import Component, Evaluator
+from composer.interfaces import Component, Evaluator, Split
 from composer.kernels import KernelSet
+from composer.oracle import alone, train_oracle
 from composer.page import gathering, saving, writing
 from composer.parents import judge_parent
 from composer.population import Population
-from composer.recipe import Composition, Concept, Recipe
+from composer.recipe import Composition, Concept, Recipe, why_no_oracle
 from composer.registry import Registry, load_registry
 from composer.run import Run
 from composer.scores import Report
@@ -93,6 +94,15 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class OracleSteps:
+    """A network trained on labelled target pictures, judged, and the parents judged alone as it is."""
+
+    population: Step
+    report: Step
+    parents: Mapping[str, Step]
+
+
+@dataclass(frozen=True)
 class Plan:
     """All steps of a recipe; nothing is computed yet."""
 
@@ -102,6 +112,7 @@ class Plan:
     parents: Mapping[str, Step]
     """How well each population knows its own concept."""
     arms: tuple[Arm, ...]
+    oracle: OracleSteps | None = None
 
     def steps(self) -> list[Step]:
         """Every step that a run needs, each after those that it works on."""
@@ -113,7 +124,8 @@ class Plan:
             found.setdefault(step.key, step)
 
         reports = [report for arm in self.arms for report in arm.reports.values()]
-        for last in (self.test, *self.parents.values(), *reports):
+        beside = (self.oracle.report, *self.oracle.parents.values()) if self.oracle else ()
+        for last in (self.test, *self.parents.values(), *reports, *beside):
             visit(last)
         return list(found.values())
 
@@ -131,10 +143,9 @@ def make_plan(recipe: Recipe) -> Plan:
         made = Step(name, subject, component, work, recipe.seed, **rest)
         return known.setdefault(made.key, made)
 
-    def pictures(source: Any, concept: str | None) -> Step:
-        split = recipe.split(concept)
+    def pictures(source: Any, split: Split) -> Step:
         name = f"images.{split}"
-        about = {"concepts": list(split.concepts), "concept": concept}
+        about = source.decided_by(split)
         files = tuple(source.split_files(split))
         return step(name, str(split), source, partial(source.load, split), about=about, files=files)
 
@@ -173,8 +184,27 @@ def make_plan(recipe: Recipe) -> Plan:
         reports = {label: judged(label, evaluator) for label, evaluator in recipe.evaluators.items()}
         return Arm(composition, model, kernels, reports)
 
-    test = pictures(recipe.images, None)
-    training = {concept.name: pictures(concept.images, concept.name) for concept in recipe.concepts}
+    def oracle() -> OracleSteps | None:
+        evaluator = recipe.evaluators.get(gain.EVALUATOR)
+        if not recipe.oracle or evaluator is None or why_no_oracle(recipe):
+            return None
+        split = replace(recipe.split(), oracle=True)
+        models, target = recipe.concepts[-1].models, split.target
+        shown = pictures(recipe.images, split)
+        work = partial(train_oracle, models, target)
+        about = {"concept": target}
+        trained = step(f"population.{target}", target, models, work, pictures=(shown,), about=about)
+
+        def judged(concept: str, component: Component, known: Step) -> Step:
+            model = step(f"alone.{concept}", concept, component, alone, inputs=(known,), files=())
+            name = f"evaluate.{gain.EVALUATOR}"
+            return step(name, f"{concept} alone", evaluator, evaluator.evaluate, inputs=(model, test))
+
+        parents = {one.name: judged(one.name, one.models, populations[one.name]) for one in recipe.concepts}
+        return OracleSteps(trained, judged(target, models, trained), parents)
+
+    test = pictures(recipe.images, recipe.split())
+    training = {concept.name: pictures(concept.images, recipe.split(concept.name)) for concept in recipe.concepts}
     populations = {concept.name: population(concept) for concept in recipe.concepts}
     parents = {
         concept.name: step(
@@ -187,7 +217,8 @@ def make_plan(recipe: Recipe) -> Plan:
         )
         for concept in recipe.concepts
     }
-    return Plan(test, training, populations, parents, tuple(arm(composition) for composition in recipe.compositions))
+    arms = tuple(arm(composition) for composition in recipe.compositions)
+    return Plan(test, training, populations, parents, arms, oracle())
 
 
 def _load_population(concept: Concept, run: Run) -> Population:
@@ -217,10 +248,16 @@ def _assemble(assembler: Any, with_kernels: bool, *inputs_and_run: Any) -> Compo
 
 
 class Engine:
-    """Computes steps, or reads their results from the cache, and tells the watchers."""
+    """Computes steps, or reads their results from the cache, and tells the watchers.
 
-    def __init__(self, cache: StageCache, device: str, registry: Registry, fresh: bool = False) -> None:
+    draws: whether figures are drawn, which takes longer than many a stage.
+    """
+
+    def __init__(
+        self, cache: StageCache, device: str, registry: Registry, fresh: bool = False, draws: bool = True
+    ) -> None:
         self.cache = cache
+        self.draws = draws
         self.device = device
         self.hook = registry.hook
         self.fresh = fresh
@@ -289,7 +326,7 @@ class Engine:
                 "warnings": run.warnings,
                 "measured": run.measured,
             }
-            self.cache.store(step.name, step.key, value, facts, run.figures)
+            self.cache.store(step.name, step.key, value, facts, run.figures if self.draws else {})
         except ComposerError as error:
             self._finish(step, replace(stage, status="failed", seconds=time.perf_counter() - started))
             raise ComposerError(f"{step.title}: {error}") from error
@@ -359,9 +396,11 @@ def run_recipe(
     try:
         parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.parents}
         arms = [_judge(engine, arm, plan.test) for arm in plan.arms]
+        oracle = judge_oracle(engine, plan.oracle)
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
     report = output.report(recipe, engine.result(plan.test), arms, parents, engine.warnings(plan))
+    report["oracle"] = output.oracle_facts(recipe, oracle, arms, engine.result(plan.test).cells)
     stages = list(engine.finished.values())
     run = output.provenance(recipe, chosen, stages, time.perf_counter() - started, registry)
     output.write(folder, recipe, report, run)
@@ -381,6 +420,15 @@ def _judge_parent(engine: Engine, plan: Plan, concept: str) -> output.Parent:
     population: Population = engine.result(step)
     report: Report = engine.result(plan.parents[concept])
     return output.Parent(len(population), population.parameters, engine.measured(step), report)
+
+
+def judge_oracle(engine: Engine, steps: OracleSteps | None) -> output.Oracle | None:
+    """The oracle's scores and, as it was judged, the parents'."""
+    if steps is None:
+        return None
+    population: Population = engine.result(steps.population)
+    parents = {concept: engine.result(step) for concept, step in steps.parents.items()}
+    return output.Oracle(len(population), population.parameters, engine.result(steps.report), parents)
 
 
 def _judge(engine: Engine, arm: Arm, test: Step) -> output.Judged:
