@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer import __version__, cli_runs
+from composer import __version__, cli_bench, cli_runs
 from composer.cli_models import COMMANDS
 from composer.errors import ComposerError
 
@@ -43,7 +43,7 @@ class Commands(click.Group):
             raise
         except KeyboardInterrupt:
             kept = "; what was finished is kept; run the same command to go on"
-            click.echo(f"stopped{kept if ctx.invoked_subcommand in ('run', 'pictures') else ''}", err=True)
+            click.echo(f"stopped{kept if ctx.invoked_subcommand in ('run', 'pictures', 'bench') else ''}", err=True)
             ctx.exit(STOPPED)
         except Exception as error:
             from composer.terminal import print_error
@@ -261,7 +261,7 @@ def schema(output: Path | None) -> None:
     click.echo(output)
 
 
-for command in (*COMMANDS, *cli_runs.COMMANDS):
+for command in (*COMMANDS, *cli_runs.COMMANDS, *cli_bench.COMMANDS):
     main.add_command(command)
 
 
