@@ -33,6 +33,7 @@ def document(found: Benchmark, command: str, overrides: Sequence[str]) -> str:
         f"Written by `{command}`; do not edit it. It covers {covers}.",
         INTRODUCTION,
         table(("", "kind", "AUC", "AUC, hardest cell", "gain", "95 % interval"), leader_rows(found, rows)),
+        verdict(rows),
         READING,
         "## Gain of each pair",
         "Means over the seeds. `-`: the oracle is not shown to be better than the better parent there.",
@@ -58,6 +59,23 @@ AUC and AUC against the hardest cell are means over pairs and seeds, of the memb
 parent, 1 as good as networks of the same architecture trained on as many labelled pictures with the target among them
 (half of them show it). The interval draws again pairs, within pairs seeds, and within test sets pictures, 1,000 times.
 It speaks of pairs like these of drawn pictures, not of photographs. [report.md](report.md) says when gain misleads."""
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Of each composition: the controls whose interval of gain lies below its own, wholly, and those whose does not."""
+    sentences = []
+    controls = [row for row in rows if row.kind == "control" and row.gain.interval]
+    for row in rows:
+        if row.kind == "control" or row.gain.interval is None:
+            continue
+        low = row.gain.interval[0]
+        rivals = [f"`{one.name}`" for one in controls if one.gain.interval and one.gain.interval[1] >= low]
+        said = f"not clearly above {', '.join(rivals)}" if rivals else "above every control"
+        sentences.append(f"`{row.name}` is {said}.")
+    return " ".join(["By intervals that do not overlap:", *sentences]) if controls and sentences else NO_VERDICT
+
+
+NO_VERDICT = "No composition has a gain to be compared with a control's."
 
 
 def leader_rows(found: Benchmark, rows: Sequence[Row]) -> list[tuple[str, ...]]:

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from composer import leaderboard_text
 from composer.benchmark import ATTRIBUTES, OBJECTS, PAIRS, Benchmark, Entrants, Judgement, benchmark
 from composer.cli import main
-from composer.gain import Sampled
-from composer.leaderboard import leaderboard, pooled
+from composer.gain import Gain, Sampled
+from composer.leaderboard import Row, leaderboard, pooled
 from composer.registry import load_registry
 
 TINY = (
@@ -122,6 +122,22 @@ def test_the_leaderboards_gain_is_that_of_the_means() -> None:
     assert product.by_pair["white", "dog"].interval == pytest.approx((0.5, 0.5)), "its seeds agree"
     assert product.gain.interval == pytest.approx((0.5, 0.6875)), "0.75, always the best seed, is one draw in 64"
     assert control.gain.value == pytest.approx(0)
+
+
+def test_a_composition_is_said_to_be_above_controls_only_where_intervals_do_not_overlap() -> None:
+    def row(name: str, kind: str, low: float, high: float) -> Row:
+        return Row(name, kind, 0.9, 0.8, Gain((low + high) / 2, (low, high)), {})
+
+    rows = [
+        row("product", "composition", 0.9, 1.0),
+        row("cyclegan-refit", "composition", 0.3, 0.6),
+        row("random-refit", "control", 0.4, 0.8),
+    ]
+    assert leaderboard_text.verdict(rows) == (
+        "By intervals that do not overlap: `product` is above every control. "
+        "`cyclegan-refit` is not clearly above `random-refit`."
+    )
+    assert leaderboard_text.verdict(rows[:2]) == leaderboard_text.NO_VERDICT
 
 
 def test_resamples_draw_pairs_and_their_seeds_with_replacement() -> None:
