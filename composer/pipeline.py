@@ -41,7 +41,8 @@ class Step:
 
     name decides the seed; subject is what the result is for, and says it to people.
     about: what the work is told beside its inputs. files: those it reads, where the component's own list is
-    too long. pictures, kernels: steps whose results `run.pictures` and `run.kernels` hold.
+    too long. pictures, kernels: steps whose results `run.pictures` and `run.kernels` hold. split: which pictures an
+    image source is asked for.
     verb: whether the work is the component's own, and its result is looked at.
     """
 
@@ -55,16 +56,12 @@ class Step:
     kernels: tuple[Step, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] | None = None
+    split: Split | None = None
     verb: bool = True
 
     @property
     def seed(self) -> int:
         return stage_seed(self.recipe_seed, self.name)
-
-    @property
-    def split(self) -> Split | None:
-        """Which pictures an image source is asked for."""
-        return Split(tuple(self.about["concepts"]), self.about["concept"]) if "concepts" in self.about else None
 
     @cached_property
     def read_files(self) -> tuple[Path, ...]:
@@ -157,7 +154,7 @@ def make_plan(recipe: Recipe) -> Plan:
         name = f"images.{split}"
         about = source.decided_by(split)
         files = tuple(source.split_files(split))
-        return step(name, str(split), source, partial(source.load, split), about=about, files=files)
+        return step(name, str(split), source, partial(source.load, split), about=about, files=files, split=split)
 
     def population(concept: Concept) -> Step:
         own = (training[concept.name],) if concept.models.contract.pictures != "none" else ()
@@ -206,7 +203,7 @@ def make_plan(recipe: Recipe) -> Plan:
         trained = step(f"population.{target}", target, models, work, pictures=(shown,), about=about)
 
         def judged(concept: str, component: Component, known: Step) -> Step:
-            model = step(f"alone.{concept}", concept, component, alone, inputs=(known,), files=())
+            model = step(f"alone.{concept}", concept, component, alone, inputs=(known,), files=(), verb=False)
             name = f"evaluate.{gain.EVALUATOR}"
             return step(name, f"{concept} alone", evaluator, evaluator.evaluate, inputs=(model, test))
 
