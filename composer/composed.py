@@ -44,6 +44,7 @@ class ComposedModel:
 
     @property
     def has_log_odds(self) -> bool:
+        """Whether every part has a head."""
         return all(part.has_head for part in self.parts)
 
     @property

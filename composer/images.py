@@ -53,6 +53,7 @@ class Images:
 
     @property
     def concepts(self) -> tuple[str, ...]:
+        """What the pictures are labelled with, in the order of the labels."""
         return tuple(self.labels)
 
     def at(self, size: int) -> Tensor:

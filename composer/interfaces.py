@@ -52,6 +52,7 @@ class Contract:
     """Paper or equation it implements."""
 
     def parents_text(self) -> str:
+        """`2 or more`, `1 to 3`: how many parents, for people."""
         fewest, most = self.parents
         if most is None:
             return f"{fewest} or more"
@@ -122,6 +123,7 @@ class Split:
 
     @property
     def target(self) -> str:
+        """All concepts at once: `black+cat`."""
         return "+".join(self.concepts)
 
     def __str__(self) -> str:

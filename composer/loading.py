@@ -115,6 +115,7 @@ class LoadedModel(nn.Module):
 
     @property
     def composition(self) -> str:
+        """Its name in the recipe."""
         return self.home.name
 
     @property

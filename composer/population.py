@@ -60,6 +60,7 @@ class Population:
 
     @property
     def has_head(self) -> bool:
+        """Whether there is a head, and so log-odds."""
         return bool(self.outputs)
 
     @property

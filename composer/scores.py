@@ -43,10 +43,12 @@ class Score:
 
     @property
     def median(self) -> float:
+        """Over all members that were judged."""
         return float(np.median(self.values))
 
     @property
     def best_member(self) -> int:
+        """Index among the judged members of the best value."""
         return int(np.argmax(self.values) if self.higher_is_better else np.argmin(self.values))
 
     def member(self, index: int) -> int:
