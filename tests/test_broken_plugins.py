@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from composer import ComposedModel, ComposerError, KernelSet, Run, hook
+from composer import ComposedModel, ComposerError, KernelSet, Run, Split, hook
 from composer.cache import StageCache
 from composer.errors import PluginError
 from composer.hookspecs import Stage
@@ -182,7 +182,8 @@ class Bench:
             "assembler": lambda *all_: component.assemble(None, all_[:-1], all_[-1]),  # type: ignore[attr-defined]
             "evaluator": lambda *all_: component.evaluate(*all_),  # type: ignore[attr-defined]
         }
-        step = Step(f"{kind.kind}.mine", "merged", component, verbs[kind.kind], 0, inputs, about=about)
+        split = Split(tuple(about["concepts"]), about["concept"]) if "concepts" in about else None
+        step = Step(f"{kind.kind}.mine", "merged", component, verbs[kind.kind], 0, inputs, about=about, split=split)
         try:
             return self.engine.result(step)
         finally:
