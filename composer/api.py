@@ -51,6 +51,7 @@ def compose(
     extractor: KernelExtractor | Plain | None = None,
     controls: Sequence[Translator | Assembler | Plain] | None = None,
     evaluators: Sequence[Evaluator | Plain] | Mapping[str, Evaluator | Plain] | None = None,
+    oracle: bool = False,
     name: str | None = None,
     seed: int = 0,
     root: str | Path = ".",
@@ -64,6 +65,7 @@ def compose(
     Arguments are a recipe's keys. Every slot takes a component (`Drawings(size=32)`) or what YAML would hold
     (`"drawings"`, `{"use": "drawings", "size": 32}`); the two can be mixed. What is left out has a recipe's default.
 
+    oracle: also train a network on labelled pictures of the target, to measure composition gain.
     name: default is the concepts joined by `_`. root: where relative paths of components start, the current folder.
     output: folder for all results, default `runs/<name>`. progress: shows the stages on standard error.
     RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
@@ -84,7 +86,9 @@ def compose(
     data = {key: plain(value, registry, key) for key, value in given.items() if value is not None}
     names = [str(concept) for concept in concepts]
     recipe = read_data(
-        {"name": name or "_".join(names), "seed": seed, "root": str(root), **data}, "compose()", registry
+        {"name": name or "_".join(names), "seed": seed, "root": str(root), "oracle": oracle, **data},
+        "compose()",
+        registry,
     )
     folder = Path(output) if output is not None else Path("runs") / recipe.name
     with watching(registry) if progress else nullcontext():

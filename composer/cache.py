@@ -29,6 +29,7 @@ CORE = (
     "decoding",
     "images",
     "kernels",
+    "oracle",
     "parents",
     "population",
     "ranking",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer import __version__, cli_runs
+from composer import __version__, cli_bench, cli_runs
 from composer.cli_models import COMMANDS
 from composer.cli_new_plugin import new_plugin
 from composer.cli_plugins import check_plugin
@@ -45,7 +45,7 @@ class Commands(click.Group):
             raise
         except KeyboardInterrupt as error:
             kept = f"{in_plugin(error)}; what was finished is kept; run the same command to go on"
-            click.echo(f"stopped{kept if ctx.invoked_subcommand in ('run', 'pictures') else ''}", err=True)
+            click.echo(f"stopped{kept if ctx.invoked_subcommand in ('run', 'pictures', 'bench') else ''}", err=True)
             ctx.exit(STOPPED)
         except Exception as error:
             from composer.terminal import print_error
@@ -282,7 +282,7 @@ def schema(output: Path | None) -> None:
     click.echo(output)
 
 
-for command in (*COMMANDS, *cli_runs.COMMANDS, new_plugin, check_plugin):
+for command in (*COMMANDS, *cli_runs.COMMANDS, *cli_bench.COMMANDS, new_plugin, check_plugin):
     main.add_command(command)
 
 

@@ -115,11 +115,15 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Split:
-    """Which pictures to load: those that train one concept, or (`concept=None`) the test pictures."""
+    """Which pictures to load: those that train one concept, or (`concept=None`) the test pictures.
+
+    oracle: labelled training pictures of the target itself; asked for only where `ImageSource.shows_target`.
+    """
 
     concepts: tuple[str, ...]
     """All concepts of the recipe, attributes first and the object last; their conjunction is the target."""
     concept: str | None = None
+    oracle: bool = False
 
     @property
     def target(self) -> str:
@@ -127,6 +131,8 @@ class Split:
         return "+".join(self.concepts)
 
     def __str__(self) -> str:
+        if self.oracle:
+            return f"train.{self.target}"
         return f"train.{self.concept}" if self.concept else "test"
 
 
@@ -135,6 +141,8 @@ class ImageSource(Component):
 
     kind: ClassVar[str] = "images"
     noun: ClassVar[str] = "image source"
+    shows_target: ClassVar[bool] = False
+    """Whether `load` also takes splits with `oracle=True`."""
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         """(option, message) for all that can be seen to be wrong with one split that a run will load."""
@@ -144,12 +152,17 @@ class ImageSource(Component):
         """The files whose content decides what one split holds."""
         return self.files()
 
+    def decided_by(self, split: Split) -> Mapping[str, Any]:
+        """All of a split that decides its pictures, as plain data: splits that agree in it share their pictures."""
+        return {"concepts": list(split.concepts), "concept": split.concept, "oracle": split.oracle}
+
     @abstractmethod
     def load(self, split: Split, run: Run) -> Images:
         """Pictures with labels.
 
         For a test split: pictures of every cell, labelled with all of `split.concepts`.
         For a training split: pictures labelled with `split.concept`, none of which shows the target.
+        For an oracle's: pictures of every cell, labelled with all of `split.concepts`, none of them a test picture.
         """
 
 
@@ -232,6 +245,8 @@ class Translator(Component):
 
     kind: ClassVar[str] = "translator"
     noun: ClassVar[str] = "translator"
+    control: ClassVar[bool] = False
+    """True: made to be compared with, not to compose; `composer bench` lists it so."""
 
     @abstractmethod
     def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
@@ -243,6 +258,8 @@ class Assembler(Component):
 
     kind: ClassVar[str] = "assembler"
     noun: ClassVar[str] = "assembler"
+    control: ClassVar[bool] = False
+    """True: made to be compared with, not to compose; `composer bench` lists it so."""
     needs_kernels: ClassVar[bool] = True
     """False: works on the parents alone, and a composition that uses it has no translator."""
 

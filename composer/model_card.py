@@ -201,20 +201,24 @@ def _limits(config: Mapping[str, Any], report: Mapping[str, Any], composition: s
 
 
 def _against_controls(report: Mapping[str, Any], composition: str) -> str:
-    """Whether the composition is above the best control, on the first score of the table that both have."""
+    """Whether the composition is shown to be better than each control, on the first score that all have."""
     arms = report["compositions"]
     ours = arms[composition]
     if ours["control"]:
         return "This is a control; it is here to be compared with."
+    beaten = {
+        (one["score"], one["control"])
+        for one in report.get("comparisons", ())
+        if one["composition"] == composition and one["verdict"] == "better"
+    }
     for score, title, kind in COLUMNS:
         rivals = {name: arm["scores"][score] for name, arm in arms.items() if arm["control"] and score in arm["scores"]}
         if score not in ours["scores"] or not rivals:
             continue
         best = max(rivals, key=lambda name: rivals[name][kind])
-        own, other = ours["scores"][score], rivals[best]
-        low = own["interval"][0] if kind == "picked" and own["interval"] else own[kind]
-        verdict = "is above" if low > other[kind] else "is NOT shown to be above"
-        return f"{title}: {own[kind]:.3f} {verdict} the best control ({best}, {other[kind]:.3f})."
+        unbeaten = [name for name in rivals if (score, name) not in beaten]
+        verdict = f"is NOT shown to be better than {_listed(unbeaten)}" if unbeaten else "is better than each control"
+        return f"{title}: {ours['scores'][score][kind]:.3f} {verdict} (best control: {best}, {rivals[best][kind]:.3f})."
     return "It could not be compared with any control: nobody knows what it is worth."
 
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from composer import __version__, comparison, model_card
+from composer import __version__, comparison, gain, model_card
 from composer.hookspecs import Stage
 from composer.images import Images, cell_names
-from composer.recipe import Composition, Recipe, placed_components
+from composer.recipe import Composition, Recipe, placed_components, why_no_oracle
 from composer.registry import Registry
 from composer.run_folder import COLUMNS, SCORES
 from composer.scores import Report, Score
@@ -51,6 +51,46 @@ class Parent:
     parameters: int
     measured: Mapping[str, Sequence[float]]
     report: Report
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A network trained on labelled target pictures, and the parents alone, judged in the same way."""
+
+    members: int
+    parameters: int
+    report: Report
+    parents: Mapping[str, Report]
+
+
+def oracle_facts(
+    recipe: Recipe, oracle: Oracle | None, judged: Sequence[Judged], cells: Sequence[str]
+) -> dict[str, Any] | None:
+    """The oracle and the gain of every composition and control; None where the recipe asks for no oracle."""
+    if not recipe.oracle:
+        return None
+    if oracle is None:
+        missing = f"no oracle: no evaluator is called {gain.EVALUATOR!r}, which composition gain is measured by"
+        return {"trained": False, "why": why_no_oracle(recipe) or missing}
+    scores = {
+        arm.composition.name: arm.reports[gain.EVALUATOR].scores if gain.EVALUATOR in arm.reports else {}
+        for arm in judged
+    }
+    parents = {concept: said.scores for concept, said in oracle.parents.items()}
+    found = gain.gains(scores, parents, oracle.report.scores, cells)
+    return {
+        "trained": True,
+        "why": "",
+        "members": oracle.members,
+        "parameters": oracle.parameters,
+        "scores": _named_facts(oracle.report),
+        "parents": {concept: _named_facts(said) for concept, said in oracle.parents.items()},
+        "gains": {name: one.facts() for name, one in found.items()},
+    }
+
+
+def _named_facts(said: Report) -> dict[str, Any]:
+    return {f"{gain.EVALUATOR}.{name}": score_facts(score) for name, score in said.scores.items()}
 
 
 def report(

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 
-from composer import __version__, output, sealing
+from composer import __version__, gain, output, sealing
 from composer.boundary import first_fault, overhearing, run_faults
 from composer.cache import StageCache, component_identity, core_digest, digest, stage_seed
 from composer.composed import ComposedModel
@@ -22,10 +22,11 @@ from composer.hookspecs import Stage
 from composer.images import Images
 from composer.interfaces import Component, Evaluator, Split
 from composer.kernels import KernelSet
+from composer.oracle import alone, train_oracle
 from composer.page import gathering, saving, writing
 from composer.parents import judge_parent
 from composer.population import Population
-from composer.recipe import Composition, Concept, Recipe
+from composer.recipe import Composition, Concept, Recipe, why_no_oracle
 from composer.registry import Registry, load_registry
 from composer.run import Run
 from composer.scores import Report
@@ -103,6 +104,15 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class OracleSteps:
+    """A network trained on labelled target pictures, judged, and the parents judged alone as it is."""
+
+    population: Step
+    report: Step
+    parents: Mapping[str, Step]
+
+
+@dataclass(frozen=True)
 class Plan:
     """All steps of a recipe; nothing is computed yet."""
 
@@ -112,6 +122,7 @@ class Plan:
     parents: Mapping[str, Step]
     """How well each population knows its own concept."""
     arms: tuple[Arm, ...]
+    oracle: OracleSteps | None = None
 
     def steps(self) -> list[Step]:
         """Every step that a run needs, each after those that it works on."""
@@ -123,7 +134,8 @@ class Plan:
             found.setdefault(step.key, step)
 
         reports = [report for arm in self.arms for report in arm.reports.values()]
-        for last in (self.test, *self.parents.values(), *reports):
+        beside = (self.oracle.report, *self.oracle.parents.values()) if self.oracle else ()
+        for last in (self.test, *self.parents.values(), *reports, *beside):
             visit(last)
         return list(found.values())
 
@@ -141,10 +153,9 @@ def make_plan(recipe: Recipe) -> Plan:
         made = Step(name, subject, component, work, recipe.seed, **rest)
         return known.setdefault(made.key, made)
 
-    def pictures(source: Any, concept: str | None) -> Step:
-        split = recipe.split(concept)
+    def pictures(source: Any, split: Split) -> Step:
         name = f"images.{split}"
-        about = {"concepts": list(split.concepts), "concept": concept}
+        about = source.decided_by(split)
         files = tuple(source.split_files(split))
         return step(name, str(split), source, partial(source.load, split), about=about, files=files)
 
@@ -183,8 +194,27 @@ def make_plan(recipe: Recipe) -> Plan:
         reports = {label: judged(label, evaluator) for label, evaluator in recipe.evaluators.items()}
         return Arm(composition, model, kernels, reports)
 
-    test = pictures(recipe.images, None)
-    training = {concept.name: pictures(concept.images, concept.name) for concept in recipe.concepts}
+    def oracle() -> OracleSteps | None:
+        evaluator = recipe.evaluators.get(gain.EVALUATOR)
+        if not recipe.oracle or evaluator is None or why_no_oracle(recipe):
+            return None
+        split = replace(recipe.split(), oracle=True)
+        models, target = recipe.concepts[-1].models, split.target
+        shown = pictures(recipe.images, split)
+        work = partial(train_oracle, models, target)
+        about = {"concept": target}
+        trained = step(f"population.{target}", target, models, work, pictures=(shown,), about=about)
+
+        def judged(concept: str, component: Component, known: Step) -> Step:
+            model = step(f"alone.{concept}", concept, component, alone, inputs=(known,), files=())
+            name = f"evaluate.{gain.EVALUATOR}"
+            return step(name, f"{concept} alone", evaluator, evaluator.evaluate, inputs=(model, test))
+
+        parents = {one.name: judged(one.name, one.models, populations[one.name]) for one in recipe.concepts}
+        return OracleSteps(trained, judged(target, models, trained), parents)
+
+    test = pictures(recipe.images, recipe.split())
+    training = {concept.name: pictures(concept.images, recipe.split(concept.name)) for concept in recipe.concepts}
     populations = {concept.name: population(concept) for concept in recipe.concepts}
     parents = {
         concept.name: step(
@@ -198,7 +228,8 @@ def make_plan(recipe: Recipe) -> Plan:
         )
         for concept in recipe.concepts
     }
-    return Plan(test, training, populations, parents, tuple(arm(composition) for composition in recipe.compositions))
+    arms = tuple(arm(composition) for composition in recipe.compositions)
+    return Plan(test, training, populations, parents, arms, oracle())
 
 
 def _load_population(concept: Concept, run: Run) -> Population:
@@ -228,10 +259,16 @@ def _assemble(assembler: Any, with_kernels: bool, *inputs_and_run: Any) -> Compo
 
 
 class Engine:
-    """Computes steps, or reads their results from the cache, and tells the watchers."""
+    """Computes steps, or reads their results from the cache, and tells the watchers.
 
-    def __init__(self, cache: StageCache, device: str, registry: Registry, fresh: bool = False) -> None:
+    draws: whether figures are drawn, which takes longer than many a stage.
+    """
+
+    def __init__(
+        self, cache: StageCache, device: str, registry: Registry, fresh: bool = False, draws: bool = True
+    ) -> None:
         self.cache = cache
+        self.draws = draws
         self.device = device
         self.registry = registry
         self.hook = Watchers(registry)
@@ -301,7 +338,7 @@ class Engine:
                 "warnings": run.warnings,
                 "measured": run.measured,
             }
-            self.cache.store(step.name, step.key, value, facts, run.figures)
+            self.cache.store(step.name, step.key, value, facts, run.figures if self.draws else {})
         except (ComposerError, PluginError) as error:
             self._finish(step, replace(stage, status="failed", seconds=time.perf_counter() - started))
             raise told(error, step.title) from (error.__cause__ or error)
@@ -392,9 +429,11 @@ def run_recipe(
     try:
         parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.parents}
         arms = [_judge(engine, arm, plan.test) for arm in plan.arms]
+        oracle = judge_oracle(engine, plan.oracle)
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
     report = output.report(recipe, engine.result(plan.test), arms, parents, engine.warnings(plan))
+    report["oracle"] = output.oracle_facts(recipe, oracle, arms, engine.result(plan.test).cells)
     stages = list(engine.finished.values())
     run = output.provenance(recipe, chosen, stages, time.perf_counter() - started, registry)
     output.write(folder, recipe, report, run)
@@ -420,6 +459,15 @@ def told(error: ComposerError | PluginError, where: str) -> ComposerError | Plug
     """The error that says where it arose."""
     kind = PluginError if isinstance(error, PluginError) else ComposerError
     return kind(f"{where}: {error}")
+
+
+def judge_oracle(engine: Engine, steps: OracleSteps | None) -> output.Oracle | None:
+    """The oracle's scores and, as it was judged, the parents'."""
+    if steps is None:
+        return None
+    population: Population = engine.result(steps.population)
+    parents = {concept: engine.result(step) for concept, step in steps.parents.items()}
+    return output.Oracle(len(population), population.parameters, engine.result(steps.report), parents)
 
 
 def _judge(engine: Engine, arm: Arm, test: Step) -> output.Judged:

@@ -59,6 +59,8 @@ class Recipe:
     evaluators: Mapping[str, Evaluator]
     document: Mapping[str, Any]
     """The same as plain data, all defaults filled in: what `recipe.yaml` in the run's folder holds."""
+    oracle: bool = False
+    """Whether to train an oracle on labelled pictures of the target, where there are any, to measure gain by."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,6 +102,16 @@ def placed_splits(recipe: Recipe) -> Iterable[tuple[Path_, ImageSource, Split]]:
             own = concept.images != recipe.images
             path: Path_ = ("concepts", concept.name, "images") if own else ("images",)
             yield path, concept.images, recipe.split(concept.name)
+
+
+def why_no_oracle(recipe: Recipe) -> str:
+    """Why none can be trained, in words; empty where one can."""
+    models = recipe.concepts[-1].models
+    if not recipe.images.shows_target:
+        return f"no oracle: images {recipe.images.name!r} have no labelled training pictures of the target"
+    if models.contract.pictures != "labelled":
+        return f"no oracle: models {models.name!r} are not trained here, so none can be trained on the target"
+    return ""
 
 
 def models_path(recipe: Recipe, concept: Concept) -> Path_:

@@ -29,7 +29,19 @@ from composer.registry import Registry, load_registry, nearest
 
 Slot = TypeVar("Slot", bound=Component)
 
-KEYS = ("name", "seed", "root", "concepts", "images", "models", "extractor", "compositions", "controls", "evaluators")
+KEYS = (
+    "name",
+    "seed",
+    "root",
+    "concepts",
+    "images",
+    "models",
+    "extractor",
+    "compositions",
+    "controls",
+    "evaluators",
+    "oracle",
+)
 DEFAULT_EXTRACTOR = "convolutions"
 DEFAULT_CONTROLS = ("random", "parents")
 DEFAULT_EVALUATORS = ("recognition", "clusters")
@@ -87,6 +99,9 @@ class _Reader:
         written = self.read_compositions(data)
         controls = self.read_controls(data, names, written)
         evaluators = self.read_evaluators(data)
+        oracle = data.get("oracle", False)
+        if not isinstance(oracle, bool):
+            self.problem(("oracle",), f"must be true or false, not {oracle!r}")
         if self.problems or images is None or extractor is None:
             raise RecipeError(self.problems)
         recipe = Recipe(
@@ -103,6 +118,7 @@ class _Reader:
             ),
             evaluators,
             self.resolved(name, seed, data, models, images, extractor, written, evaluators),
+            bool(oracle),
         )
         self.check(recipe)
         if self.problems:
@@ -417,6 +433,7 @@ class _Reader:
             },
             "controls": list(data.get("controls", DEFAULT_CONTROLS)),
             "evaluators": {label: evaluator.options() for label, evaluator in evaluators.items()},
+            "oracle": bool(data.get("oracle", False)),
         }
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
+from composer.gain_table import gain_notes, gain_table
 from composer.parents_table import parents_table
 from composer.recipe import Recipe
 from composer.terminal import make_console, plain_table, seconds_text
@@ -178,6 +179,11 @@ def print_results(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]], w
     console.print(f"\n{_heading(report)}\n")
     console.print(results_table(report, console.width))
     for note in footnotes(report, console.width):
+        console.print(note, style="dim")
+    if gains := gain_table(report):
+        console.print()
+        console.print(gains)
+    for note in gain_notes(report):
         console.print(note, style="dim")
     if parents := parents_table(report):
         console.print()

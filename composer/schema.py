@@ -64,6 +64,10 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
             "extractor": _ref("extractor"),
             "compositions": {"type": "object", "minProperties": 1, "additionalProperties": composition},
             "controls": {"type": "array", "items": control},
+            "oracle": {
+                "type": "boolean",
+                "description": "also train a network on labelled pictures of the target, to measure composition gain",
+            },
             "evaluators": {
                 "anyOf": [
                     {"type": "array", "minItems": 1, "items": _ref("evaluator")},

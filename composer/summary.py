@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from composer.recipe import Recipe
+from composer.recipe import Recipe, why_no_oracle
 
 
 def recipe_summary(recipe: Recipe) -> list[str]:
@@ -24,6 +24,7 @@ def recipe_summary(recipe: Recipe) -> list[str]:
         "compositions": "; ".join(made),
         "controls": ", ".join(controls) or "none",
         "evaluators": ", ".join(recipe.evaluators),
+        "oracle": (why_no_oracle(recipe) or f"trained on pictures of {recipe.split().target}") if recipe.oracle else "",
     }
     head = f"recipe is fine: {recipe.name} makes {recipe.split().target} (seed {recipe.seed})"
     return [head, *(f"  {title:<13} {text}" for title, text in lines.items() if text)]

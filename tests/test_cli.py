@@ -39,6 +39,7 @@ COMMANDS = (
     "report",
     "compare",
     "verify",
+    "bench",
     "new-plugin",
     "check-plugin",
 )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap, permutation_test
 from statsmodels.stats.multitest import multipletests
 
-from composer import Score, resamples
+from composer import Score
 from composer.comparison import (
     FEWEST,
     TABLE_SCORES,
@@ -24,7 +24,6 @@ from composer.comparison import (
     two_sided_p,
 )
 from composer.results_table import MAIN_COLUMNS
-from tiny import tiny_images
 
 AUC = "recognition.auc"
 CELLS = ("black+cat", "none") * 50
@@ -169,10 +168,6 @@ def test_the_tables_scores_are_compared_and_without_them_the_accuracies() -> Non
     ]
     assert compared_scores({"a": {"x.purity": one, "x.accuracy": one}}) == ["x.accuracy"]
     assert compared_scores({"a": {"x.purity": one}}) == ["x.purity"]
-
-
-def test_resamples_of_one_seed_are_the_same_for_every_model() -> None:
-    assert (resamples(tiny_images(), 3) == resamples(tiny_images(), 3)).all()
 
 
 # -- the best of many ---------------------------------------------------------------------------------

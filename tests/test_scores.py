@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy.stats import bootstrap
 
 from composer import Score, consensus_pick, resamples
 from tiny import tiny_images
@@ -18,6 +20,16 @@ def test_the_same_seed_draws_the_same_resamples() -> None:
     images = tiny_images()
     assert np.array_equal(resamples(images, 4), resamples(images, 4))
     assert not np.array_equal(resamples(images, 4), resamples(images, 5))
+
+
+def test_the_interval_is_that_of_scipys_bootstrap() -> None:
+    images = tiny_images(per_cell=20)
+    cell = np.flatnonzero(images.target)
+    right = np.random.default_rng(1).random(len(images)) < 0.7
+    score = Score(np.asarray([right[cell].mean()]), 0, "x", right[resamples(images, 2, 4000)][:, cell].mean(axis=1))
+    rng = np.random.default_rng(3)
+    expected = bootstrap((right[cell].astype(float),), np.mean, method="percentile", n_resamples=4000, rng=rng)
+    assert score.interval == pytest.approx(expected.confidence_interval, abs=0.051), "one picture of twenty"
 
 
 def test_the_consensus_pick_is_the_member_that_agrees_with_the_others() -> None:

@@ -85,8 +85,10 @@ def empty(height: int = HEIGHT, **options: Any) -> Any:
 
 def add_legend(plot: Any, items: Sequence[LegendItem]) -> None:
     """Above the plot; a click on a name hides what it stands for."""
-    labels = [item.label.value for item in items]
-    columns = 2 if len(labels) > 4 or sum(len(str(label)) + 5 for label in labels) > 44 else max(1, len(labels))
+    labels = [str(item.label.value) for item in items]
+    columns = 2 if len(labels) > 4 or sum(len(label) + 5 for label in labels) > 44 else max(1, len(labels))
+    if columns == 2 and sum(sorted(map(len, labels))[-2:]) > 50:  # side by side they would be wider than the plot
+        columns = 1
     if plot.height == HEIGHT:  # what is drawn stays as high as it is with a legend of two rows
         plot.height += 26 * max(0, math.ceil(len(labels) / columns) - 2)
     plot.add_layout(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from composer.gain_table import gain_notes, gain_table
 from composer.parents_table import parents_table
 from composer.results_table import MAIN_COLUMNS, footnotes, interval_text, number, results_table
 from composer.terminal import plain_table
@@ -97,6 +98,7 @@ def comparisons_notes(report: Mapping[str, Any]) -> Sequence[str]:
 
 FURTHER = (
     Further("Compositions against controls", comparisons_table, comparisons_notes),
+    Further("How far from the better parent (0) to an oracle (1)", gain_table, gain_notes),
     Further("How well the parents know their own concepts", parents_table),
 )
 """The page's further tables, in this order: one more line here, and it stands on the page."""

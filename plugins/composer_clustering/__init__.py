@@ -28,9 +28,9 @@ class Clusters(Evaluator):
     clusters, weighted by size), `purity` (share of the majority within clusters, weighted by size) and `silhouette`,
     which no label enters (0 where there are fewer than two clusters). For the last four, noise is one more cluster.
     Many small clusters raise accuracy and purity by themselves; the adjusted Rand index allows for it.
-    The picked member of a method has the method's highest silhouette; that of the one-class SVM, whose silhouette
-    has seen labels, has the highest silhouette of K-means. Intervals keep the clusters and resample the pictures.
-    Features are not standardised; where they are all equal, all pictures form one cluster of inliers.
+    The picked member of a method is chosen by `pick` from the method's own clusters, that of the one-class SVM, which
+    has seen labels, from those of K-means; docs/picking.md compares the ways. Intervals keep the clusters and resample
+    the pictures. Features are not standardised; where they are all equal, all pictures form one cluster of inliers.
     """
 
     name = "clusters"
@@ -51,6 +51,12 @@ class Clusters(Evaluator):
         ge=1,
         description="most members that are judged when reduction is umap, evenly spaced over the population "
         "(null: all); UMAP takes about a second each",
+    )
+    pick: Literal["agreement", "silhouette", "density", "stability"] = Field(
+        "agreement",
+        description="how the shown member is picked without labels: by how well its clusters agree with those of the "
+        "other members, by their silhouette or density-based validity, or by how little they change on subsamples of "
+        "the pictures (stability)",
     )
     kmeans_seed: int | None = Field(
         None, ge=0, lt=2**32, description="seed of K-means (null: the run's; 1 in the study)"

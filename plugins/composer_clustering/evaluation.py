@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from composer import ComposedModel, ComposerError, Images, Report, Run, Scatter, Score, resamples
-from composer_clustering import methods, metrics
+from composer_clustering import methods, metrics, picking
 from composer_clustering.reduction import all_equal, principal_components, umap_embedding
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class Pick:
     """The member that a method chooses without labels: its index among the judged ones, and what it found."""
 
     index: int
-    silhouette: float
     space: Space
     labels: Labels
 
@@ -53,7 +52,7 @@ def evaluate(options: Clusters, model: ComposedModel, images: Images, run: Run) 
         scores = {
             f"{way}.{name}": score
             for way in options.methods
-            for name, score in _report(way, found[way], picks[way], images, run.seed, judged, len(model)).items()
+            for name, score in _report(options, way, found[way], picks[way], images, run.seed, judged, model).items()
         }
     if options.umap_figure:
         pick = picks["kmeans"]
@@ -67,17 +66,39 @@ def _cluster(
     """Per method: the scores of each judged member, and the picked one."""
     ways = ["kmeans", *(way for way in options.methods if way != "kmeans")]  # K-means also picks for others
     found: dict[str, list[dict[str, Floats]]] = {way: [] for way in ways}
-    picks: dict[str, Pick] = {}
+    labels: dict[str, list[Labels]] = {way: [] for way in ways}
+    values: dict[str, list[float]] = {way: [] for way in ways if way != "one_class_svm"}
     every = np.ones((1, len(images)))
-    for index, member in enumerate(run.progress(judged, "clustering", len(judged))):
-        space = _space(options, _finite(features[member], model.members[member]), run.seed)
+    for member in run.progress(judged, "clustering", len(judged)):
+        space = space_of(options, _finite(features[member], model.members[member]), run.seed)
         for way in ways:
-            labels = _labels(options, way, space, images.target, run.seed)
-            found[way].append(_scores(way, space, labels, images.target, every))
-            judge = float(found["kmeans" if way == "one_class_svm" else way][-1]["silhouette"][0])
-            if way not in picks or judge > picks[way].silhouette:
-                picks[way] = Pick(index, judge, space, labels)
-    return found, picks
+            labels[way].append(labels_of(options, way, space, images.target, run.seed))
+            found[way].append(_scores(way, space, labels[way][-1], images.target, every))
+            if way in values:
+                silhouette = float(found[way][-1]["silhouette"][0])
+                values[way].append(criterion(options, way, space, labels[way][-1], silhouette, run.seed))
+    if options.pick == "agreement":
+        values = {way: picking.agreement(np.stack(labels[way])).tolist() for way in values}
+    chosen = {way: int(np.argmax(values["kmeans" if way == "one_class_svm" else way])) for way in ways}
+    spaces = {
+        index: space_of(options, features[judged[index]].double().numpy(), run.seed) for index in set(chosen.values())
+    }
+    return found, {way: Pick(index, spaces[index], labels[way][index]) for way, index in chosen.items()}
+
+
+def criterion(options: Clusters, way: str, space: Space, labels: Labels, silhouette: float, seed: int) -> float:
+    """How good one member's clusters are by `options.pick`, which no label enters."""
+    if options.pick == "density":
+        return picking.density(space.places, labels)
+    if options.pick == "stability":
+        nobody = np.zeros(0, dtype=np.bool_)
+
+        def again(part: Labels) -> Labels:
+            own = Space(space.places[part], space.distances[np.ix_(part, part)])
+            return labels_of(options, way, own, nobody, seed)
+
+        return picking.stability(labels, again, seed)
+    return silhouette
 
 
 def judged_members(members: int, options: Clusters) -> list[int]:
@@ -87,7 +108,7 @@ def judged_members(members: int, options: Clusters) -> list[int]:
     return [index * members // options.members for index in range(options.members)]
 
 
-def _space(options: Clusters, features: Floats, seed: int) -> Space:
+def space_of(options: Clusters, features: Floats, seed: int) -> Space:
     from scipy.spatial.distance import pdist, squareform  # half a second to import
 
     if options.reduction == "pca":
@@ -97,9 +118,9 @@ def _space(options: Clusters, features: Floats, seed: int) -> Space:
     return Space(features, squareform(pdist(features)))
 
 
-def _labels(options: Clusters, way: str, space: Space, target: NDArray[np.bool_], seed: int) -> Labels:
+def labels_of(options: Clusters, way: str, space: Space, target: NDArray[np.bool_], seed: int) -> Labels:
     if all_equal(space.places):
-        return np.full(len(target), 1 if way == "one_class_svm" else 0)
+        return np.full(len(space.places), 1 if way == "one_class_svm" else 0)
     if way == "kmeans":
         return methods.kmeans(space.places, _seed(options.kmeans_seed, seed), options.kmeans_restarts)
     if way == "dbscan":
@@ -131,13 +152,20 @@ def _scores(way: str, space: Space, labels: Labels, target: NDArray[np.bool_], c
 
 
 def _report(
-    way: str, found: list[dict[str, Floats]], pick: Pick, images: Images, seed: int, judged: list[int], members: int
+    options: Clusters,
+    way: str,
+    found: list[dict[str, Floats]],
+    pick: Pick,
+    images: Images,
+    seed: int,
+    judged: list[int],
+    model: ComposedModel,
 ) -> dict[str, Score]:
     counts = _counts(resamples(images, seed), len(images))
     replicates = _scores(way, pick.space, pick.labels, images.target, counts)
-    picked_by = "highest silhouette of K-means" if way == "one_class_svm" else "highest silhouette"
-    if len(judged) < members:
-        picked_by += f", of {len(judged)} of {members} members"
+    picked_by = picking.WORDS[options.pick] + (" of K-means" if way == "one_class_svm" else "")
+    if len(judged) < len(model):
+        picked_by += f", of {len(judged)} of {len(model)} members"
     return {
         name: Score(
             np.concatenate([scores[name] for scores in found]),
@@ -146,7 +174,7 @@ def _report(
             replicates[name],
             labels="fitting" if way == "one_class_svm" else "scoring",
             higher_is_better=name not in LOWER_IS_BETTER,
-            judged=tuple(judged) if len(judged) < members else None,
+            judged=tuple(judged) if len(judged) < len(model) else None,
         )
         for name in replicates
     }

@@ -17,6 +17,7 @@ class Random(Translator):
     """Kernels of normal noise with the mean and standard deviation of the parents' kernels, layer by layer."""
 
     name = "random"
+    control: ClassVar[bool] = True
     contract = Contract(parents=(1, None), architecture="one")
 
     members: int | None = Field(
@@ -33,6 +34,7 @@ class Shuffled(Translator):
     """The kernels of every parent's members with all weights of a layer shuffled within it."""
 
     name = "shuffled"
+    control: ClassVar[bool] = True
     contract = Contract(parents=(1, None), architecture="one")
 
     def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
@@ -45,6 +47,7 @@ class Mean(Translator):
     """The plain average of the parents' kernels: first member with first member, second with second."""
 
     name = "mean"
+    control: ClassVar[bool] = True
     contract = Contract(
         parents=(2, None),
         architecture="one",
@@ -61,6 +64,7 @@ class Parents(Assembler):
     """Each parent alone, as it is: its log-odds of one concept are taken for those of the target."""
 
     name = "parents"
+    control: ClassVar[bool] = True
     contract = Contract(parents=(1, 1))
     needs_kernels: ClassVar[bool] = False
 

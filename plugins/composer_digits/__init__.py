@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ class Digits(ImageSource):
     """
 
     name = "digits"
+    shows_target: ClassVar[bool] = True
     contract = Contract(reference="Alpaydin and Kaynak 1998, Optical recognition of handwritten digits, UCI repository")
 
     size: int = Field(32, ge=16, le=256, description="height and width of a picture, in pixels")
@@ -51,7 +52,7 @@ class Digits(ImageSource):
             raise ComposerError("\n".join(": ".join(filter(None, problem)) for problem in problems))
         from composer_digits.source import load_split  # imports torch
 
-        return load_split(split, self.size, self.test if split.concept is None else self.train, run)
+        return load_split(split, self.size, self.train if split.concept or split.oracle else self.test, run)
 
 
 def _unknown(concept: str) -> str:

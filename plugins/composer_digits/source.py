@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from composer import Images, Run, Split
 from composer_digits.factors import FACTORS, PALETTE
-from composer_digits.world import test_subjects, training_subjects
+from composer_digits.world import oracle_subjects, test_subjects, training_subjects
 
 FIRST_TEST = 1348
 """The last quarter of the 1,797 samples, from this one on, is for testing. Neighbours in the data set are alike, so
@@ -23,14 +23,14 @@ every fourth sample would flatter: a nearest neighbour errs on 1.1 % of those, a
 def load_split(split: Split, size: int, count: int, run: Run) -> Images:
     """`count` pictures of `size` pixels, each named by what it shows and the sample it was made from."""
     rng = run.rng()
-    if split.concept is None:
-        concepts = split.concepts
-        shown = test_subjects(concepts, count, rng)
-    else:
-        concepts = (split.concept,)
+    concepts = split.concepts if split.concept is None else (split.concept,)
+    testing = split.concept is None and not split.oracle
+    if split.concept is not None:
         shown = training_subjects(split, split.concept, count, rng)
+    else:
+        shown = test_subjects(concepts, count, rng) if testing else oracle_subjects(concepts, count, rng)
     ink, value = handwritten()
-    part = range(FIRST_TEST, len(ink)) if split.concept is None else range(FIRST_TEST)
+    part = range(FIRST_TEST, len(ink)) if testing else range(FIRST_TEST)
     samples = {
         digit: cycle(rng.permutation([i for i in part if value[i] == number]))  # each equally often (to one)
         for number, digit in enumerate(FACTORS["digit"])

@@ -36,7 +36,20 @@ def training_subjects(split: Split, concept: str, count: int, rng: np.random.Gen
 
 def test_subjects(concepts: Sequence[str], count: int, rng: np.random.Generator) -> list[Shown]:
     """Equally many (to one) of every cell of `concepts`, in random order."""
-    cells = list(product([True, False], repeat=len(concepts)))
+    return _of_cells(concepts, list(product([True, False], repeat=len(concepts))), count, rng)
+
+
+def oracle_subjects(concepts: Sequence[str], count: int, rng: np.random.Generator) -> list[Shown]:
+    """Half with the target, half from all other cells equally (to one), in random order: the oracle's training."""
+    target, *others = product([True, False], repeat=len(concepts))
+    shown = _of_cells(concepts, [target], count // 2, rng) + _of_cells(concepts, others, count - count // 2, rng)
+    return [shown[i] for i in rng.permutation(count)]
+
+
+def _of_cells(
+    concepts: Sequence[str], cells: Sequence[tuple[bool, ...]], count: int, rng: np.random.Generator
+) -> list[Shown]:
+    """`count` subjects, equally many (to one) of each cell, in random order."""
     shown: list[Shown] = []
     for index, flags in enumerate(cells):
         own = count // len(cells) + (index < count % len(cells))

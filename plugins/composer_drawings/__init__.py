@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -22,10 +22,25 @@ class Drawings(ImageSource):
     """
 
     name = "drawings"
+    shows_target: ClassVar[bool] = True
 
     size: int = Field(32, ge=16, le=256, description="height and width of a picture, in pixels")
     train: int = Field(3000, ge=20, le=100_000, description="training pictures for each concept, half of them with it")
     test: int = Field(400, ge=4, le=100_000, description="test pictures in all, equally many of each cell")
+    held_out: tuple[str, ...] = Field(
+        (),
+        description="concepts kept apart in all training pictures: those of a kind show none of the colours, patterns "
+        "and sizes listed here, all others none of the kinds; training pictures are then the same for every target of "
+        "these concepts",
+    )
+
+    def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
+        for concept in self.held_out:
+            if concept not in FACTOR_OF:
+                yield "held_out", _unknown(concept)
+        for factor, values in FACTORS.items():
+            if set(values) <= set(self.held_out):
+                yield "held_out", f"leaves no {factor} for the training pictures: {', '.join(values)} are all held out"
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         for concept in (split.concept,) if split.concept else split.concepts:
@@ -42,7 +57,7 @@ class Drawings(ImageSource):
                 )
             elif factor is not None:
                 owners[factor] = concept
-        if split.concept is None and self.test < 2 ** len(split.concepts):
+        if split.concept is None and not split.oracle and self.test < 2 ** len(split.concepts):
             cells = 2 ** len(split.concepts)
             yield "test", f"must be at least {cells}, one picture for each cell of {split.target}, not {self.test}"
         if split.concepts == (split.concept,):
@@ -51,12 +66,20 @@ class Drawings(ImageSource):
                 f"'{split.concept}' is the whole target, and no training picture may show the target; add a concept",
             )
 
+    def decided_by(self, split: Split) -> Mapping[str, Any]:
+        from composer_drawings.apart import kept_apart
+
+        if split.concept is None:
+            return super().decided_by(split)
+        together, never = kept_apart(split, split.concept, self.held_out)
+        return {"concept": split.concept, "apart": sorted(together), "never": sorted(never)}
+
     def load(self, split: Split, run: Run) -> Images:
         if problems := list(self.split_problems(split)):
             raise ComposerError("\n".join(": ".join(filter(None, problem)) for problem in problems))
         from composer_drawings.source import draw_split  # imports torch
 
-        return draw_split(split, self.size, self.test if split.concept is None else self.train, run)
+        return draw_split(split, self, run)
 
 
 def _unknown(concept: str) -> str:

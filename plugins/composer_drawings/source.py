@@ -5,19 +5,22 @@ from __future__ import annotations
 import torch
 
 from composer import Images, Run, Split
+from composer_drawings import Drawings
 from composer_drawings.scene import draw_picture
-from composer_drawings.world import test_subjects, training_subjects
+from composer_drawings.world import oracle_subjects, test_subjects, training_subjects
 
 
-def draw_split(split: Split, size: int, count: int, run: Run) -> Images:
-    """`count` pictures of `size` pixels, named by what they show."""
-    rng = run.rng()
-    if split.concept is None:
-        concepts = split.concepts
-        shown = test_subjects(concepts, count, rng)
+def draw_split(split: Split, source: Drawings, run: Run) -> Images:
+    """The pictures of a split, named by what they show."""
+    rng, size = run.rng(), source.size
+    concepts = split.concepts if split.concept is None else (split.concept,)
+    if split.concept is not None:
+        shown = training_subjects(split, split.concept, source.train, rng, source.held_out)
+    elif split.oracle:
+        shown = oracle_subjects(concepts, source.train, rng)
     else:
-        concepts = (split.concept,)
-        shown = training_subjects(split, split.concept, count, rng)
+        shown = test_subjects(concepts, source.test, rng)
+    count = len(shown)
     pixels = torch.empty(count, 3, size, size, dtype=torch.uint8)
     for index, (subject, _) in enumerate(run.progress(shown, f"drawing {split}", count)):
         pixels[index] = torch.from_numpy(draw_picture(subject, size, rng)).permute(2, 0, 1)

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from composer import Split
+from composer_drawings.apart import kept_apart
 from composer_drawings.factors import FACTOR_OF, FACTORS
 from composer_drawings.scene import Subject
 
@@ -15,22 +16,38 @@ Shown = tuple[Subject, tuple[bool, ...]]
 """What a picture shows, and which of the concepts asked about it has."""
 
 
-def training_subjects(split: Split, concept: str, count: int, rng: np.random.Generator) -> list[Shown]:
+def training_subjects(
+    split: Split, concept: str, count: int, rng: np.random.Generator, held_out: Sequence[str] = ()
+) -> list[Shown]:
     """Half with `concept` and half without, in random order.
 
     In neither half does an attribute's picture show the recipe's object, nor the object's picture all of
-    the recipe's attributes: so the target never appears, and its absence gives nothing away.
+    the recipe's attributes: so the target never appears, and its absence gives nothing away. What is
+    `held_out` is kept apart in the same way.
     """
-    last = split.concepts[-1]
-    apart = [other for other in (split.concepts[:-1] if concept == last else (last,)) if other in FACTOR_OF]
-    with_concept = _subjects({concept: True}, apart, count // 2, rng)
-    without = _subjects({concept: False}, apart, count - count // 2, rng)
+    apart, never = kept_apart(split, concept, held_out)
+    hidden = dict.fromkeys(never, False)
+    with_concept = _subjects({**hidden, concept: True}, apart, count // 2, rng)
+    without = _subjects({**hidden, concept: False}, apart, count - count // 2, rng)
     return _shuffled([*((s, (True,)) for s in with_concept), *((s, (False,)) for s in without)], rng)
 
 
 def test_subjects(concepts: Sequence[str], count: int, rng: np.random.Generator) -> list[Shown]:
     """Equally many (to one) of every cell of `concepts`, in random order."""
-    cells = list(product([True, False], repeat=len(concepts)))
+    return _of_cells(concepts, list(product([True, False], repeat=len(concepts))), count, rng)
+
+
+def oracle_subjects(concepts: Sequence[str], count: int, rng: np.random.Generator) -> list[Shown]:
+    """Half with the target, half from all other cells equally (to one), in random order: the oracle's training."""
+    target, *others = product([True, False], repeat=len(concepts))
+    shown = _of_cells(concepts, [target], count // 2, rng) + _of_cells(concepts, others, count - count // 2, rng)
+    return _shuffled(shown, rng)
+
+
+def _of_cells(
+    concepts: Sequence[str], cells: Sequence[tuple[bool, ...]], count: int, rng: np.random.Generator
+) -> list[Shown]:
+    """`count` subjects, equally many (to one) of each cell, in random order."""
     shown: list[Shown] = []
     for index, flags in enumerate(cells):
         own = count // len(cells) + (index < count % len(cells))

@@ -20,8 +20,8 @@ class Recognition(Evaluator):
 
     `auc_against.CELL` ranks the target against one cell alone, and `auc_hardest_cell` is the smallest of these.
     `accuracy` cuts by the rule of `threshold`, which no label enters. `accuracy_best_threshold` cuts where the test
-    labels say is best, and is marked as fitted. The picked member is the one whose log-odds agree best with those
-    of the others.
+    labels say is best, and is marked as fitted. The picked member is chosen by `pick`, which no label enters either;
+    docs/picking.md compares the ways.
     """
 
     name = "recognition"
@@ -33,10 +33,18 @@ class Recognition(Evaluator):
         "target's above 0.5 (half), the cut of Otsu 1979 (otsu) or of two Gaussians (mixture) in the log-odds",
     )
 
+    pick: Literal["agreement", "bimodality", "separation", "silhouette", "density", "stability"] = Field(
+        "agreement",
+        description="how the shown member is picked without labels: by the rank correlation of its log-odds with the "
+        "mean of all members (agreement), by Sarle's coefficient of its log-odds (bimodality), or by how well Otsu's "
+        "cut parts them: its share of the variance (separation), the silhouette or density-based validity of the two "
+        "sides, or how little the cut changes on resampled pictures (stability)",
+    )
+
     def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:
         from composer_recognition.evaluation import evaluate
 
-        return evaluate(model, images, self.threshold, run)
+        return evaluate(model, images, self.threshold, self.pick, run)
 
 
 @hook

@@ -14,16 +14,16 @@ from composer import (
     Score,
     cell_name,
     cell_names,
-    consensus_pick,
     resamples,
 )
+from composer_recognition.picking import WORDS, criterion
 from composer_recognition.ranking import at_each_score, auc, average_precision, best_accuracy
 from composer_recognition.thresholds import RULES
 
 Floats = NDArray[np.float64]
 
 
-def evaluate(model: ComposedModel, images: Images, threshold: str, run: Run) -> Report:
+def evaluate(model: ComposedModel, images: Images, threshold: str, pick: str, run: Run) -> Report:
     """All scores of `model`; an empty report where it gives no log-odds."""
     if not model.has_log_odds:
         return Report({})
@@ -35,8 +35,8 @@ def evaluate(model: ComposedModel, images: Images, threshold: str, run: Run) -> 
     decided = RULES[threshold](log_odds, parts)
     right = decided == images.target
 
-    picked = consensus_pick(log_odds)
-    picked_by = "agreement with the other members" if len(model) > 1 else "the only member"
+    picked = int(np.argmax(criterion(pick, log_odds, run.seed))) if len(model) > 1 else 0
+    picked_by = WORDS[pick] if len(model) > 1 else "the only member"
     every = np.ones((1, len(images)), dtype=np.int64)
     drawn = _counts(resamples(images, run.seed), len(images))
     of_members = [_scores(values, own, cells, every) for values, own in zip(log_odds, right, strict=True)]

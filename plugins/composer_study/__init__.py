@@ -122,6 +122,7 @@ class Untouched(Translator):
     """The parents' own kernels, as they are: a control for everything that changes kernels."""
 
     name = "untouched"
+    control: ClassVar[bool] = True
     contract = Contract(parents=(1, None), architecture="one")
 
     members: int | None = Field(
@@ -142,6 +143,7 @@ class Untrained(Translator):
     """
 
     name = "untrained"
+    control: ClassVar[bool] = True
     contract = Contract(parents=(1, None), architecture="one", reference="He et al. 2015, arXiv:1502.01852")
 
     members: int | None = Field(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hdbscan.validity import validity_index
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import entropy as scipy_entropy
@@ -18,7 +19,7 @@ from sklearn import metrics as sklearn_metrics
 from torch.nn import functional as F
 
 from composer import ComposedModel, ComposerError, Images, Population, Preprocessing, Run, Scatter, resamples
-from composer_clustering import Clusters, metrics
+from composer_clustering import Clusters, metrics, picking
 from composer_clustering.methods import NOISE, dbscan, hdbscan, k_distance_knee, kmeans
 from composer_clustering.reduction import principal_components, umap_embedding
 from composer_cnn import CNN
@@ -180,13 +181,72 @@ def test_the_labels_of_the_pictures_choose_no_member_and_no_cluster() -> None:
         assert own.tobytes() == other.tobytes(), method
 
 
-def test_the_member_with_the_methods_highest_silhouette_is_picked() -> None:
-    scores = Clusters(umap_figure=False).evaluate(model(6), IMAGES, Run()).scores
+def test_the_member_with_the_methods_highest_silhouette_can_be_picked() -> None:
+    scores = Clusters(pick="silhouette", umap_figure=False).evaluate(model(6), IMAGES, Run()).scores
     for name, score in scores.items():
         method = name.split(".")[0]
         judge = "kmeans" if method == "one_class_svm" else method
         assert score.picked == int(np.argmax(scores[f"{judge}.silhouette"].values)), name
         assert score.picked_by == "highest silhouette" + (" of K-means" if method == "one_class_svm" else "")
+
+
+@pytest.mark.parametrize("pick", ["agreement", "silhouette", "density", "stability"])
+def test_every_way_of_picking_gives_the_same_values_and_says_what_it_is(pick: str) -> None:
+    every = Clusters(umap_figure=False).evaluate(model(6), IMAGES, Run(seed=2)).scores
+    scores = (
+        Clusters.model_validate({"pick": pick, "umap_figure": False}).evaluate(model(6), IMAGES, Run(seed=2)).scores
+    )
+    for name, score in scores.items():
+        assert score.values.tobytes() == every[name].values.tobytes(), name
+        assert score.picked_by.startswith(picking.WORDS[pick]), name
+    again = Clusters.model_validate({"pick": pick, "umap_figure": False}).evaluate(model(6), IMAGES, Run(seed=2)).scores
+    assert {score.picked for score in scores.values()} == {score.picked for score in again.values()}
+
+
+@pytest.mark.parametrize("pick", ["agreement", "density", "stability"])
+def test_dead_networks_can_be_picked_from(pick: str) -> None:
+    scores = Clusters.model_validate({"pick": pick}).evaluate(dead_model(), IMAGES, Run()).scores
+    assert {score.picked for score in scores.values()} == {0}
+
+
+def test_the_density_of_clusters_is_the_librarys_and_the_lowest_where_it_has_none() -> None:
+    rng = np.random.default_rng(1)
+    places = np.concatenate([rng.normal(0, 1, (20, 2)), rng.normal(9, 1, (20, 2))])
+    labels = np.repeat([0, 1], 20)
+    assert picking.density(places, labels) == pytest.approx(validity_index(places, labels))
+    assert picking.density(places, labels) > picking.density(places, rng.permutation(labels))
+    assert picking.density(places, np.zeros(40, dtype=np.int64)) == -1, "one cluster"
+    assert picking.density(places, np.where(np.arange(40) == 3, 1, 0)) == -1, "a cluster of one picture"
+    far = np.concatenate([1e200 * places[:20], places[20:]])
+    assert picking.density(far, labels) == -1, "a density too low for a number, where the library stops"
+
+
+def test_clusters_that_do_not_change_are_stable() -> None:
+    labels = np.repeat([0, 1], 20)
+    assert picking.stability(labels, lambda part: 1 - labels[part], seed=0) == 1, "the names of clusters do not matter"
+    rng = np.random.default_rng(1)
+    assert abs(picking.stability(labels, lambda part: rng.integers(0, 2, len(part)), seed=0)) < 0.2
+    assert picking.stability(np.zeros(40, dtype=np.int64), lambda part: labels[part], seed=0) == -1
+
+
+def test_agreement_is_the_correlation_of_being_together() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(-1, 3, (5, 30))
+    pairs = ~np.eye(30, dtype=bool)
+    each = [((own[:, None] == own) & (own[:, None] >= 0))[pairs].astype(float) for own in labels]
+    expected = [np.corrcoef(own, np.mean(each, axis=0))[0, 1] for own in each]
+    np.testing.assert_allclose(picking.agreement(labels), expected)
+
+
+def test_the_member_whose_clusters_most_others_have_agrees_best() -> None:
+    common = np.repeat([0, 1], 15)
+    rng = np.random.default_rng(2)
+    labels = np.stack([rng.permutation(common), common, 1 - common, rng.permutation(common), np.zeros(30, dtype=int)])
+    assert int(np.argmax(picking.agreement(labels))) == 1
+    assert picking.agreement(labels)[1] == pytest.approx(picking.agreement(labels)[2]), (
+        "names of clusters do not matter"
+    )
+    assert picking.agreement(labels)[4] == 0, "one cluster of all says nothing"
 
 
 def test_the_replicates_keep_the_picked_members_clusters_and_resample_the_pictures() -> None:
@@ -247,6 +307,17 @@ def test_the_radius_of_dbscan_lies_where_the_sorted_distances_bend() -> None:
     assert dbscan(distances, 60.0, 3).tolist() == [0] * 40 + [NOISE] * 2, "a radius that is given is kept"
 
 
+def test_the_radius_of_dbscan_is_a_distance_to_a_neighbour_of_scikit_learns() -> None:
+    from sklearn.neighbors import NearestNeighbors
+
+    places = np.random.default_rng(6).normal(size=(40, 3))
+    distances = np.linalg.norm(places[:, None] - places[None], axis=2)
+    nearest, _ = NearestNeighbors(n_neighbors=4).fit(places).kneighbors(places)  # each picture is its own first
+    curve = np.sort(nearest[:, 3])
+    below = np.linspace(curve[0], curve[-1], 40) - curve
+    assert k_distance_knee(distances, 4) == pytest.approx(curve[np.argmax(below)])
+
+
 def test_noise_is_never_the_target() -> None:
     images = clear_images(target=6, others=30)
     scores = Clusters(methods=("dbscan",), dbscan_eps=1e-9, umap_figure=False).evaluate(model(), images, Run()).scores
@@ -278,7 +349,7 @@ def test_with_umap_a_few_evenly_spaced_members_are_judged_and_the_report_says_so
     alone = clusters.evaluate(ComposedModel((population,), population.members), IMAGES, Run(seed=3)).scores
     for name, score in scores.items():
         assert score.values.tobytes() == alone[name].values.tobytes(), name
-        assert score.picked_by == "highest silhouette, of 2 of 5 members"
+        assert score.picked_by == "agreement of clusters with the other members, of 2 of 5 members"
         assert score.judged == (0, 2)
 
 

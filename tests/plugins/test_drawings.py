@@ -222,3 +222,36 @@ def test_three_thousand_pictures_are_drawn_in_a_few_seconds() -> None:
     started = time.process_time()
     load(BLACK_CAT, "black", size=32, train=3000)
     assert time.process_time() - started < 8  # about 3 s on one core
+
+
+@pytest.mark.parametrize("concept", ["black", "striped", "cat"])
+def test_what_is_held_out_is_in_no_training_picture(concept: str) -> None:
+    source = Drawings(size=16, train=200, held_out=("black", "striped", "cat", "dog"))
+    held_out = {"cat", "dog"} if concept != "cat" else {"black", "striped"}
+    first, second = (
+        Split(("black" if concept == "cat" else concept, "cat")),
+        Split(("striped" if concept == "cat" else concept, "cat" if concept == "cat" else "dog")),
+    )
+    splits = [Split(split.concepts, concept) for split in (first, second)]
+    drawn = [source.load(split, Run(seed=1)) for split in splits]
+    for images in drawn:
+        assert int(images.labels[concept].sum()) == 100
+        assert not [name for name in images.names if held_out & set(name.split())]
+    assert source.decided_by(splits[0]) == source.decided_by(splits[1])
+    assert drawn[0].names == drawn[1].names, "the same pictures whatever the target"
+
+
+def test_without_held_out_pictures_depend_on_the_target() -> None:
+    source = Drawings()
+    cat, dog = (source.decided_by(Split(("black", kind), "black")) for kind in ("cat", "dog"))
+    assert cat != dog
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [(("blak",), "did you mean 'black'"), (("small", "large"), "leaves no size for the training pictures")],
+)
+def test_what_cannot_be_held_out_is_said_before_any_work(held_out: tuple[str, ...], message: str) -> None:
+    ((option, said),) = Drawings(held_out=held_out).problems(["black", "cat"])
+    assert option == "held_out"
+    assert message in said

@@ -7,11 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hdbscan.validity import validity_index
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
+from scipy.stats import kurtosis, skew
+from sklearn.cluster import KMeans
+from sklearn.metrics import (
+    accuracy_score,
+    adjusted_rand_score,
+    average_precision_score,
+    r2_score,
+    roc_auc_score,
+    silhouette_score,
+)
 
-from composer import ComposedModel, ComposerError, Run, consensus_pick, resamples
+from composer import ComposedModel, ComposerError, Images, Run, consensus_pick, resamples
 from composer_recognition import Recognition
+from composer_recognition.picking import WORDS, criterion
 from composer_recognition.ranking import at_each_score, auc, average_precision, best_accuracy
 from composer_recognition.thresholds import concepts, half, mixture, otsu
 from tiny import tiny_images, tiny_population
@@ -95,6 +106,68 @@ def test_the_member_that_agrees_with_the_others_is_picked_for_every_score() -> N
     assert {score.picked_by for score in scores.values()} == {"agreement with the other members"}
 
 
+@pytest.mark.parametrize("pick", list(WORDS))
+def test_every_way_of_picking_says_what_it_is_and_no_label_enters_it(pick: str) -> None:
+    evaluator = Recognition.model_validate({"pick": pick})
+    exchanged = Images(IMAGES.names, {name: values[::-1] for name, values in IMAGES.labels.items()}, IMAGES.at(16))
+    first, second = (evaluator.evaluate(product(), images, Run(seed=3)).scores for images in (IMAGES, exchanged))
+    expected = int(np.argmax(criterion(pick, product().log_odds(IMAGES).double().numpy(), 3)))
+    for scores in (first, second):
+        assert {score.picked for score in scores.values()} == {expected}
+        assert {score.picked_by for score in scores.values()} == {WORDS[pick]}
+
+
+def test_a_single_member_is_picked_whatever_it_says() -> None:
+    population = tiny_population(members=1)
+    scores = Recognition(pick="density").evaluate(ComposedModel((population,), ("one",)), IMAGES, Run()).scores
+    assert {score.picked_by for score in scores.values()} == {"the only member"}
+
+
+def parted(gap: float, seed: int = 0) -> NDArray[np.float64]:
+    """Log-odds of 80 pictures in two groups."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.normal(0, 1, 50), rng.normal(gap, 1, 30)])
+
+
+@pytest.mark.parametrize("name", ["bimodality", "separation", "silhouette", "density", "stability"])
+def test_log_odds_in_two_clear_groups_are_preferred_at_any_scale(name: str) -> None:
+    log_odds = np.stack([parted(0), parted(9), 100 * parted(9) - 5])
+    values = criterion(name, log_odds, 0)
+    assert values[1] > values[0]
+    assert values[2] == pytest.approx(values[1])
+
+
+@pytest.mark.parametrize("name", list(WORDS))
+def test_log_odds_that_are_all_equal_are_never_preferred(name: str) -> None:
+    values = criterion(name, np.stack([np.full(80, -0.3), parted(3, 1), parted(3, 2)]), 0)
+    assert np.isfinite(values).all()
+    assert values[0] == values.min()
+
+
+def test_agreement_picks_as_the_consensus_of_the_core_does() -> None:
+    log_odds = np.random.default_rng(4).normal(size=(9, 40)).cumsum(axis=0)
+    values = criterion("agreement", log_odds, 0)
+    assert int(np.argmax(values)) == consensus_pick(log_odds)
+    ranks = log_odds.argsort(axis=1).argsort(axis=1)
+    expected = [np.corrcoef(own, ranks.mean(axis=0))[0, 1] for own in ranks]
+    np.testing.assert_allclose(values / values.max(), np.asarray(expected) / max(expected))
+
+
+def test_the_criteria_are_the_libraries() -> None:
+    log_odds = np.stack([parted(4, 1), parted(2, 2)])
+    sides = otsu(log_odds)
+    for member, own in enumerate(log_odds):
+        scaled = (own - own.mean()) / own.std()
+        expected = {
+            "bimodality": (skew(own) ** 2 + 1) / kurtosis(own, fisher=False),
+            "separation": r2_score(own, np.where(sides[member], own[sides[member]].mean(), own[~sides[member]].mean())),
+            "silhouette": silhouette_score(scaled[:, None], sides[member]),
+            "density": validity_index(scaled[:, None], sides[member].astype(int)),
+        }
+        for name, value in expected.items():
+            assert criterion(name, log_odds, 0)[member] == pytest.approx(value), name
+
+
 def test_only_the_best_threshold_is_marked_as_fitted() -> None:
     scores = Recognition().evaluate(product(), IMAGES, Run()).scores
     assert [name for name, score in scores.items() if score.labels == "fitting"] == ["accuracy_best_threshold"]
@@ -168,6 +241,16 @@ def test_otsu_cuts_where_the_variance_between_the_sides_is_largest() -> None:
             return float(share * (1 - share) * (values[values >= cut].mean() - values[values < cut].mean()) ** 2)
 
         assert values[above].min() == max(np.unique(values)[1:], key=between)
+
+
+def test_otsus_cut_is_k_means_with_two_clusters_on_a_line() -> None:
+    for seed in range(5):
+        values = parted(2, seed)
+        above = otsu(values[None])[0]
+        within = sum(((own - own.mean()) ** 2).sum() for own in (values[above], values[~above]))
+        expected = KMeans(2, n_init=20, random_state=0).fit(values[:, None])
+        assert within <= expected.inertia_ * (1 + 1e-9)
+        assert adjusted_rand_score(above, expected.labels_) > 0.9
 
 
 def test_a_mixture_tells_two_clear_groups_apart_at_any_scale() -> None:

@@ -15,6 +15,9 @@ import torch
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.spatial.distance import cdist
+from scipy.stats import entropy as scipy_entropy
+from sklearn import metrics as sklearn_metrics
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from torch import nn
@@ -26,7 +29,7 @@ from composer_study import Novelty, Study, StudyGenerators, StudyPictures, Untou
 from composer_study.field import chance_of_reaching, kinds
 from composer_study.kmeans import first_centres, inner_products, kmeans, lloyd, silhouettes, squared_distances
 from composer_study.names import number, sources
-from composer_study.novelty import novelty
+from composer_study.novelty import nearest_of, novelty
 from composer_study.published import MODELS, NEGATIVES, ODD_ENTROPY, POSITIVES, TABLES, Row, agrees
 from composer_study.replay import Pipeline, rounded_anew, run_all
 from conftest import ROOT
@@ -165,6 +168,24 @@ def test_scores_are_the_studys_definitions_for_any_number_of_clusters() -> None:
     table = measures.contingency(labels, target)
     found = np.stack([measure(table) for measure in measures.STUDY.values()], axis=1)
     np.testing.assert_allclose(found, [study_scores(own, target) for own in labels])
+
+
+def test_accuracy_precision_recall_and_entropies_are_scikit_learns() -> None:
+    rng = np.random.default_rng(3)
+    target = rng.random(60) < 0.4
+    for labels in rng.integers(0, 3, (20, 60)):
+        table = measures.contingency(labels[None], target)
+        called = labels == measures.target_label(labels[None], target)[0]
+        for name in ("accuracy", "precision", "recall"):
+            expected = getattr(sklearn_metrics, f"{name}_score")(target, called)
+            assert getattr(measures, name)(table)[0] == pytest.approx(expected), name
+        bits = {name: scipy_entropy(np.bincount(values), base=2) for name, values in (("k", labels), ("c", target))}
+        homogeneity, completeness, _ = sklearn_metrics.homogeneity_completeness_v_measure(target, labels)
+        assert measures.entropy(table)[0] == pytest.approx((1 - homogeneity) * bits["c"])
+        assert measures.class_entropy(table)[0] == pytest.approx((1 - completeness) * bits["k"])
+        pairs = sklearn_metrics.cluster.contingency_matrix(target, labels)
+        assert measures.purity(table)[0] == pytest.approx(pairs.max(axis=0).sum() / 60)
+        assert measures.class_purity(table)[0] == pytest.approx(pairs.max(axis=1).sum() / 60)
 
 
 def test_class_entropy_and_class_purity_are_entropy_and_purity_with_the_roles_exchanged() -> None:
@@ -389,6 +410,18 @@ def test_distances_are_over_all_weights_and_to_the_nearest_of_all_parents() -> N
     assert found.of_members["mean"][0] == pytest.approx(float((own - torch.stack(every).mean(0)).norm()), rel=1e-5)
     assert np.isnan(found.of_members["source"]).all()
     assert found.verdict == "distinct"
+
+
+def test_the_nearest_of_many_is_scipys() -> None:
+    generator = torch.Generator().manual_seed(5)
+    points, others = (torch.randn((count, 12), generator=generator) for count in (30, 40))
+    distances, place = nearest_of(points, others, Run(), "distances")
+    expected = cdist(points, others)
+    np.testing.assert_allclose(distances, expected.min(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(place, expected.argmin(axis=1))
+    among, _ = nearest_of(others, others, Run(), "distances", itself=False)
+    expected = cdist(others, others) + np.diag(np.full(40, np.inf))
+    np.testing.assert_allclose(among, expected.min(axis=1), rtol=1e-6)
 
 
 def test_novelty_says_nothing_of_models_that_have_no_kernels_of_their_own() -> None:

@@ -1,0 +1,26 @@
+"""The oracle: what a network of the same architecture learns from labelled pictures of the target.
+
+No composition sees these pictures: they are a stage of their own, and the oracle is all that is trained on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from composer.composed import ComposedModel
+from composer.images import Images
+from composer.interfaces import ModelSource
+from composer.population import Population
+from composer.run import Run
+
+
+def train_oracle(models: ModelSource, target: str, run: Run) -> Population:
+    """A population that knows the target, from `run.pictures[0]` with labels of every concept."""
+    (pictures,) = run.pictures
+    labelled = Images(pictures.names, {target: pictures.target}, pictures.at)
+    return models.load(target, replace(run, pictures=(labelled,)))
+
+
+def alone(population: Population, run: Run) -> ComposedModel:
+    """One population as a model of the target, all of it."""
+    return ComposedModel((population,), population.members)
