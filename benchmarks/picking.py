@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from composer import ComposedModel, Images
-from composer.cache import StageCache
-from composer.pipeline import Engine, make_plan, run_recipe
-from composer.recipe_reader import read_recipe
+from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
-from composer.storage import read_json, read_tensors, unpack
+from composer.running.cache import StageCache
+from composer.running.engine import Engine
+from composer.running.pipeline import run_recipe
+from composer.running.plan import make_plan
+from composer.running.storage import read_json, read_tensors, unpack
 from composer_clustering import Clusters
 from composer_clustering import picking as of_clusters
 from composer_clustering.evaluation import criterion, labels_of, space_of

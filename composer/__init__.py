@@ -33,41 +33,41 @@ if TYPE_CHECKING:
     from composer.decoding import FileDecoder, UnreadablePictureError, read_picture
     from composer.images import Images, cell_name, cell_names, require_both_classes
     from composer.kernels import KernelSet
-    from composer.loading import LoadedModel, Prediction, load
-    from composer.network_weights import WeightsReader, read_weights
+    from composer.models.loading import LoadedModel, Prediction, load
+    from composer.models.network_weights import WeightsReader, read_weights
+    from composer.models.state_file import StateFile, read_state_file
     from composer.population import Population, Preprocessing
     from composer.ranking import auc
     from composer.scores import Report, Score, consensus_pick, replicate, resamples
     from composer.stacking import stack
-    from composer.state_file import StateFile, read_state_file
 
 __version__ = "0.1.0"
 
 _LATER = {
     "ComposedModel": "composer.composed",
     "FileDecoder": "composer.decoding",
-    "LoadedModel": "composer.loading",
-    "Prediction": "composer.loading",
+    "LoadedModel": "composer.models.loading",
+    "Prediction": "composer.models.loading",
     "Images": "composer.images",
     "KernelSet": "composer.kernels",
     "Population": "composer.population",
     "Preprocessing": "composer.population",
     "Report": "composer.scores",
     "Score": "composer.scores",
-    "StateFile": "composer.state_file",
+    "StateFile": "composer.models.state_file",
     "UnreadablePictureError": "composer.decoding",
-    "WeightsReader": "composer.network_weights",
+    "WeightsReader": "composer.models.network_weights",
     "compose": "composer.api",
-    "expected_best": "composer.comparison",
-    "load": "composer.loading",
+    "expected_best": "composer.judging.comparison",
+    "load": "composer.models.loading",
     "auc": "composer.ranking",
     "cell_name": "composer.images",
     "cell_names": "composer.images",
     "consensus_pick": "composer.scores",
     "product_of_experts": "composer.composed",
     "read_picture": "composer.decoding",
-    "read_state_file": "composer.state_file",
-    "read_weights": "composer.network_weights",
+    "read_state_file": "composer.models.state_file",
+    "read_weights": "composer.models.network_weights",
     "replicate": "composer.scores",
     "require_both_classes": "composer.images",
     "resamples": "composer.scores",

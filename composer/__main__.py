@@ -1,5 +1,5 @@
 """`python -m composer` is the same as the command `composer`."""
 
-from composer.cli import main
+from composer.command_line.cli import main
 
 main(prog_name="composer")

@@ -18,11 +18,11 @@ from composer.interfaces import (
     ModelSource,
     Translator,
 )
-from composer.recipe_reader import read_data
+from composer.recipes.recipe_reader import read_data
 from composer.registry import Registry, load_registry
 
 if TYPE_CHECKING:
-    from composer.loading import LoadedModel
+    from composer.models.loading import LoadedModel
 
 Plain = str | Mapping[str, Any]
 """What a recipe's slot holds: `NAME`, or a mapping with `use` and options beside it."""
@@ -37,7 +37,7 @@ class Composed:
 
     def load(self, composition: str | None = None, member: int | str | None = None) -> LoadedModel:
         """One member of a composition, as `composer.load` gives it."""
-        from composer.loading import load  # imports torch
+        from composer.models.loading import load  # imports torch
 
         return load(self.folder, composition, member)
 
@@ -71,7 +71,7 @@ def compose(
     RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
     in a run and can be mended.
     """
-    from composer.progress import watching  # rich, only where something is shown
+    from composer.command_line.progress import watching  # rich, only where something is shown
 
     registry = load_registry()
     given = {
@@ -92,7 +92,7 @@ def compose(
     )
     folder = Path(output) if output is not None else Path("runs") / recipe.name
     with watching(registry) if progress else nullcontext():
-        from composer.pipeline import run_recipe  # imports torch, which the check above does without
+        from composer.running.pipeline import run_recipe  # imports torch, which the check above does without
 
         report = run_recipe(recipe, folder, device, fresh, registry)
     return Composed(report, folder)

@@ -61,13 +61,13 @@ class Images:
         if size not in self.decoded:
             kept = self.kept(self.folder, size) if self.folder else None
             if kept is not None and kept.exists():
-                from composer.storage import read_tensors
+                from composer.running.storage import read_tensors
 
                 self.decoded[size] = read_tensors(kept)["pixels"]
             else:
                 self.decoded[size] = self.decode(size)
                 if kept is not None:
-                    from composer.storage import write_tensors
+                    from composer.running.storage import write_tensors
 
                     write_tensors(kept, {"pixels": self.decoded[size]})
         return self.decoded[size]

@@ -86,14 +86,14 @@ class Population:
             return known[1]
         kept = images.folder / f"features-{self.body_digest}.safetensors" if images.folder else None
         if kept is not None and kept.exists():
-            from composer.storage import read_tensors
+            from composer.running.storage import read_tensors
 
             features = read_tensors(kept)["features"]
         else:
             started = time.perf_counter()
             features = self._compute_features(images, device)
             if kept is not None and time.perf_counter() - started > WORTH_KEEPING:
-                from composer.storage import write_tensors
+                from composer.running.storage import write_tensors
 
                 write_tensors(kept, {"features": features})
         self._memo.clear()  # evaluators ask for one set of pictures at a time

@@ -15,7 +15,7 @@ import click
 
 import composer
 from composer import hookspecs, interfaces, testing
-from composer.cli import main
+from composer.command_line.cli import main
 from composer.interfaces import INTERFACES, Component, Contract
 from composer.registry import DISTRIBUTION, load_registry
 from composer.testing.kinds import CHECKS

@@ -14,8 +14,8 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from clean_environment import Environment, build_wheel, make_environment
-from composer.recipe import Recipe
-from composer.recipe_reader import read_recipe
+from composer.recipes.recipe import Recipe
+from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
 
 ROOT = Path(__file__).parent.parent

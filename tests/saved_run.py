@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from composer import ComposedModel
-from composer.storage import pack, write_json, write_tensors
+from composer.running.storage import pack, write_json, write_tensors
 from composer_cnn import CNN
 from tiny import tiny_population
 

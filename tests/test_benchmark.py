@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from composer import leaderboard_text
-from composer.benchmark import ATTRIBUTES, OBJECTS, PAIRS, Benchmark, Entrants, Judgement, benchmark
-from composer.cli import main
-from composer.gain import Gain, Sampled
-from composer.leaderboard import Row, leaderboard, pooled
+from composer.bench import leaderboard_text
+from composer.bench.benchmark import ATTRIBUTES, OBJECTS, PAIRS, Benchmark, Entrants, Judgement, benchmark
+from composer.bench.leaderboard import Row, leaderboard, pooled
+from composer.command_line.cli import main
+from composer.judging.gain import Gain, Sampled
 from composer.registry import load_registry
 
 TINY = (
@@ -69,8 +69,8 @@ def test_everything_installed_takes_part(tiny: tuple[Path, Benchmark, list[str]]
 
 
 def test_each_population_is_trained_once_for_all_pairs_it_serves(tmp_path: Path) -> None:
-    from composer.benchmark import pair_recipe
-    from composer.pipeline import make_plan
+    from composer.bench.benchmark import pair_recipe
+    from composer.running.plan import make_plan
 
     registry = load_registry()
     entrants = Entrants({"product": {"assembler": {"use": "product"}}}, (), frozenset(), {})

@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 
 from composer import ComposedModel, ComposerError, KernelSet, Run, Split, hook
-from composer.cache import StageCache
 from composer.errors import PluginError
 from composer.hookspecs import Stage
-from composer.pipeline import Engine, Step, run_recipe
-from composer.recipe_reader import read_recipe
+from composer.recipes.recipe_reader import read_recipe
 from composer.registry import Plugin, Registry
+from composer.running.cache import StageCache
+from composer.running.engine import Engine
+from composer.running.pipeline import run_recipe
+from composer.running.plan import Step
 from conftest import ROOT
 from tiny import tiny_images, tiny_kernels, tiny_population
 

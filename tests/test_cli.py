@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from composer import Images, __version__, hook
-from composer.catalogue import plugins_data, print_plugins
-from composer.cli import explain, main
-from composer.contact_sheet import contact_sheet, rows
+from composer.command_line.catalogue import plugins_data, print_plugins
+from composer.command_line.cli import explain, main
+from composer.command_line.contact_sheet import contact_sheet, rows
 from composer.decoding import FileDecoder
 from composer.hookspecs import Stage
 from composer.registry import Registry, load_registry
@@ -96,7 +96,7 @@ def test_the_version_is_told() -> None:
 
 def test_help_imports_neither_torch_nor_rich_nor_any_plugin() -> None:
     done = python(
-        "import sys\nfrom composer.cli import main\nmain(['--help'], standalone_mode=False)\n"
+        "import sys\nfrom composer.command_line.cli import main\nmain(['--help'], standalone_mode=False)\n"
         "print([m for m in sys.modules if m in ('torch', 'numpy', 'rich', 'yaml') or m.startswith('composer_')])"
     )
     assert done.stdout.endswith("[]\n"), done.stdout + done.stderr
@@ -106,7 +106,8 @@ def test_help_imports_neither_torch_nor_rich_nor_any_plugin() -> None:
 def test_only_commands_that_compute_import_torch(command: str, recipe_file: Write) -> None:
     arguments = {"check": [str(recipe_file(SMALL))], "describe": ["cyclegan"]}.get(command, [])
     done = python(
-        f"import sys\nfrom composer.cli import main\nmain({[command, *arguments]!r}, standalone_mode=False)\n"
+        "import sys\nfrom composer.command_line.cli import main\n"
+        f"main({[command, *arguments]!r}, standalone_mode=False)\n"
         "print([m for m in ('torch', 'numpy', 'sklearn', 'matplotlib') if m in sys.modules])"
     )
     assert done.stdout.endswith("[]\n"), done.stdout + done.stderr
@@ -242,7 +243,7 @@ def test_only_a_bug_shows_its_traceback_and_asks_for_a_report(
     def broken(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("composer.pipeline.make_plan", broken)
+    monkeypatch.setattr("composer.running.pipeline.make_plan", broken)
     shown = call("run", recipe_file(PRODUCT))
     assert shown.exit_code == exit_code
     assert shown.output.splitlines()[-1].endswith(last), shown.output
@@ -258,7 +259,9 @@ def test_watchers_are_gone_after_a_run(recipe_file: Write) -> None:
 
 def test_a_missing_torch_is_explained(recipe_file: Write) -> None:
     path = str(recipe_file(PRODUCT))
-    done = python(f"import sys\nsys.modules['torch'] = None\nfrom composer.cli import main\nmain(['run', {path!r}])")
+    done = python(
+        f"import sys\nsys.modules['torch'] = None\nfrom composer.command_line.cli import main\nmain(['run', {path!r}])"
+    )
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
         "error: the package torch is not installed: pip install torch torchvision, both from one package index\n"

@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from composer import ComposerError
-from composer.cli import Commands
-from composer.cli_models import COMMANDS, picture_files
-from composer.loading import load
-from composer.terminal_models import percent
+from composer.command_line.cli import Commands
+from composer.command_line.cli_models import COMMANDS, picture_files
+from composer.command_line.terminal_models import percent
+from composer.models.loading import load
 from composer_cnn import CNN
 from saved_run import saved_run
 
@@ -205,5 +205,5 @@ def test_inspect_can_print_json() -> None:
 
 
 def test_the_commands_can_be_listed_without_importing_torch() -> None:
-    code = "import sys, composer.cli_models; sys.exit('torch' in sys.modules or 'rich' in sys.modules)"
+    code = "import sys, composer.command_line.cli_models; sys.exit('torch' in sys.modules or 'rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -11,11 +11,11 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from composer.cli import Commands
-from composer.cli_runs import COMMANDS
-from composer.pipeline import run_recipe
-from composer.recipe_reader import read_recipe
-from composer.verification import verify
+from composer.command_line.cli import Commands
+from composer.command_line.cli_runs import COMMANDS
+from composer.recipes.recipe_reader import read_recipe
+from composer.running.pipeline import run_recipe
+from composer.runs.verification import verify
 
 GROUP = Commands("composer", commands={str(command.name): command for command in COMMANDS})
 CELLS = {"black+cat": 10, "black": 60, "cat": 110, "none": 200}
@@ -149,8 +149,8 @@ def test_inputs_that_changed_since_are_named_and_gone_folders_are_no_fault(
 
 
 def test_versions_that_differ_now_are_notes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("composer.verification.version_now", lambda name: "9.9" if name == "torch" else "same")
-    monkeypatch.setattr("composer.verification.seal_of", lambda run: run["seal"])
+    monkeypatch.setattr("composer.runs.verification.version_now", lambda name: "9.9" if name == "torch" else "same")
+    monkeypatch.setattr("composer.runs.verification.seal_of", lambda run: run["seal"])
     record = here / "runs/a/run.json"
     run = json.loads(record.read_text())
     run["versions"] = {"torch": "1.0", "numpy": "same"}

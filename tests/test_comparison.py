@@ -11,7 +11,7 @@ from scipy.stats import bootstrap, permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from composer import Score
-from composer.comparison import (
+from composer.judging.comparison import (
     FEWEST,
     TABLE_SCORES,
     beats_controls,
@@ -23,7 +23,7 @@ from composer.comparison import (
     holm,
     two_sided_p,
 )
-from composer.results_table import MAIN_COLUMNS
+from composer.tables.results_table import MAIN_COLUMNS
 
 AUC = "recognition.auc"
 CELLS = ("black+cat", "none") * 50

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from composer.recipes.schema import recipe_schema
 from composer.registry import load_registry
-from composer.schema import recipe_schema
 from conftest import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

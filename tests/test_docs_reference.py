@@ -13,7 +13,7 @@ import pytest
 
 import composer
 from composer import hookspecs, testing
-from composer.cli import main
+from composer.command_line.cli import main
 from composer.registry import DISTRIBUTION, load_registry
 from conftest import ROOT
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from composer import ComposerError, exporting
-from composer.exporting import Exported, example_pixels, export, onnx_difference
-from composer.loading import LoadedModel, load
-from composer.model_card import complete
+from composer.models.exporting import Exported, example_pixels, export, onnx_difference
+from composer.models.loading import LoadedModel, load
+from composer.models.model_card import complete
 from saved_run import PICKED, saved_run
 from tiny import tiny_images
 

@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 
 from composer import Run, Score, Split
-from composer.gain import Gain, Sampled, better_parent, gain, gains
-from composer.gain_table import gain_notes, gain_table
-from composer.pipeline import Step, make_plan, run_recipe
-from composer.recipe import Recipe, why_no_oracle
+from composer.judging.gain import Gain, Sampled, better_parent, gain, gains
+from composer.recipes.recipe import Recipe, why_no_oracle
+from composer.running.pipeline import run_recipe
+from composer.running.plan import Step, make_plan
+from composer.tables.gain_table import gain_notes, gain_table
 from composer_digits import Digits
 from composer_drawings import Drawings
 
@@ -129,7 +130,7 @@ def test_the_oracles_pictures_are_half_the_target_and_never_test_pictures(source
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    from composer.recipe_reader import read_recipe
+    from composer.recipes.recipe_reader import read_recipe
     from conftest import SMALL
 
     folder = tmp_path_factory.mktemp("gain")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from composer.errors import RecipeError
-from composer.located_yaml import parse
+from composer.recipes.located_yaml import parse
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from composer.loading import load
-from composer.model_card import complete, one_member_card
+from composer.models.loading import load
+from composer.models.model_card import complete, one_member_card
 from saved_run import PICKED, saved_run
 
 

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clean_environment import ROOT, Environment
-from composer.cli import main
-from composer.cli_new_plugin import KINDS, LONGEST
+from composer.command_line.cli import main
+from composer.command_line.cli_new_plugin import KINDS, LONGEST
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +169,7 @@ def test_what_fails_half_way_leaves_nothing_behind(existing: bool, here: Path, m
 
 def test_it_starts_without_torch() -> None:
     code = (
-        "import sys; from composer.cli import main; "
+        "import sys; from composer.command_line.cli import main; "
         "main(['new-plugin', 'quick', '--kind', 'models'], standalone_mode=False); "
         "assert 'torch' not in sys.modules"
     )

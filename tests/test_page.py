@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from composer import ComposedModel
-from composer.cli import main
+from composer.command_line.cli import main
 from composer.figures import Histogram, bin_counts, from_json
 from composer.page import gathering, table, words
 from composer.page.writing import write_page
-from composer.pipeline import run_recipe
-from composer.recipe_reader import read_recipe
-from composer.results_table import results_table
+from composer.recipes.recipe_reader import read_recipe
+from composer.running.pipeline import run_recipe
+from composer.tables.results_table import results_table
 from conftest import SMALL
 from saved_run import report as made_up_report
 from saved_run import score

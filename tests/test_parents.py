@@ -14,8 +14,8 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from composer import Images, Run, auc
-from composer.parents import judge_parent
-from composer.parents_table import parents_table
+from composer.judging.parents import judge_parent
+from composer.tables.parents_table import parents_table
 from tiny import tiny_images, tiny_population
 
 PICTURES = tiny_images(per_cell=10)

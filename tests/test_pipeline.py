@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 from composer import ComposerError, hook
-from composer.cache import stage_seed
 from composer.hookspecs import Stage
-from composer.pipeline import make_plan, run_recipe
-from composer.recipe import Recipe
-from composer.recipe_reader import read_recipe
+from composer.recipes.recipe import Recipe
+from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
+from composer.running.cache import stage_seed
+from composer.running.pipeline import run_recipe
+from composer.running.plan import make_plan
 from conftest import SMALL
 
 Read = Callable[..., Recipe]

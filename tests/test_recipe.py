@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from composer.errors import RecipeError
-from composer.recipe import Recipe
-from composer.recipe_reader import read_recipe
+from composer.recipes.recipe import Recipe
+from composer.recipes.recipe_reader import read_recipe
 from conftest import SMALL
 
 Write = Callable[[str], Path]
@@ -153,7 +153,7 @@ def test_the_filled_in_recipe_reads_back_as_the_same(small_recipe: Read, tmp_pat
 def test_checking_needs_no_torch(recipe_file: Write) -> None:
     code = f"""
 import sys; from pathlib import Path
-from composer.recipe_reader import read_recipe
+from composer.recipes.recipe_reader import read_recipe
 read_recipe(Path({str(recipe_file(SMALL))!r}))
 heavy = [name for name in ("torch", "numpy", "sklearn", "matplotlib", "umap") if name in sys.modules]
 assert not heavy, heavy

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from composer.cli import main
-from composer.recipe_reader import read_recipe
+from composer.command_line.cli import main
+from composer.recipes.recipe_reader import read_recipe
+from composer.recipes.schema import recipe_schema
 from composer.registry import load_registry
-from composer.schema import recipe_schema
 from conftest import ROOT
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))

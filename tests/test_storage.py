@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from composer import ComposedModel, Images, KernelSet, Population, Report, Score
-from composer.storage import load, save, write_json
+from composer.running.storage import load, save, write_json
 from tiny import tiny_images, tiny_kernels, tiny_population
 
 
@@ -75,7 +75,7 @@ def test_pictures_of_files_that_have_moved_are_looked_for_again(tmp_path: Path) 
     from PIL import Image
 
     from composer import FileDecoder
-    from composer.cache import StageCache
+    from composer.running.cache import StageCache
 
     file = tmp_path / "picture.png"
     Image.new("RGB", (9, 9), "red").save(file)

@@ -9,21 +9,21 @@ import pytest
 import yaml
 from rich.console import Console
 
-from composer.catalogue import example, print_component, print_plugins, type_text
+from composer.command_line.catalogue import example, print_component, print_plugins, type_text
+from composer.command_line.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
+from composer.command_line.terminal import print_error, seconds_text
 from composer.errors import ComposerError, Problem, RecipeError
 from composer.hookspecs import Stage
 from composer.interfaces import Component
-from composer.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
 from composer.registry import load_registry
-from composer.results_table import (
+from composer.tables.results_table import (
     BEATS,
     count_text,
     footnotes,
     print_results,
     results_table,
 )
-from composer.terminal import print_error, seconds_text
-from composer.verdicts import best_sentence, kernels_sentence
+from composer.tables.verdicts import best_sentence, kernels_sentence
 
 
 def score(picked: float, median: float | None = None, half: float | None = 0.02, **more: Any) -> dict[str, Any]:

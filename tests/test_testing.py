@@ -33,7 +33,7 @@ from composer import (
     Split,
     Translator,
 )
-from composer.cli import main
+from composer.command_line.cli import main
 from composer.interfaces import INTERFACES, Component
 from composer.registry import DISTRIBUTION, Registry, load_registry
 from composer.testing import (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from composer.composed import ComposedModel
 from composer.images import Images, cell_names
-from composer.loading import Part
+from composer.models.loading import Part
 from composer.population import Population
 from composer.scores import Report, Score
 

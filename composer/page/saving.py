@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from composer import model_card
-from composer.cache import digest
 from composer.decoding import printable
 from composer.figures import Figure, Histogram, Lines, Scatter, Strip, draw, to_json
 from composer.images import Images, cell_names
-from composer.model_folder import read_folder
+from composer.models import model_card
+from composer.models.model_folder import read_folder
 from composer.page import gathering
-from composer.recipe import Recipe
-from composer.results_table import MAIN_COLUMNS, random_pairs
-from composer.storage import read_json, write_json
+from composer.recipes.recipe import Recipe
+from composer.running.cache import digest
+from composer.running.storage import read_json, write_json
+from composer.tables.results_table import MAIN_COLUMNS, random_pairs
 
 if TYPE_CHECKING:
-    from composer.cache import StageCache
-    from composer.pipeline import Arm, Plan, Step
+    from composer.running.cache import StageCache
+    from composer.running.plan import Arm, Plan, Step
 
 FORMAT = 1
 PAGE_DATA = "page.json"

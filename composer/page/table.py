@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from composer.gain_table import gain_notes, gain_table
-from composer.parents_table import parents_table
-from composer.results_table import MAIN_COLUMNS, footnotes, interval_text, number, results_table
-from composer.terminal import plain_table
+from composer.command_line.terminal import plain_table
+from composer.tables.gain_table import gain_notes, gain_table
+from composer.tables.parents_table import parents_table
+from composer.tables.results_table import MAIN_COLUMNS, footnotes, interval_text, number, results_table
 
 if TYPE_CHECKING:
     from bokeh.models import DataTable

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from composer.errors import ComposerError
 from composer.figures import Figure, Heatmap, Histogram, Lines, Strip, Tiles, from_json
-from composer.run_folder import read_part, read_run
+from composer.runs.run_folder import read_part, read_run
 
 if TYPE_CHECKING:
     from bokeh.models import UIElement
@@ -73,10 +73,10 @@ def _content(report: Mapping[str, Any], run: Mapping[str, Any], page: Mapping[st
     from bokeh.document import Document
     from bokeh.embed import components
 
+    from composer.command_line.terminal import seconds_text
     from composer.page import charts, table, words
     from composer.page.explorer import explorer
-    from composer.results_table import count_text
-    from composer.terminal import seconds_text
+    from composer.tables.results_table import count_text
 
     columns = table.results(report)
     drawn: dict[str, UIElement] = {"table": table.sortable(columns)}

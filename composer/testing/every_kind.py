@@ -14,13 +14,13 @@ from pathlib import Path
 import yaml
 from torch import Tensor
 
-from composer.cache import StageCache
 from composer.errors import ComposerError
-from composer.located_yaml import parse
-from composer.recipe_reader import read_component
+from composer.recipes.located_yaml import parse
+from composer.recipes.recipe_reader import read_component
 from composer.registry import check_component as check_class
 from composer.registry import load_registry
-from composer.storage import pack
+from composer.running.cache import StageCache
+from composer.running.storage import pack
 from composer.testing.observing import differing, fingerprint
 from composer.testing.trial import MAIN, Check, Trial, raised
 

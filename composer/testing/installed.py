@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from composer.catalogue import type_text
+from composer.command_line.catalogue import type_text
 from composer.errors import ComposerError
 from composer.interfaces import Component, ImageSource, Split
-from composer.located_yaml import parse
-from composer.recipe_reader import read_component
+from composer.recipes.located_yaml import parse
+from composer.recipes.recipe_reader import read_component
 from composer.registry import Plugin, Registry, nearest
 from composer.testing.every_kind import OF_THE_CLASS
 from composer.testing.examples import CONCEPTS

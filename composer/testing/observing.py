@@ -19,7 +19,7 @@ from torch import Tensor
 from composer.images import Images
 from composer.interfaces import Split
 from composer.run import Run
-from composer.storage import pack
+from composer.running.storage import pack
 
 SIZE = 32
 """Height and width at which pictures are compared that have none of their own."""

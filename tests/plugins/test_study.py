@@ -23,7 +23,7 @@ from sklearn.metrics import silhouette_score
 from torch import nn
 
 from composer import ComposedModel, ComposerError, KernelSet, Run, Split
-from composer.cli import main
+from composer.command_line.cli import main
 from composer_cnn import CNN
 from composer_study import Novelty, Study, StudyGenerators, StudyPictures, Untouched, Untrained, measures
 from composer_study.field import chance_of_reaching, kinds

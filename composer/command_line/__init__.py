@@ -1,0 +1,1 @@
+"""The command `composer`: its commands, and what they print."""

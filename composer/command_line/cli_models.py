@@ -1,0 +1,251 @@
+"""The commands that use models: predict, export, inspect. Rich and torch are imported by those that need them."""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.errors import ComposerError
+
+if TYPE_CHECKING:
+    from composer.models.loading import LoadedModel, Prediction
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""Of the files that are taken from folders; a file named by itself may have any."""
+TOLERANCE = 1e-3
+"""Largest difference in log-odds between an ONNX file and PyTorch that is rounding."""
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b keeps click from joining the lines
+
+
+model_argument = click.argument("model", metavar="RUN_OR_MODEL", type=click.Path(path_type=Path))
+composition_option = click.option(
+    "--composition", help="Composition of the run.  [default: the one with the highest AUC that is no control]"
+)
+member_option = click.option("--member", help="Member, by number or name.  [default: the one picked without labels]")
+
+
+@click.command(
+    epilog=_examples(
+        "composer predict runs/black_cat holiday/",
+        "composer predict runs/black_cat/models/product cat.jpg dog.png --json",
+        'composer predict runs/black_cat "holiday/**/*.jpg" --csv > found.csv',
+    )
+)
+@model_argument
+@click.argument("pictures", nargs=-1, required=True)
+@composition_option
+@member_option
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Probability of the target above which it counts as shown.  [default: every concept's own above 0.5]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV in place of a table.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+)
+def predict(
+    model: Path,
+    pictures: tuple[str, ...],
+    composition: str | None,
+    member: str | None,
+    threshold: float | None,
+    as_json: bool,
+    as_csv: bool,
+    device: str,
+) -> None:
+    """Say what PICTURES show.
+
+    PICTURES are files, folders (with all folders in them) and patterns such as "*.jpg"; RUN_OR_MODEL is a run's
+    folder or one of the folders in its models/. Prints the probability of each concept and of the target.
+
+    Files that cannot be read are named and counted, and the others are not harmed. The exit code is 1 where none
+    can be read.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv: choose one of the two")
+    files = picture_files(pictures)
+    from composer.command_line.terminal_models import (
+        predictions_csv,
+        predictions_data,
+        print_predictions,
+        print_unreadable,
+    )
+    from composer.models.loading import load  # imports torch, which takes seconds
+    from composer.running.pipeline import choose_device
+
+    loaded = load(model, composition, member_of(member)).to(choose_device(device))
+    announce(loaded)
+    predictions = list(_shown_progress(loaded.predict_each(files, threshold), len(files)))
+    if as_json:
+        click.echo(json.dumps(predictions_data(loaded, predictions, threshold), indent=2, ensure_ascii=False))
+    elif as_csv:
+        click.echo(predictions_csv(loaded, predictions), nl=False)
+    else:
+        print_predictions(loaded, predictions, threshold)
+    print_unreadable(predictions)
+    if all(prediction.error is not None for prediction in predictions):
+        click.get_current_context().exit(1)
+
+
+@click.command(
+    epilog=_examples(
+        "composer export runs/black_cat --format onnx",
+        "composer export runs/black_cat --composition product --format safetensors --output my_model",
+    )
+)
+@model_argument
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["onnx", "torch_export", "safetensors"]),
+    default="onnx",
+    show_default=True,
+    help="onnx: a file for other programs; torch_export: a .pt2 file; safetensors: a folder with one member.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="File or folder to write.  [default: named as the composition]"
+)
+@composition_option
+@member_option
+def export(model: Path, format_: str, output: Path | None, composition: str | None, member: str | None) -> None:
+    """Write a composed model for other programs.
+
+    ONNX and torch.export files take RGB pixels between 0 and 1, as many pictures as wanted, all of the size that is
+    printed, and give the log-odds of the target. An ONNX file is compared with the original where onnxruntime is
+    installed.
+    """
+    from composer.models.exporting import ENDINGS, FORMATS  # imports torch, which takes seconds
+    from composer.models.exporting import export as write
+    from composer.models.loading import load
+
+    chosen = FORMATS[FORMATS.index(format_)]
+    loaded = load(model, composition, member_of(member))
+    announce(loaded)
+    path = write(loaded, output or Path(f"{loaded.composition}{ENDINGS[chosen]}"), chosen)
+    click.echo(path)
+    if chosen == "safetensors":
+        click.echo(f'load it with composer.load("{path}")', err=True)
+        return
+    what = "log_odds of the target [N]" if loaded.has_log_odds else "features [N, D]"
+    click.echo(f"in: pixels, float32 [N, 3, {loaded.sizes[0]}, {loaded.sizes[0]}], RGB in 0..1; out: {what}", err=True)
+    if chosen == "onnx":
+        _compare(loaded, path)
+
+
+@click.command(
+    epilog=_examples(
+        "composer inspect resnet50",
+        "composer inspect my_models/cat.pth",
+        "composer inspect runs/black_cat/models/product",
+    )
+)
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+def inspect(model: str, as_json: bool) -> None:
+    """Say what composer sees in MODEL.
+
+    MODEL is a checkpoint (.pth, .pt, .safetensors), the folder of a composition or of a run, or the name of a model:
+    one of torchvision's classifiers, or a model source that needs no options.
+
+    Lists its layers and shapes, which can be extracted, aligned and assembled, which cannot and why, and what is
+    known of its preprocessing and outputs.
+    """
+    from dataclasses import asdict
+
+    from composer.models.inspection import inspect_model  # imports torch, which takes seconds
+
+    found = inspect_model(model)
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+        return
+    from composer.command_line.terminal_models import print_inspection
+
+    for index, each in enumerate(found):
+        if index:
+            click.echo()
+        print_inspection(each)
+
+
+COMMANDS = (predict, export, inspect)
+"""To be added to the command line's group, in this order."""
+
+
+def picture_files(given: Sequence[str]) -> list[Path]:
+    """Files, those in folders (by name, hidden ones left out), and what patterns match; each once.
+
+    ComposerError where a folder holds no picture or a pattern matches nothing.
+    """
+    found: list[Path] = []
+    for item in given:
+        path = Path(item)
+        if path.is_dir():
+            inside = [file for file in sorted(path.rglob("*")) if _is_picture(file, path)]
+            if not inside:
+                raise ComposerError(f"{item}: the folder holds no picture ({', '.join(sorted(SUFFIXES))})")
+            found += inside
+        elif glob.has_magic(item) and not path.exists():
+            # Path.glob takes no absolute patterns.
+            matches = map(Path, sorted(glob.glob(item, recursive=True)))  # noqa: PTH207
+            matched = [file for file in matches if file.is_file()]
+            if not matched:
+                raise ComposerError(f"{item}: no file matches")
+            found += matched
+        else:
+            found.append(path)  # one that is not there is named with the unreadable ones
+    return list(dict.fromkeys(found))
+
+
+def member_of(written: str | None) -> int | str | None:
+    """A number as an index, anything else as a name."""
+    return int(written) if written is not None and written.isdigit() else written
+
+
+def announce(model: LoadedModel) -> None:
+    """Says on standard error which member of which composition is used, and why where nobody said."""
+    click.echo(f"{model.home.path}: {model.target} by {model.composition}, member {model.member!r}", err=True)
+    if model.home.why:
+        click.echo(f"  ({model.home.why}; --composition takes another)", err=True)
+
+
+def _is_picture(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()
+
+
+def _shown_progress(predictions: Iterator[Prediction], total: int) -> Iterator[Prediction]:
+    """With a bar on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield from predictions
+        return
+    from rich.progress import track
+
+    from composer.command_line.terminal import make_console
+
+    yield from track(predictions, "reading pictures", total, console=make_console(error=True), transient=True)
+
+
+def _compare(model: LoadedModel, path: Path) -> None:
+    from importlib.util import find_spec
+
+    from composer.models.exporting import onnx_difference
+
+    if find_spec("onnxruntime") is None:
+        click.echo("not compared with PyTorch: onnxruntime is not installed", err=True)
+        return
+    difference = onnx_difference(model, path)
+    if not difference <= TOLERANCE:
+        raise ComposerError(
+            f"{path}: gives other results than PyTorch, by up to {difference:.2g}; use --format torch_export"
+        )
+    click.echo(f"compared with PyTorch by onnxruntime: largest difference {difference:.1e}", err=True)

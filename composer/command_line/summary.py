@@ -1,0 +1,52 @@
+"""What a recipe will do, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from composer.recipes.recipe import Recipe, why_no_oracle
+
+
+def recipe_summary(recipe: Recipe) -> list[str]:
+    """What a run of the recipe will do, a line for each kind of stage."""
+    arms = [arm for arm in recipe.compositions if not arm.control]
+    controls = [arm.name for arm in recipe.compositions if arm.control]
+    made = [
+        f"{arm.name} ({f'{written(arm.translator)}, then ' if arm.translator else ''}{written(arm.assembler)})"
+        for arm in arms
+    ]
+    lines = {
+        "pictures": _by_concept([(c.name, written(c.images)) for c in recipe.concepts], written(recipe.images)),
+        "models": _by_concept([(concept.name, written(concept.models)) for concept in recipe.concepts]),
+        "kernels": written(recipe.extractor) if any(arm.translator for arm in recipe.compositions) else "",
+        "compositions": "; ".join(made),
+        "controls": ", ".join(controls) or "none",
+        "evaluators": ", ".join(recipe.evaluators),
+        "oracle": (why_no_oracle(recipe) or f"trained on pictures of {recipe.split().target}") if recipe.oracle else "",
+    }
+    head = f"recipe is fine: {recipe.name} makes {recipe.split().target} (seed {recipe.seed})"
+    return [head, *(f"  {title:<13} {text}" for title, text in lines.items() if text)]
+
+
+def _by_concept(each: Sequence[tuple[str, str]], test: str | None = None) -> str:
+    """One text where it is the same for all concepts, otherwise one for each."""
+    if len({*(text for _, text in each), *([test] if test else [])}) == 1:
+        return each[0][1]
+    return "; ".join([f"{name}: {text}" for name, text in each] + ([f"test: {test}"] if test else []))
+
+
+def written(component: Any) -> str:
+    """`train (members 32)`: a component with the options that the recipe sets."""
+    options = component.options()
+    chosen = [
+        f"{key} {_short(options[key])}" for key in type(component).model_fields if key in component.model_fields_set
+    ]
+    return f"{component.name} ({', '.join(chosen)})" if chosen else str(component.name)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "use" in value:
+        return str(value["use"])
+    return value if isinstance(value, str) else json.dumps(value)

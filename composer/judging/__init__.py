@@ -1,0 +1,1 @@
+"""What scores are worth: parents, controls, an oracle, and luck."""

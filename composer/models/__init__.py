@@ -1,0 +1,1 @@
+"""Networks and their files: read, recognised, inspected, saved, loaded, exported."""

@@ -1,0 +1,150 @@
+"""Loaded models as files for other programs: ONNX, torch.export, or a folder of their own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, get_args
+from uuid import uuid4
+
+import torch
+from torch import Tensor, nn
+
+from composer.composed import ComposedModel
+from composer.errors import ComposerError
+from composer.models.loading import LoadedModel, Part
+from composer.models.model_card import one_member_card
+from composer.models.model_folder import CARD, CONFIG, WEIGHTS
+from composer.running.storage import pack, write_json, write_tensors, write_text
+
+Format = Literal["onnx", "torch_export", "safetensors"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ""}
+OPSET = 20
+"""Of ONNX; from 18 on its Resize is antialiased, which models of several input sizes need."""
+LARGEST = 2**31 - 2**20
+"""Bytes of weights that fit into one ONNX file; above, they lie in a second file beside it."""
+
+
+class Exported(nn.Module):
+    """What exported files hold: log-odds of the target [N] (without a head: features [N, D]) of pixels in 0..1."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        scaled = pixels * 255
+        if not self.model.has_log_odds:
+            return self.model.features(scaled)
+        log_odds: Tensor = self.model(scaled)
+        return log_odds
+
+
+def export(model: LoadedModel, path: str | Path, format: Format = "onnx") -> Path:  # noqa: A002  # what people call it
+    """Writes the model and returns the path.
+
+    `onnx` (a file; needs the extra `export`) and `torch_export` (a .pt2 file) take float pixels in 0..1,
+    [N, 3, S, S] for any N, where S is the largest input size of the model's networks, and give log-odds of the target
+    [N]; without a head features [N, D]. `safetensors` is a folder with this one member, to be loaded by composer.
+    ComposerError where a package is missing, the path cannot be written, or the model cannot be exported.
+    """
+    path = Path(path)
+    if format not in FORMATS:
+        raise ComposerError(f"format: there are {', '.join(FORMATS)}, not {format!r}")
+    if format == "onnx":
+        _require("onnx", "onnxscript")
+    part = path.with_name(f".{path.name}-{uuid4().hex}")
+    try:
+        if path.is_dir() and (format != "safetensors" or any(path.iterdir())):
+            raise ComposerError(f"{path}: is a folder already; give another name")
+        part.mkdir(parents=True)
+        # A copy, so that the caller's keeps its device and mode.
+        _WRITERS[format](deepcopy(model).cpu().eval(), part / path.name)
+        for file in sorted(part.iterdir()):
+            file.replace(path.parent / file.name)
+    except OSError as error:
+        raise ComposerError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return path
+
+
+def example_pixels(model: LoadedModel, count: int = 2) -> Tensor:
+    """float32 [count, 3, S, S] in 0..1, always the same ones: something to try an exported model with."""
+    generator = torch.Generator().manual_seed(0)
+    size = model.sizes[0]
+    return torch.rand(count, 3, size, size, generator=generator)
+
+
+def onnx_difference(model: LoadedModel, file: str | Path, count: int = 3) -> float:
+    """Largest difference between what onnxruntime and PyTorch make of the same pictures; needs the extra `export`."""
+    _require("onnxruntime")
+    onnxruntime: Any = import_module("onnxruntime")  # an optional extra, without types
+
+    pixels = example_pixels(model, count)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"pixels": pixels.numpy()})
+    with torch.inference_mode():
+        wanted = Exported(deepcopy(model).cpu().eval())(pixels)
+    return float((torch.from_numpy(found) - wanted).abs().max())
+
+
+def _write_program(model: LoadedModel, path: Path) -> None:
+    shapes = {"pixels": {0: torch.export.Dim("batch", min=1)}}
+    with torch.no_grad():
+        program = torch.export.export(Exported(model).eval(), (example_pixels(model),), dynamic_shapes=shapes)
+    torch.export.save(program, path)
+
+
+def _write_onnx(model: LoadedModel, path: Path) -> None:
+    output = "log_odds" if model.has_log_odds else "features"
+    written = torch.onnx.export(
+        Exported(model).eval(),
+        (example_pixels(model),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["pixels"],
+        output_names=[output],
+        dynamic_shapes={"pixels": {0: torch.export.Dim("batch", min=1)}},
+        verbose=False,
+    )
+    assert written is not None
+    graph = written.model
+    graph.doc_string = f"composer {model.composition}, member {model.member}: {output} of {model.target}; RGB in 0..1"
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    written.save(path, external_data=size > LARGEST)
+
+
+def _write_folder(model: LoadedModel, folder: Path) -> None:
+    folder.mkdir()
+    parts = tuple(part.population() for part in model.parts if isinstance(part, Part))
+    facts, tensors = pack(ComposedModel(parts, (model.member,)))
+    config = {**model.home.config, "composition": model.composition, **facts, "picked_member": 0}
+    if "picked_by" in config:
+        config["picked_by"] = "the only member"
+    write_tensors(folder / WEIGHTS, tensors)
+    write_json(folder / CONFIG, config)
+    card = model.home.path / CARD
+    if card.is_file():
+        write_text(folder / CARD, one_member_card(card.read_text(encoding="utf-8"), model.member))
+
+
+_WRITERS: dict[Format, Callable[[LoadedModel, Path], None]] = {
+    "onnx": _write_onnx,
+    "torch_export": _write_program,
+    "safetensors": _write_folder,
+}
+
+
+def _require(*packages: str) -> None:
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise ComposerError(
+            f"this needs the package{'s' if len(missing) > 1 else ''} {' and '.join(missing)}: "
+            "pip install 'kernel-composer[export]'"
+        )

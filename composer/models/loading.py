@@ -1,0 +1,295 @@
+"""A composed model ready for use: one member as an `nn.Module` that also reads pictures."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from composer import decoding
+from composer.composed import ComposedModel, product_of_experts
+from composer.decoding import UnreadablePictureError, printable, read_picture
+from composer.errors import ComposerError
+from composer.models.model_folder import ModelFolder, find_model
+from composer.population import Population
+
+Picture = str | Path | Image.Image
+BATCH = 32
+"""Pictures that `predict` gives to the networks at once."""
+UNUSED = "num_batches_tracked"
+"""Batch norm's count of steps: plays no part in using a network, and some populations lack it."""
+
+
+def load(path: str | Path, composition: str | None = None, member: int | str | None = None) -> LoadedModel:
+    """One member of a composition, in evaluation mode on the CPU.
+
+    path: a run's folder, or the folder of one composition (`runs/x/models/product`, or a copy of it).
+    composition: which one of the run; left out, the one with the highest AUC in the report, controls left aside.
+    member: index or name; left out, the member that the report picked without labels, and without a report member 0.
+    ComposerError where there is no such thing, or the architecture's plugin is not installed.
+    """
+    home = find_model(Path(path), composition)
+    chosen = home.member(member)
+    return LoadedModel(home.read(chosen), home)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one picture; for an unreadable one `error` says why, and the rest is empty."""
+
+    name: str
+    """The file, or `picture 3` for the third picture that came without one."""
+    probability: float | None = None
+    """Of the target: all concepts at once."""
+    shown: bool | None = None
+    """Whether the target counts as shown."""
+    concepts: Mapping[str, float] = field(default_factory=dict)
+    """Probability of each concept that has a network of its own."""
+    error: str | None = None
+
+
+class Part(nn.Module):
+    """One network of a composition with its own preprocessing."""
+
+    def __init__(self, population: Population) -> None:
+        super().__init__()
+        self.concept = population.concept
+        self.member = population.members[0]
+        self.architecture = population.architecture
+        self.preprocessing = population.preprocessing
+        self.outputs = population.outputs
+        self.network = _network(population)
+
+    @property
+    def size(self) -> int:
+        """Height and width of the network's input."""
+        return self.preprocessing.size
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """float32 [N, D] from pixels 0..255 of any size."""
+        features: Tensor = self.network.features(self._prepared(pixels))  # type: ignore[operator]  # untyped attribute
+        return features
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Log-odds of the concept, float32 [N], from pixels 0..255 of any size."""
+        logits: Tensor = self.network(self._prepared(pixels))
+        others = [output for output in range(logits.shape[-1]) if output not in self.outputs]
+        return logits[:, list(self.outputs)].logsumexp(-1) - logits[:, others].logsumexp(-1)
+
+    def population(self) -> Population:
+        """The network as a population of one member, with the weights that it has now."""
+        weights = {name: tensor.detach().cpu()[None] for name, tensor in self.network.state_dict().items()}
+        return Population(
+            self.concept, self.architecture, weights, (self.member,), self.preprocessing, outputs=self.outputs
+        )
+
+    def _prepared(self, pixels: Tensor) -> Tensor:
+        return self.preprocessing(resize(pixels, self.size))
+
+
+class LoadedModel(nn.Module):
+    """One member of a composition, made of ordinary modules.
+
+    `model(pixels)` gives log-odds of the target; `model.predict(paths)` reads pictures and says what they show.
+    """
+
+    def __init__(self, model: ComposedModel, home: ModelFolder) -> None:
+        super().__init__()
+        if len(model) != 1:
+            raise ValueError(f"a loaded model is one member, not {len(model)}")
+        self.parts = nn.ModuleList(Part(part) for part in model.parts)
+        self.home = home
+        self.member = model.members[0]
+        self.concepts = tuple(part.concept for part in model.parts)
+        self.eval()
+
+    @property
+    def composition(self) -> str:
+        """Its name in the recipe."""
+        return self.home.name
+
+    @property
+    def target(self) -> str:
+        """All concepts at once: `black+cat`."""
+        return "+".join(self.concepts)
+
+    @property
+    def has_log_odds(self) -> bool:
+        """Whether every network has a head; without, there are features only."""
+        return all(part.outputs for part in self._parts())
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The input sizes of the networks, largest first, each once."""
+        return tuple(sorted({part.size for part in self._parts()}, reverse=True))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Log-odds of the target, float32 [N].
+
+        pixels: [N, 3, H, W], uint8 or float in 0..255, of any size. Every network resizes them for itself (bilinear,
+        antialiased), which differs from Pillow's resizing by rounding; `predict` uses Pillow's own, as a run does.
+        ComposerError where a network has no head.
+        """
+        return self._combined(self._each_log_odds(dict.fromkeys(self.sizes, pixels)))
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Features of all networks, float32 [N, D]; pixels as for `forward`."""
+        return torch.cat([part.features(pixels) for part in self._parts()], dim=-1)
+
+    def predict(
+        self, pictures: Picture | Iterable[Picture], threshold: float | None = None, batch: int = BATCH
+    ) -> list[Prediction]:
+        """What each picture shows, one result per picture and in their order.
+
+        pictures: paths and Pillow images. Whatever cannot be read gets a result with `error`, and the others theirs.
+        threshold: probability of the target above which it counts as shown; left out, each concept's own probability
+        must be above 0.5.
+        """
+        return list(self.predict_each(pictures, threshold, batch))
+
+    def predict_each(
+        self, pictures: Picture | Iterable[Picture], threshold: float | None = None, batch: int = BATCH
+    ) -> Iterator[Prediction]:
+        """The results of `predict`, as they become ready."""
+        if not self.has_log_odds:
+            raise ComposerError(self._headless())
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ComposerError(f"threshold: must be a probability from 0 to 1, not {threshold}")
+        each = iter([pictures] if isinstance(pictures, (str, Path, Image.Image)) else pictures)
+        done = 0
+        with ThreadPoolExecutor(min(decoding.THREADS, os.cpu_count() or 1)) as pool:
+            while chunk := list(islice(each, batch)):
+                with warnings.catch_warnings():
+                    # read_picture sets filters too, and threads that end in another order than they began would leave
+                    # them behind; not across a yield, because they belong to the whole process.
+                    warnings.simplefilter("ignore")
+                    opened = list(pool.map(self._opened, chunk, range(done + 1, done + 1 + len(chunk))))
+                yield from self._judged(opened, threshold)
+                done += len(chunk)
+
+    def _opened(self, picture: Picture, number: int) -> tuple[str, dict[int, Tensor] | str]:
+        """Name, and uint8 [3, S, S] for every input size or what is wrong with the picture."""
+        name = getattr(picture, "filename", "") or f"picture {number}"
+        try:
+            if isinstance(picture, Image.Image):
+                rgb = _as_rgb(picture, name)
+            else:
+                name = printable(picture)
+                rgb = read_picture(picture)
+        except UnreadablePictureError as error:
+            return name, error.reason
+        return name, {size: _pixels(rgb, size) for size in self.sizes}
+
+    @torch.inference_mode()
+    def _judged(
+        self, opened: list[tuple[str, dict[int, Tensor] | str]], threshold: float | None
+    ) -> Iterator[Prediction]:
+        device = next(self.parameters()).device
+        readable = [pixels for _, pixels in opened if not isinstance(pixels, str)]
+        rows: Iterator[Prediction] = iter(())
+        if readable:
+            stacked = {size: torch.stack([pixels[size] for pixels in readable]).to(device) for size in self.sizes}
+            rows = iter(self._said(self._each_log_odds(stacked), threshold))
+        for name, pixels in opened:
+            if isinstance(pixels, str):
+                yield Prediction(name, error=pixels)
+            else:
+                said = next(rows)
+                yield Prediction(name, said.probability, said.shown, said.concepts)
+
+    def _said(self, each: Tensor, threshold: float | None) -> list[Prediction]:
+        """Nameless predictions from the parts' log-odds [P, N]."""
+        log_odds = self._combined(each)
+        if not bool(log_odds.isfinite().all()):
+            raise ComposerError(
+                f"{self.home.path}: the log-odds of member {self.member!r} are not finite: its weights have diverged; "
+                "take another member"
+            )
+        probability = log_odds.double().sigmoid()
+        shown = (each > 0).all(0) if threshold is None else probability > threshold
+        own = dict(zip(self.concepts, each.double().sigmoid().tolist(), strict=True)) if len(each) > 1 else {}
+        return [
+            Prediction("", value, decided, {concept: values[index] for concept, values in own.items()})
+            for index, (value, decided) in enumerate(zip(probability.tolist(), shown.tolist(), strict=True))
+        ]
+
+    def _each_log_odds(self, pixels: Mapping[int, Tensor]) -> Tensor:
+        """Log-odds of each part, [P, N]."""
+        if not self.has_log_odds:
+            raise ComposerError(self._headless())
+        return torch.stack([part(pixels[part.size]) for part in self._parts()])
+
+    def _combined(self, each: Tensor) -> Tensor:
+        return each[0] if len(each) == 1 else product_of_experts(each)
+
+    def _parts(self) -> list[Part]:
+        return [part for part in self.parts if isinstance(part, Part)]
+
+    def _headless(self) -> str:
+        others = ", ".join(self.home.beside())
+        use = f"use one that does: {others}" if others else "use an assembler that keeps or fits a head"
+        return f"{self.home.path}: composition {self.composition!r} gives features and no log-odds; {use}"
+
+
+def resize(pixels: Tensor, size: int) -> Tensor:
+    """float32 [N, 3, size, size] from pixels 0..255, bilinear and antialiased as Pillow does.
+
+    uint8 pixels stay whole numbers, as in Pillow; float ones are not rounded, so that gradients pass.
+    """
+    if pixels.ndim != 4 or pixels.shape[1] != 3:
+        raise ComposerError(f"pixels must be [N, 3, height, width], not {list(pixels.shape)}")
+    if pixels.shape[-2:] == (size, size):
+        return pixels.float()
+    resized = F.interpolate(pixels.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return resized.round() if pixels.dtype == torch.uint8 else resized
+
+
+def _as_rgb(picture: Image.Image, name: str) -> Image.Image:
+    """A picture in memory as `read_picture` gives those of files: RGB, upright, of several frames the current one."""
+    # Private names of a module of the core: what a file and a picture in memory need is the same.
+    try:
+        if picture.width * picture.height > decoding.MOST_PIXELS:
+            raise Image.DecompressionBombError
+        picture.load()
+        upright = decoding._UPRIGHT.get(decoding._orientation(picture))
+        rgb = decoding._rgb(picture, "white")
+        return rgb if upright is None else rgb.transpose(upright)
+    except decoding._DAMAGE as error:
+        raise UnreadablePictureError(name, decoding._reason(name, error)) from error
+
+
+def _pixels(picture: Image.Image, size: int) -> Tensor:
+    resized = picture.resize((size, size), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+
+def _network(population: Population) -> nn.Module:
+    """The architecture's own network with the only member's weights; without a head its outputs are its features."""
+    architecture, head = population.architecture, population.architecture.head
+    state = {name: tensor[0] for name, tensor in population.weights.items()}
+    outputs = len(state[f"{head}.weight"]) if population.has_head else 1
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn before ours replace them
+        network = architecture.build(outputs)
+    if not population.has_head:
+        network.set_submodule(head, nn.Identity())
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(f"{head}.")}
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in state and not name.endswith(UNUSED)]
+    left_over = [name for name in state if name not in wanted]
+    wrong = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
+    if missing or left_over or wrong:
+        faults = {"missing": missing, "left over": left_over, "of another shape": wrong}
+        said = "; ".join(f"{what}: {', '.join(names[:4])}" for what, names in faults.items() if names)
+        raise ComposerError(f"the weights do not fit architecture {architecture.name!r} as it is installed ({said})")
+    network.load_state_dict(state, strict=False)
+    return network

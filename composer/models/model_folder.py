@@ -1,0 +1,205 @@
+"""A composition's folder on disk: `config.json` and `model.safetensors`, all members stacked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from composer.composed import ComposedModel
+from composer.errors import ComposerError
+from composer.population import Population
+from composer.registry import nearest
+from composer.running.storage import read_json, unpack
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
+REPORT = "report.json"
+MODELS = "models"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """One composition's folder, its config read and the weights not yet."""
+
+    path: Path
+    config: Mapping[str, Any]
+    why: str = ""
+    """Why this composition of a run was taken, where nobody said which."""
+
+    @property
+    def name(self) -> str:
+        """The composition's name."""
+        return str(self.config.get("composition", self.path.name))
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return tuple(self.config["members"])
+
+    @property
+    def parts(self) -> Sequence[Mapping[str, Any]]:
+        parts: Sequence[Mapping[str, Any]] = self.config["parts"]
+        return parts
+
+    @property
+    def has_log_odds(self) -> bool:
+        return all(part["outputs"] for part in self.parts)
+
+    def member(self, asked: int | str | None) -> int:
+        """Index of the member asked for; without one, of that picked without labels, and where nothing was picked 0."""
+        names = self.members
+        if asked is None:
+            return self._picked()
+        if isinstance(asked, str) and asked in names:
+            return names.index(asked)
+        if isinstance(asked, str):
+            raise ComposerError(f"{self.path}: no member is called {asked!r}{nearest(asked, names)}")
+        if not 0 <= asked < len(names):
+            raise ComposerError(f"{self.path}: has members 0 to {len(names) - 1}, not {asked}")
+        return asked
+
+    def read(self, member: int) -> ComposedModel:
+        """One member; only its own weights are read. ComposerError where they are damaged or no plugin knows them."""
+        try:
+            parts = tuple(self._part(index, member) for index in range(len(self.parts)))
+        except (OSError, SafetensorError) as error:
+            raise ComposerError(f"{self.path / WEIGHTS}: cannot be read ({error}); copy it again") from error
+        return ComposedModel(parts, (self.members[member],))
+
+    def beside(self) -> list[str]:
+        """Names of the other compositions of the same run that give log-odds."""
+        if self.path.absolute().parent.name != MODELS:
+            return []
+        run = self.path.absolute().parent.parent
+        return [other.name for other in _compositions(run) if other.has_log_odds and other.name != self.name]
+
+    def _picked(self) -> int:
+        picked = self.config.get("picked_member")
+        if picked is None:
+            report = _report(self.path.absolute().parent.parent)
+            picked = picked_member(report, self.name)[0] if self.name in report.get("compositions", {}) else 0
+        return int(picked)
+
+    def _part(self, index: int, member: int) -> Population:
+        facts = self.parts[index]
+        shared = len(facts["members"]) == 1
+        own = 0 if shared else member
+        with safe_open(self.path / WEIGHTS, framework="pt") as file:
+            weights: dict[str, Tensor] = {
+                name.removeprefix(f"{index}."): file.get_slice(name)[own : own + 1]
+                for name in file.keys()  # noqa: SIM118  # no dict
+                if name.startswith(f"{index}.")
+            }
+        facts = {**facts, "type": "Population", "members": [facts["members"][own]]}
+        try:
+            population = unpack(facts, weights)
+        except ComposerError as error:
+            plugin = self.config.get("plugins", {}).get(facts["architecture"]["use"])
+            offered = f"; it was made with {plugin}" if plugin else ""
+            raise ComposerError(f"{self.path / CONFIG}: {error}{offered}; install the plugin that offers it") from error
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
+            name = facts["architecture"]["use"]
+            raise ComposerError(
+                f"{self.path / CONFIG}: architecture {name!r} as installed does not know these options ({wrong})"
+            ) from error
+        assert isinstance(population, Population)
+        return population
+
+
+def find_model(path: Path, composition: str | None = None) -> ModelFolder:
+    """The composition that a run's folder or a composition's own folder holds.
+
+    Without a name it is the one with the highest AUC in the run's report, controls left aside.
+    """
+    if (path / CONFIG).is_file():
+        home = read_folder(path)
+        if composition not in (None, home.name):
+            raise ComposerError(
+                f"{path}: is the folder of composition {home.name!r}, not {composition!r}; give the run's folder"
+            )
+        return home
+    if not path.is_dir():
+        met = "is a file" if path.exists() else "there is no such folder"
+        raise ComposerError(f"{path}: {met}; give a run's folder, or one of the folders in its {MODELS}/")
+    there = {home.name: home for home in _compositions(path)}
+    if not there:
+        raise ComposerError(
+            f"{path}: holds no {CONFIG} and no {MODELS}/*/{CONFIG}; finish the run first (composer run)"
+        )
+    if composition is None:
+        return _chosen(path, there)
+    if composition not in there:
+        raise ComposerError(f"{path}: no composition is called {composition!r}{nearest(composition, list(there))}")
+    return there[composition]
+
+
+def read_folder(path: Path) -> ModelFolder:
+    """A composition's folder; ComposerError where its config is no composed model's."""
+    file = path / CONFIG
+    config = _json(file)
+    if not isinstance(config, dict) or config.get("type") != "ComposedModel":
+        raise ComposerError(f"{file}: describes no model that composer made")
+    try:
+        for part in config["parts"]:
+            _ = part["concept"], part["architecture"]["use"], part["members"][0], part["preprocessing"], part["outputs"]
+        _ = config["members"][0]
+    except (KeyError, TypeError, IndexError) as error:
+        raise ComposerError(f"{file}: is damaged or of another version ({error!r})") from error
+    return ModelFolder(path, config)
+
+
+def picked_member(report: Mapping[str, Any], composition: str) -> tuple[int, str]:
+    """(index, by what) of the member that a report picked without labels, the AUC's if any; (0, "") for none."""
+    scores: Mapping[str, Any] = report["compositions"][composition]["scores"]
+    for name in sorted(scores, key=lambda name: not name.endswith(".auc")):
+        return int(scores[name]["picked_member"]), str(scores[name]["picked_by"])
+    return 0, ""
+
+
+def _chosen(run: Path, there: Mapping[str, ModelFolder]) -> ModelFolder:
+    said = _report(run).get("compositions", {})
+    made = [home for name, home in there.items() if not said.get(name, {}).get("control", False)]
+    able = [home for home in made if home.has_log_odds] or made
+    if len(able) == 1:
+        return able[0]
+    judged = {home.name: auc for home in able if (auc := _auc(said.get(home.name, {}))) is not None}
+    if not judged:
+        names = ", ".join(there)
+        raise ComposerError(f"{run}: holds several compositions ({names}); say which, with --composition")
+    best = max(judged, key=lambda name: judged[name])
+    why = f"{best}: of {len(able)} compositions the one with the highest AUC on the test pictures, {judged[best]:.3f}"
+    return ModelFolder(there[best].path, there[best].config, why)
+
+
+def _auc(arm: Mapping[str, Any]) -> float | None:
+    return next(
+        (float(score["picked"]) for name, score in arm.get("scores", {}).items() if name.endswith(".auc")), None
+    )
+
+
+def _compositions(run: Path) -> Iterator[ModelFolder]:
+    for config in sorted((run / MODELS).glob(f"*/{CONFIG}")):
+        yield read_folder(config.parent)
+
+
+def _report(run: Path) -> dict[str, Any]:
+    file = run / REPORT
+    report: dict[str, Any] = _json(file) if file.is_file() else {}
+    return report
+
+
+def _json(file: Path) -> Any:
+    try:
+        return read_json(file)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ComposerError(f"{file}: is no JSON ({error})") from error
+    except OSError as error:
+        raise ComposerError(f"{file}: cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,56 @@
+"""Whether a recipe gives every component what its contract asks for; seen before any weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from composer.interfaces import Component
+from composer.recipes.located_yaml import Path_
+from composer.recipes.recipe import models_path
+from composer.registry import nearest
+
+if TYPE_CHECKING:
+    from composer.recipes.recipe import Composition, Recipe
+
+
+def contract_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
+    """(path in the recipe, what is not given)."""
+    for arm in recipe.compositions:
+        for slot, component in (("translator", arm.translator), ("assembler", arm.assembler)):
+            if component is not None:
+                path: Path_ = ("controls",) if arm.control else ("compositions", arm.name, slot)
+                for message in broken(component, arm, recipe):
+                    yield path, message
+
+
+def meaning_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
+    """(path, message) for concepts that nobody has said the outputs of, though a composition needs their log-odds."""
+    for concept in recipe.concepts:
+        names, groups = concept.models.class_names(), concept.models.class_groups()
+        known = names is None or concept.name in names or concept.name in groups
+        asked = any(concept.name in arm.parents and not arm.assembler.needs_kernels for arm in recipe.compositions)
+        if asked and not known and concept.outputs is None:
+            hint = nearest(concept.name, [*groups, *(names or ())], 5)
+            message = f"{concept.models.name!r} has no class {concept.name!r}{hint} (`classes:` says which mean it)"
+            yield models_path(recipe, concept), message
+
+
+def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[str]:
+    """What a composition does not give to one of its components."""
+    contract = component.contract
+    title = f"{component.kind} {component.name!r}"
+    sources = {concept.name: concept.models for concept in recipe.concepts if concept.name in arm.parents}
+    fewest, most = contract.parents
+    if len(sources) < fewest or (most is not None and len(sources) > most):
+        yield f"{title} takes {contract.parents_text()} parents, and here are {len(sources)} ({', '.join(sources)})"
+    if contract.architecture == "one":
+        networks = {name: source.network for name, source in sources.items()}
+        if len({str(network.options()) for network in networks.values()}) > 1:
+            met = ", ".join(f"{name}: {network.options()}" for name, network in networks.items())
+            yield f"{title} needs parents of one architecture, and here are {met}"
+    if contract.base == "shared":
+        bases = {name: source.base for name, source in sources.items()}
+        if None in bases.values() or len(set(bases.values())) > 1:
+            met = ", ".join(f"{name}: {base or 'none'}" for name, base in bases.items())
+            yield f"{title} needs parents trained from the same starting weights, and here are {met}"

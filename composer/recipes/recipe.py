@@ -1,0 +1,140 @@
+"""A recipe: what to compose, with every slot filled by a component."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from composer.interfaces import (
+    Assembler,
+    Component,
+    Evaluator,
+    ImageSource,
+    KernelExtractor,
+    ModelSource,
+    Split,
+    Translator,
+)
+from composer.recipes.located_yaml import Path_
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One concept, the pictures that show it, and where the models that know it come from."""
+
+    name: str
+    images: ImageSource
+    models: ModelSource
+    outputs: tuple[int, ...] | None = None
+    """Which of the models' outputs mean the concept, where the recipe's `classes` say so."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """One row of the table: one way to make the model, or a control."""
+
+    name: str
+    assembler: Assembler
+    translator: Translator | None = None
+    control: bool = False
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `composer run` is asked to do; every option has its value."""
+
+    path: Path
+    name: str
+    seed: int
+    root: Path
+    concepts: tuple[Concept, ...]
+    images: ImageSource
+    extractor: KernelExtractor
+    compositions: tuple[Composition, ...]
+    evaluators: Mapping[str, Evaluator]
+    document: Mapping[str, Any]
+    """The same as plain data, all defaults filled in: what `recipe.yaml` in the run's folder holds."""
+    oracle: bool = False
+    """Whether to train an oracle on labelled pictures of the target, where there are any, to measure gain by."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(concept.name for concept in self.concepts)
+
+    def split(self, concept: str | None = None) -> Split:
+        """The training split of a concept, or the test split."""
+        return Split(self.names, concept)
+
+
+def placed_components(recipe: Recipe) -> Iterable[tuple[Path_, Component]]:
+    """Every component of a recipe with the path at which it was written."""
+    yield ("images",), recipe.images
+    for concept in recipe.concepts:
+        yield from nested_components(models_path(recipe, concept), concept.models)
+        if concept.images != recipe.images:
+            yield ("concepts", concept.name, "images"), concept.images
+    yield ("extractor",), recipe.extractor
+    for arm in recipe.compositions:
+        base: Path_ = ("controls",) if arm.control else ("compositions", arm.name)
+        if arm.translator is not None:
+            yield (base if arm.control else (*base, "translator")), arm.translator
+        yield (base if arm.control else (*base, "assembler")), arm.assembler
+    for label, evaluator in recipe.evaluators.items():
+        yield ("evaluators", label), evaluator
+
+
+def placed_splits(recipe: Recipe) -> Iterable[tuple[Path_, ImageSource, Split]]:
+    """Every split of pictures that a run will load."""
+    yield ("images",), recipe.images, recipe.split()
+    composing = any(
+        component.contract.pictures != "none"
+        for arm in recipe.compositions
+        for component in (arm.translator, arm.assembler)
+        if component is not None
+    )
+    for concept in recipe.concepts:
+        if composing or concept.models.contract.pictures != "none":
+            own = concept.images != recipe.images
+            path: Path_ = ("concepts", concept.name, "images") if own else ("images",)
+            yield path, concept.images, recipe.split(concept.name)
+
+
+def why_no_oracle(recipe: Recipe) -> str:
+    """Why none can be trained, in words; empty where one can."""
+    models = recipe.concepts[-1].models
+    if not recipe.images.shows_target:
+        return f"no oracle: images {recipe.images.name!r} have no labelled training pictures of the target"
+    if models.contract.pictures != "labelled":
+        return f"no oracle: models {models.name!r} are not trained here, so none can be trained on the target"
+    return ""
+
+
+def models_path(recipe: Recipe, concept: Concept) -> Path_:
+    """Where the models of a concept were written."""
+    shared = [other for other in recipe.concepts if other.models == concept.models]
+    return ("models",) if len(shared) == len(recipe.concepts) else ("concepts", concept.name, "models")
+
+
+def nested_components(path: Path_, component: Component) -> Iterable[tuple[Path_, Component]]:
+    """A component and those in its own slots."""
+    yield path, component
+    for option in type(component).model_fields:
+        value = getattr(component, option)
+        if isinstance(value, Component):
+            yield from nested_components((*path, option), value)
+
+
+def nested_interface(annotation: Any) -> type[Component] | None:
+    """The interface that an option's type asks for, where the option is itself a slot."""
+    if isinstance(annotation, type) and issubclass(annotation, Component):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for member in typing.get_args(annotation):
+            if (nested := nested_interface(member)) is not None:
+                return nested
+    return None

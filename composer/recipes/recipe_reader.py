@@ -1,0 +1,441 @@
+"""Reads a recipe, collecting everything that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from pydantic import ValidationError
+
+from composer.errors import ComposerError, Problem, RecipeError
+from composer.interfaces import (
+    Assembler,
+    Component,
+    Evaluator,
+    ImageSource,
+    KernelExtractor,
+    ModelSource,
+    Translator,
+)
+from composer.recipes.contracts import contract_problems, meaning_problems
+from composer.recipes.located_yaml import Document, Path_, read_document
+from composer.recipes.overrides import apply
+from composer.recipes.recipe import Composition, Concept, Recipe, nested_interface, placed_components, placed_splits
+from composer.registry import Registry, load_registry, nearest
+
+Slot = TypeVar("Slot", bound=Component)
+
+KEYS = (
+    "name",
+    "seed",
+    "root",
+    "concepts",
+    "images",
+    "models",
+    "extractor",
+    "compositions",
+    "controls",
+    "evaluators",
+    "oracle",
+)
+DEFAULT_EXTRACTOR = "convolutions"
+DEFAULT_CONTROLS = ("random", "parents")
+DEFAULT_EVALUATORS = ("recognition", "clusters")
+NAME = re.compile(r"[^\W_][\w -]*\Z")
+"""Names of concepts, compositions and recipes: they become folder names, and `+` and `.` join them."""
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
+    """The recipe in a file, `--set` changes applied; RecipeError with everything that is wrong with it."""
+    document = read_document(path)
+    apply(document, overrides)
+    return _Reader(document, path, registry or load_registry()).read()
+
+
+def read_data(data: Mapping[str, Any], origin: str, registry: Registry | None = None) -> Recipe:
+    """The recipe that plain data says, relative paths starting from the current folder; `origin` names it in errors."""
+    return _Reader(Document(dict(data), origin), Path(origin), registry or load_registry()).read()
+
+
+def read_component(component: type[Slot], options: Mapping[str, Any], registry: Registry | None = None) -> Slot:
+    """A component with options as a recipe holds them, with or without `use`; RecipeError where they do not fit."""
+    origin = f"{component.kind} {component.name!r}"
+    reader = _Reader(Document(dict(options), origin), Path(), registry or load_registry())
+    filled = reader.fill(component, (), {option: value for option, value in options.items() if option != "use"})
+    if filled is None:
+        raise RecipeError(reader.problems)
+    return cast("Slot", filled)
+
+
+class _Reader:
+    """Walks the document once, collecting problems instead of stopping at the first."""
+
+    def __init__(self, document: Document, path: Path, registry: Registry) -> None:
+        self.document = document
+        self.path = path
+        self.registry = registry
+        self.problems: list[Problem] = []
+        self.root = path.parent
+
+    def read(self) -> Recipe:
+        data = self.document.data
+        if data is None:
+            raise RecipeError([Problem(str(self.path), "", "the recipe is empty")])
+        if not isinstance(data, dict):
+            raise RecipeError([Problem(self.document.place(()), "", "a recipe is a mapping of keys to values")])
+        self.unknown_keys((), data, KEYS)
+        self.root = self.read_root(data)
+        name = self.read_name(data)
+        seed = self.read_seed(data)
+        concepts = self.read_concepts(data)
+        names = tuple(concept for concept, _ in concepts)
+        images = self.slot(ImageSource, ("images",), data.get("images"), "which pictures to use")
+        models = [self.read_concept(concept, path, data) for concept, path in concepts]
+        extractor = self.slot(KernelExtractor, ("extractor",), data.get("extractor", DEFAULT_EXTRACTOR))
+        written = self.read_compositions(data)
+        controls = self.read_controls(data, names, written)
+        evaluators = self.read_evaluators(data)
+        oracle = data.get("oracle", False)
+        if not isinstance(oracle, bool):
+            self.problem(("oracle",), f"must be true or false, not {oracle!r}")
+        if self.problems or images is None or extractor is None:
+            raise RecipeError(self.problems)
+        recipe = Recipe(
+            self.path,
+            name,
+            seed,
+            self.root,
+            tuple(cast("list[Concept]", models)),
+            images,
+            extractor,
+            tuple(
+                Composition(arm.name, arm.assembler, arm.translator, arm.control, arm.parents or names)
+                for arm in (*written.values(), *controls)
+            ),
+            evaluators,
+            self.resolved(name, seed, data, models, images, extractor, written, evaluators),
+            bool(oracle),
+        )
+        self.check(recipe)
+        if self.problems:
+            raise RecipeError(self.problems)
+        return recipe
+
+    # -- the parts ---------------------------------------------------------------------------
+
+    def problem(self, path: Path_, message: str) -> None:
+        option = ".".join(str(step) for step in path)
+        problem = Problem(self.document.place(path), option, message)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def unknown_keys(self, path: Path_, data: Mapping[str, Any], known: Sequence[str]) -> None:
+        for key in data:
+            if key not in known:
+                self.problem((*path, key), f"unknown option{nearest(key, known)}")
+
+    def read_root(self, data: Mapping[str, Any]) -> Path:
+        root = data.get("root", ".")
+        if not isinstance(root, str):
+            self.problem(("root",), f"must be a folder, not {root!r}")
+            return self.path.parent
+        folder = Path(root).expanduser()
+        folder = folder if folder.is_absolute() else self.path.parent.absolute() / folder
+        if not folder.is_dir():
+            self.problem(("root",), f"there is no folder {folder}")
+        return folder
+
+    def read_name(self, data: Mapping[str, Any]) -> str:
+        name = data.get("name", self.path.stem)
+        if not isinstance(name, str) or not NAME.match(name):
+            self.problem(("name",), f"must be letters, digits, spaces, - and _, not {name!r}")
+            return self.path.stem
+        return name
+
+    def read_seed(self, data: Mapping[str, Any]) -> int:
+        seed = data.get("seed", 0)
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+            self.problem(("seed",), f"must be a whole number from 0 to 2^63 - 1, not {seed!r}")
+            return 0
+        return seed
+
+    def read_concepts(self, data: Mapping[str, Any]) -> list[tuple[str, Path_]]:
+        """Concept names with where each one's own options stand."""
+        written = data.get("concepts")
+        if isinstance(written, dict):
+            named: list[tuple[Any, Path_]] = [(name, ("concepts", name)) for name in written]
+        elif isinstance(written, list):
+            named = [(name, ("concepts", index)) for index, name in enumerate(written)]
+        else:
+            self.problem(("concepts",), "must name the concepts, attribute first and object last: [black, cat]")
+            return []
+        if len(named) < 2:
+            self.problem(("concepts",), f"a composition needs at least two concepts, not {len(named)}")
+        seen: set[str] = set()
+        for name, path in named:
+            if not isinstance(name, str) or not NAME.match(name) or name == "none":
+                self.problem(path, f"must be letters, digits, spaces, - and _, and not 'none'; met {name!r}")
+            elif name in seen:
+                self.problem(path, f"{name!r} is named twice")
+            seen.add(str(name))
+        return [(str(name), path) for name, path in named]
+
+    def read_concept(self, name: str, path: Path_, data: Mapping[str, Any]) -> Concept | None:
+        """A concept with its own images and models, or those that the recipe gives for all."""
+        concepts = data["concepts"]
+        own = (concepts[name] or {}) if isinstance(concepts, dict) else {}
+        if not isinstance(own, dict):
+            self.problem(path, f"must be a mapping with images: and models:, not {own!r}")
+            return None
+        self.unknown_keys(path, own, ("images", "models", "classes"))
+        images_path = (*path, "images") if "images" in own else ("images",)
+        models_path = (*path, "models") if "models" in own else ("models",)
+        images = self.slot(ImageSource, images_path, own.get("images", data.get("images")), "which pictures to use")
+        models = self.slot(ModelSource, models_path, own.get("models", data.get("models")), "where models come from")
+        if images is None or models is None:
+            return None
+        outputs = None if own.get("classes") is None else self.read_classes((*path, "classes"), own["classes"], models)
+        return Concept(name, images, models, outputs)
+
+    def read_classes(self, path: Path_, written: Any, models: ModelSource) -> tuple[int, ...]:
+        """Output indices from indices, class names and names of groups of classes."""
+        names, groups = models.class_names(), models.class_groups()
+        outputs: list[int] = []
+        for index, item in enumerate(written if isinstance(written, list) else [written]):
+            place = (*path, index) if isinstance(written, list) else path
+            if isinstance(item, int) and not isinstance(item, bool):
+                if item < 0 or (names is not None and item >= len(names)):
+                    most = f" to {len(names) - 1}" if names is not None else " up"
+                    self.problem(place, f"{models.name!r} has outputs 0{most}, not {item}")
+                outputs.append(item)
+            elif item in groups:
+                outputs += groups[item]
+            elif names is not None and item in names:
+                outputs += [output for output, name in enumerate(names) if name == item]
+            elif names is None:
+                self.problem(place, f"the classes of {models.name!r} have no names; give numbers, not {item!r}")
+            else:
+                self.problem(place, f"{models.name!r} has no class {item!r}{nearest(str(item), [*groups, *names], 5)}")
+        return tuple(dict.fromkeys(outputs))
+
+    def read_compositions(self, data: Mapping[str, Any]) -> dict[str, Composition]:
+        written = data.get("compositions")
+        if not isinstance(written, dict) or not written:
+            self.problem(("compositions",), "must name at least one composition, such as product: {assembler: product}")
+            return {}
+        compositions: dict[str, Composition] = {}
+        for name, parts in written.items():
+            path = ("compositions", name)
+            if not NAME.match(name):
+                self.problem(path, "a composition's name is letters, digits, spaces, - and _")
+            if not isinstance(parts, dict):
+                self.problem(path, f"must be a mapping with assembler: and perhaps translator:, not {parts!r}")
+                continue
+            self.unknown_keys(path, parts, ("translator", "assembler"))
+            assembler = self.slot(Assembler, (*path, "assembler"), parts.get("assembler"), "how to make the model")
+            translator = None
+            if parts.get("translator") is not None:
+                translator = self.slot(Translator, (*path, "translator"), parts["translator"])
+            if assembler is None:
+                continue
+            if assembler.needs_kernels and parts.get("translator") is None:
+                self.problem(path, f"assembler {assembler.name!r} needs kernels: add a translator")
+            if not assembler.needs_kernels and parts.get("translator") is not None:
+                self.problem((*path, "translator"), f"assembler {assembler.name!r} takes the parents, no kernels")
+            compositions[name] = Composition(name, assembler, translator)
+        return compositions
+
+    def read_controls(
+        self, data: Mapping[str, Any], names: Sequence[str], compositions: Mapping[str, Composition]
+    ) -> list[Composition]:
+        """The controls as compositions.
+
+        A translator stands in for the compositions' own, once with each of their assemblers; a component
+        that takes one parent is applied to each parent alone.
+        """
+        written = data.get("controls", list(DEFAULT_CONTROLS))
+        if not isinstance(written, list):
+            self.problem(("controls",), f"must be a list such as [random, parents], not {written!r}")
+            return []
+        assemblers: list[Assembler] = []
+        for composition in compositions.values():
+            if composition.translator is not None and composition.assembler not in assemblers:
+                assemblers.append(composition.assembler)
+        arms: list[Composition] = []
+        for index, item in enumerate(written):
+            path = ("controls", index)
+            name = item.get("use") if isinstance(item, dict) else item
+            kinds = {component.kind for component in self.registry.named(name)} if isinstance(name, str) else set()
+            if "translator" not in kinds and "assembler" not in kinds:
+                offered = [c.name for kind in ("translator", "assembler") for c, _ in self.registry.components(kind)]
+                self.problem(path, f"no translator or assembler is called {name!r}{nearest(str(name), offered)}")
+                continue
+            if "assembler" in kinds:
+                assembler = self.slot(Assembler, path, item)
+                if assembler is not None:
+                    arms += self.control_arms(assembler, None, str(name), names)
+                continue
+            translator = self.slot(Translator, path, item)
+            stand_ins = assemblers or [a for a in [self.slot(Assembler, path, "transplant")] if a]
+            for assembler in stand_ins if translator is not None else []:
+                own = str(name) if len(stand_ins) == 1 else f"{name}.{assembler.name}"
+                arms += self.control_arms(assembler, translator, own, names)
+        taken = set(compositions)
+        for arm in arms:
+            if arm.name in taken:
+                self.problem(("controls",), f"there are two compositions called {arm.name!r}; rename one")
+            taken.add(arm.name)
+        return arms
+
+    def control_arms(
+        self, assembler: Assembler, translator: Translator | None, name: str, names: Sequence[str]
+    ) -> list[Composition]:
+        most = (translator or assembler).contract.parents[1]
+        if most == 1 and len(names) > 1:
+            return [Composition(f"{name}.{n}", assembler, translator, control=True, parents=(n,)) for n in names]
+        return [Composition(name, assembler, translator, control=True, parents=tuple(names))]
+
+    def read_evaluators(self, data: Mapping[str, Any]) -> dict[str, Evaluator]:
+        """label -> evaluator; in a list the label is the component's name."""
+        written = data.get("evaluators", list(DEFAULT_EVALUATORS))
+        if isinstance(written, list):
+            items: list[tuple[str | None, Path_, Any]] = [
+                (None, ("evaluators", index), item) for index, item in enumerate(written)
+            ]
+        elif isinstance(written, dict):
+            items = [(label, ("evaluators", label), item) for label, item in written.items()]
+        else:
+            self.problem(("evaluators",), f"must be a list such as [recognition, clusters], not {written!r}")
+            return {}
+        evaluators: dict[str, Evaluator] = {}
+        for label, path, item in items:
+            evaluator = self.slot(Evaluator, path, item)
+            if evaluator is None:
+                continue
+            label = label or evaluator.name
+            if label in evaluators or not NAME.match(label):
+                self.problem(
+                    path, f"every evaluator needs a label of its own, `evaluators: {{label: ...}}`; met {label!r}"
+                )
+            evaluators[label] = evaluator
+        if not evaluators and not self.problems:
+            self.problem(("evaluators",), "must name at least one evaluator")
+        return evaluators
+
+    # -- slots -------------------------------------------------------------------------------
+
+    def slot(self, interface: type[Slot], path: Path_, item: Any, wanted: str = "") -> Slot | None:
+        """The component that a slot asks for: `NAME`, or `use: NAME` with options beside it."""
+        if item is None:
+            self.problem(path, f"is missing: say {wanted or f'which {interface.noun}'}")
+            return None
+        options = {"use": item} if isinstance(item, str) else item
+        if not isinstance(options, dict):
+            self.problem(path, f"must be a name, or use: NAME with options beside it, not {item!r}")
+            return None
+        name = options.get("use")
+        if not isinstance(name, str):
+            met = "has no `use: NAME`" if name is None else f"use: {name!r} is no name"
+            self.problem(path, f"{met}, to say which {interface.noun}")
+            return None
+        try:
+            component = self.registry.find(interface.kind, name)
+        except ComposerError as error:
+            self.problem((*path, "use") if isinstance(item, dict) else path, str(error))
+            return None
+        return cast("Slot | None", self.fill(component, path, {k: v for k, v in options.items() if k != "use"}))
+
+    def fill(self, component: type[Component], path: Path_, options: dict[str, Any]) -> Component | None:
+        """The component with its options checked; nested slots are filled first."""
+        before = len(self.problems)
+        fields = component.model_fields
+        self.unknown_keys(path, options, tuple(fields))
+        values: dict[str, Any] = {}
+        for option, value in options.items():
+            if option not in fields:
+                continue
+            nested = nested_interface(fields[option].annotation)
+            if nested is not None and value is not None:
+                values[option] = self.slot(nested, (*path, option), value)
+            elif isinstance(value, bool) and not _mentions(fields[option].annotation, bool):
+                self.problem((*path, option), f"must not be {json.dumps(value)}")
+            else:
+                values[option] = value
+        if len(self.problems) > before:
+            return None
+        try:
+            return component.model_validate(values, context={"root": self.root})
+        except ValidationError as error:
+            for found in error.errors():
+                self.option_problem(path, found)
+            return None
+
+    def option_problem(self, path: Path_, found: Any) -> None:
+        message = str(found["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+        met = found["input"]
+        missing = found["type"] == "missing"
+        said = "is missing" if missing else f"{message}, not {met!r}"
+        where = path
+        for step in found["loc"]:
+            if (*where, step) in self.document.places or where == path:
+                where = (*where, step)
+        self.problem(where, said)
+
+    # -- the whole ---------------------------------------------------------------------------
+
+    def check(self, recipe: Recipe) -> None:
+        """What single slots cannot show: contracts, and what components say of the concepts."""
+        for place, message in (*contract_problems(recipe), *meaning_problems(recipe)):
+            self.problem(place, message)
+        for place, component in placed_components(recipe):
+            for option, message in component.problems(recipe.names):
+                self.problem((*place, option) if option else place, message)
+        for place, source, split in placed_splits(recipe):
+            for option, message in source.split_problems(split):
+                self.problem((*place, option) if option else place, message)
+
+    def resolved(
+        self,
+        name: str,
+        seed: int,
+        data: Mapping[str, Any],
+        concepts: Sequence[Concept | None],
+        images: ImageSource,
+        extractor: KernelExtractor,
+        compositions: Mapping[str, Composition],
+        evaluators: Mapping[str, Evaluator],
+    ) -> dict[str, Any]:
+        return {
+            "name": name,
+            "seed": seed,
+            "root": str(self.root),
+            "concepts": {
+                concept.name: {
+                    "images": concept.images.options(),
+                    "models": concept.models.options(),
+                    **({"classes": list(concept.outputs)} if concept.outputs is not None else {}),
+                }
+                for concept in concepts
+                if concept is not None
+            },
+            "images": images.options(),
+            "extractor": extractor.options(),
+            "compositions": {
+                arm.name: {
+                    **({"translator": arm.translator.options()} if arm.translator else {}),
+                    "assembler": arm.assembler.options(),
+                }
+                for arm in compositions.values()
+            },
+            "controls": list(data.get("controls", DEFAULT_CONTROLS)),
+            "evaluators": {label: evaluator.options() for label, evaluator in evaluators.items()},
+            "oracle": bool(data.get("oracle", False)),
+        }
+
+
+def _mentions(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_mentions(part, wanted) for part in typing.get_args(annotation))

@@ -1,0 +1,147 @@
+"""A JSON Schema (draft-07) of recipes, for completion and red lines in editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from composer.interfaces import INTERFACES, Component
+from composer.recipes.recipe import nested_interface
+from composer.registry import Registry
+
+NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_ -]*$"}
+
+
+def recipe_schema(registry: Registry) -> dict[str, Any]:
+    """The schema of recipes that use what is installed.
+
+    Slots are `if/then` on `use`, so that an editor's message is about the component that was meant.
+    """
+    definitions = {interface.kind: _slot(registry, interface.kind, interface.noun) for interface in INTERFACES}
+    own: dict[str, Any] = {"images": _ref("images"), "models": _ref("models")}
+    output = {"type": ["integer", "string"], "minimum": 0}
+    classes = {
+        "description": "which outputs mean the concept: numbers, class names or groups",
+        "anyOf": [output, {"type": "array", "items": output}],
+    }
+    composition = {
+        "type": "object",
+        "properties": {"translator": _ref("translator"), "assembler": _ref("assembler")},
+        "required": ["assembler"],
+        "additionalProperties": False,
+    }
+    control = {"anyOf": [_ref("translator"), _ref("assembler")]}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "composer recipe",
+        "type": "object",
+        "required": ["concepts", "compositions"],
+        "additionalProperties": False,
+        "properties": {
+            "name": {**NAME, "description": "names the run's folder; the file's name by default"},
+            "seed": {"type": "integer", "minimum": 0, "description": "every stage's own seed comes from it"},
+            "root": {"type": "string", "description": "where relative paths start; the recipe's own folder by default"},
+            "concepts": {
+                "description": "attributes first, the object last",
+                "anyOf": [
+                    {"type": "array", "minItems": 2, "uniqueItems": True, "items": NAME},
+                    {
+                        "type": "object",
+                        "minProperties": 2,
+                        "additionalProperties": {
+                            "anyOf": [
+                                {"type": "null"},
+                                {
+                                    "type": "object",
+                                    "properties": {**own, "classes": classes},
+                                    "additionalProperties": False,
+                                },
+                            ]
+                        },
+                    },
+                ],
+            },
+            **own,
+            "extractor": _ref("extractor"),
+            "compositions": {"type": "object", "minProperties": 1, "additionalProperties": composition},
+            "controls": {"type": "array", "items": control},
+            "oracle": {
+                "type": "boolean",
+                "description": "also train a network on labelled pictures of the target, to measure composition gain",
+            },
+            "evaluators": {
+                "anyOf": [
+                    {"type": "array", "minItems": 1, "items": _ref("evaluator")},
+                    {"type": "object", "minProperties": 1, "additionalProperties": _ref("evaluator")},
+                ]
+            },
+        },
+        "definitions": definitions,
+    }
+
+
+def _ref(kind: str) -> dict[str, str]:
+    return {"$ref": f"#/definitions/{kind}"}
+
+
+def _slot(registry: Registry, kind: str, noun: str) -> dict[str, Any]:
+    components = [component for component, _ in registry.components(kind)]
+    names = [component.name for component in components]
+    return {
+        "description": f"a {noun}: NAME, or use: NAME with options beside it",
+        "if": {"type": "string"},
+        "then": {"enum": names},
+        "else": {
+            "type": "object",
+            "required": ["use"],
+            "properties": {"use": {"enum": names}},
+            "allOf": [
+                {
+                    "if": {"properties": {"use": {"const": component.name}}, "required": ["use"]},
+                    "then": _options(component),
+                }
+                for component in components
+            ]
+            or [True],
+        },
+    }
+
+
+def _options(component: type[Component]) -> dict[str, Any]:
+    properties: dict[str, Any] = {"use": {"const": component.name}}
+    required = ["use"]
+    for option, field in component.model_fields.items():
+        if nested := nested_interface(field.annotation):
+            properties[option] = {"description": field.description, "allOf": [_ref(nested.kind)]}
+        else:
+            properties[option] = _plain_option(component, option)
+        if field.is_required():
+            required.append(option)
+    return {
+        "description": component.summary(),
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _plain_option(component: type[Component], option: str) -> dict[str, Any]:
+    """One option's schema by pydantic, apart from the others, which may be components."""
+    from pydantic import create_model
+
+    field = component.model_fields[option]
+    alone = create_model("Option", **{option: (field.annotation, field)})  # type: ignore[call-overload]
+    schema = draft7(alone.model_json_schema()["properties"][option])
+    del schema["title"]
+    return dict(schema)
+
+
+def draft7(schema: Any) -> Any:
+    """Draft 2020's `prefixItems` as draft-07's `items`."""
+    if isinstance(schema, list):
+        return [draft7(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: draft7(value) for key, value in schema.items()}
+    if "prefixItems" in plain:
+        plain["items"] = plain.pop("prefixItems")
+    return plain

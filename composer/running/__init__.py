@@ -1,0 +1,1 @@
+"""Runs a recipe: stages, their cache, what components return, and who watches."""

@@ -1,0 +1,284 @@
+"""What a run leaves behind: report.json, recipe.yaml, run.json, figures/ and models/."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from composer import __version__
+from composer.judging import comparison, gain
+from composer.models import model_card
+from composer.hookspecs import Stage
+from composer.images import Images, cell_names
+from composer.recipes.recipe import Composition, Recipe, placed_components, why_no_oracle
+from composer.registry import Registry
+from composer.runs.run_folder import COLUMNS, SCORES
+from composer.scores import Report, Score
+from composer.runs.sealing import file_digest
+from composer.running.storage import FACTS, TENSORS, write_json, write_text
+from composer.runs.versions import versions
+
+if TYPE_CHECKING:
+    from composer.running.cache import StageCache
+    from composer.running.plan import Plan
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One composition with everything the evaluators said of it, and what the page shows of it."""
+
+    composition: Composition
+    members: int
+    names: Sequence[str]
+    parameters: int
+    reports: Mapping[str, Report]
+    shown: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Parent:
+    """One concept's population: what its source measured, a value per member, and how it does on the test pictures."""
+
+    members: int
+    parameters: int
+    measured: Mapping[str, Sequence[float]]
+    report: Report
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A network trained on labelled target pictures, and the parents alone, judged in the same way."""
+
+    members: int
+    parameters: int
+    report: Report
+    parents: Mapping[str, Report]
+
+
+def oracle_facts(
+    recipe: Recipe, oracle: Oracle | None, judged: Sequence[Judged], cells: Sequence[str]
+) -> dict[str, Any] | None:
+    """The oracle and the gain of every composition and control; None where the recipe asks for no oracle."""
+    if not recipe.oracle:
+        return None
+    if oracle is None:
+        missing = f"no oracle: no evaluator is called {gain.EVALUATOR!r}, which composition gain is measured by"
+        return {"trained": False, "why": why_no_oracle(recipe) or missing}
+    scores = {
+        arm.composition.name: arm.reports[gain.EVALUATOR].scores if gain.EVALUATOR in arm.reports else {}
+        for arm in judged
+    }
+    parents = {concept: said.scores for concept, said in oracle.parents.items()}
+    found = gain.gains(scores, parents, oracle.report.scores, cells)
+    return {
+        "trained": True,
+        "why": "",
+        "members": oracle.members,
+        "parameters": oracle.parameters,
+        "scores": _named_facts(oracle.report),
+        "parents": {concept: _named_facts(said) for concept, said in oracle.parents.items()},
+        "gains": {name: one.facts() for name, one in found.items()},
+    }
+
+
+def _named_facts(said: Report) -> dict[str, Any]:
+    return {f"{gain.EVALUATOR}.{name}": score_facts(score) for name, score in said.scores.items()}
+
+
+def report(
+    recipe: Recipe, images: Images, judged: Sequence[Judged], parents: Mapping[str, Parent], warnings: Sequence[str]
+) -> dict[str, Any]:
+    """The content of report.json; docs/report.md describes it."""
+    cells = images.cells
+    beside = beside_controls(judged, images)
+    return {
+        "name": recipe.name,
+        "concepts": list(recipe.names),
+        "seed": recipe.seed,
+        "version": __version__,
+        "images": {
+            "count": len(images),
+            "positives": int(images.target.sum()),
+            "cells": {cell: cells.count(cell) for cell in cell_names(recipe.names) if cell in cells},
+        },
+        "parents": {concept: parent_facts(parent) for concept, parent in parents.items()},
+        "compositions": {
+            arm.composition.name: {
+                "control": arm.composition.control,
+                "members": arm.members,
+                "parameters": arm.parameters,
+                "scores": {
+                    f"{label}.{name}": score_facts(score) | beside.facts(arm.composition, f"{label}.{name}")
+                    for label, said in arm.reports.items()
+                    for name, score in said.scores.items()
+                },
+            }
+            for arm in judged
+        },
+        "comparisons": [one.facts() for one in beside.comparisons],
+        "warnings": list(warnings),
+    }
+
+
+@dataclass(frozen=True)
+class BesideControls:
+    """What every score of a composition is worth beside the controls' of the same name."""
+
+    scores: comparison.Scores
+    controls: tuple[str, ...]
+    comparisons: Sequence[comparison.Comparison]
+
+    def facts(self, arm: Composition, name: str) -> dict[str, Any]:
+        """What report.json adds to one score of a composition; nothing for a control's."""
+        if arm.control:
+            return {}
+        score = self.scores[arm.name][name]
+        best = comparison.best_of_as_many(score, name, self.scores, self.controls)
+        lucky = comparison.by_luck(best, arm.assembler.name, score.higher_is_better)
+        return {
+            "best_of_controls": best,
+            "best_by_luck": lucky[1] if lucky else None,
+            "best_by_luck_of": lucky[0] if lucky else None,
+            "beats_controls": comparison.beats_controls(self.comparisons, arm.name, name),
+        }
+
+
+def beside_controls(judged: Sequence[Judged], images: Images) -> BesideControls:
+    """Compares all compositions with all controls."""
+    scores = {
+        arm.composition.name: {
+            f"{label}.{name}": score for label, said in arm.reports.items() for name, score in said.scores.items()
+        }
+        for arm in judged
+    }
+    controls = tuple(arm.composition.name for arm in judged if arm.composition.control)
+    return BesideControls(scores, controls, comparison.compare(scores, controls, images.cells))
+
+
+def parent_facts(parent: Parent) -> dict[str, Any]:
+    """One parent as report.json shows it."""
+    return {
+        "members": parent.members,
+        "parameters": parent.parameters,
+        "measured": {
+            name: {"median": median(values), "lowest": min(values), "highest": max(values)}
+            for name, values in parent.measured.items()
+            if values
+        },
+        "scores": {name: score_facts(score) for name, score in parent.report.scores.items()},
+    }
+
+
+def score_facts(score: Score) -> dict[str, Any]:
+    """One score as report.json shows it."""
+    interval = score.interval
+    low, high = np.percentile(score.values, [25, 75])
+    return {
+        "judged": len(score.values),
+        "median": score.median,
+        "quartiles": [float(low), float(high)],
+        "picked": float(score.values[score.picked]),
+        "picked_by": score.picked_by,
+        "picked_member": score.member(score.picked),
+        "best": score.best,
+        "best_member": score.member(score.best_member),
+        "interval": list(interval) if interval else None,
+        "labels": score.labels,
+        "higher_is_better": score.higher_is_better,
+    }
+
+
+def score_rows(judged: Iterable[Judged]) -> list[tuple[Any, ...]]:
+    """A row for every composition, score and member, its values in the order of COLUMNS."""
+    rows: list[tuple[Any, ...]] = []
+    for arm in judged:
+        own = (arm.composition.name, str(arm.composition.control).lower())
+        for label, said in arm.reports.items():
+            for name, score in said.scores.items():
+                higher = str(score.higher_is_better).lower()
+                for index, value in enumerate(score.values):
+                    member = score.member(index)
+                    picked = str(index == score.picked).lower()
+                    who = (member, arm.names[member])
+                    rows.append((*own, f"{label}.{name}", *who, repr(float(value)), picked, score.labels, higher))
+    return rows
+
+
+def write_scores(folder: Path, judged: Iterable[Judged]) -> None:
+    """Writes scores.csv."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    lines.writerows(score_rows(judged))
+    write_text(folder / SCORES, text.getvalue())
+
+
+def provenance(
+    recipe: Recipe, device: str, stages: Sequence[Stage], seconds: float, registry: Registry
+) -> dict[str, Any]:
+    """The content of run.json: with what, when, how long and how much memory."""
+    source = recipe.path
+    return {
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "recipe": source.name,
+        "recipe_file": [str(source.absolute()), file_digest(source)] if source.is_file() else None,
+        "seed": recipe.seed,
+        "device": device,
+        "seconds": round(seconds, 2),
+        "peak_memory": max((stage.peak_memory for stage in stages), default=0),
+        "versions": versions(_plugin_distributions(recipe, registry)),
+        "document": dict(recipe.document),
+        "stages": [
+            {key: round(value, 3) if key == "seconds" else value for key, value in asdict(stage).items()}
+            for stage in stages
+        ],
+    }
+
+
+def _plugin_distributions(recipe: Recipe, registry: Registry) -> list[str]:
+    """The distributions, composer's own left out, whose components the recipe names."""
+    used = {type(component) for _, component in placed_components(recipe)}
+    own = {plugin.distribution for component, plugin in registry.components() if component in used}
+    return sorted(own - {"kernel-composer"})
+
+
+def write(folder: Path, recipe: Recipe, content: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    write_text(folder / "recipe.yaml", yaml.safe_dump(dict(recipe.document), sort_keys=False, allow_unicode=True))
+    write_json(folder / "run.json", run)
+    write_json(folder / "report.json", content)
+
+
+def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[str, Any]) -> None:
+    """Copies the figures and the models out of the stage cache, in place of the last run's, with a card each."""
+    figures, models = folder / "figures", folder / "models"
+    for stale in (figures, models):
+        shutil.rmtree(stale, ignore_errors=True)
+        stale.mkdir()
+    for concept, step in plan.populations.items():
+        _copy_figures(cache.path(step.name, step.key), figures, concept)
+    for arm in plan.arms:
+        name = arm.composition.name
+        kernels = () if arm.kernels is None else (arm.kernels,)
+        for made_by in (*kernels, arm.model, *arm.reports.values()):
+            _copy_figures(cache.path(made_by.name, made_by.key), figures, name)
+        home = models / name
+        home.mkdir()
+        made = cache.path(arm.model.name, arm.model.key)
+        shutil.copyfile(made / TENSORS, home / "model.safetensors")
+        shutil.copyfile(made / FACTS, home / "config.json")
+        model_card.complete(home, content, name)
+
+
+def _copy_figures(stage: Path, figures: Path, subject: str) -> None:
+    for file in sorted([*stage.glob("*.png"), *stage.glob("*.svg")]):
+        shutil.copyfile(file, figures / f"{subject} - {file.name}")
