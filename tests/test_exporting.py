@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from composer import ComposerError, exporting
+from composer import ComposerError
+from composer.models import exporting
 from composer.models.exporting import Exported, example_pixels, export, onnx_difference
 from composer.models.loading import LoadedModel, load
 from composer.models.model_card import complete
