@@ -69,7 +69,7 @@ def call(*arguments: str | Path) -> Result:
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
 
 
 # -- start-up ----------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_only_commands_that_compute_import_torch(command: str, recipe_file: Writ
 
 
 def test_composer_can_be_run_as_a_module() -> None:
-    done = subprocess.run([sys.executable, "-m", "composer", "--version"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "composer", "--version"], capture_output=True, text=True, timeout=300)
     assert done.stdout == f"composer {__version__}\n"
 
 

@@ -206,4 +206,4 @@ def test_inspect_can_print_json() -> None:
 
 def test_the_commands_can_be_listed_without_importing_torch() -> None:
     code = "import sys, composer.command_line.cli_models; sys.exit('torch' in sys.modules or 'rich' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=300, check=False).returncode == 0

@@ -17,6 +17,7 @@ from composer.figures import Figure
 from composer.images import Images
 from composer.interfaces import Architecture, Component, Split
 from composer.kernels import KernelSet
+from composer.models.state_file import COUNTERS
 from composer.population import Population
 from composer.run import Run
 from composer.scores import Report, Score
@@ -98,9 +99,11 @@ def _in_population(population: Population, network: Architecture) -> Iterator[st
     with torch.device("meta"):
         state = network.build(outputs).state_dict()
     asked = {
-        name: list(tensor.shape) for name, tensor in state.items() if weight is not None or not name.startswith(head)
+        name: list(tensor.shape)
+        for name, tensor in state.items()
+        if (weight is not None or not name.startswith(head)) and not name.endswith(COUNTERS)
     }
-    met = {name: list(tensor.shape[1:]) for name, tensor in population.weights.items()}
+    met = {name: list(tensor.shape[1:]) for name, tensor in population.weights.items() if not name.endswith(COUNTERS)}
     for name in sorted(asked.keys() | met.keys()):
         if asked.get(name) != met.get(name):
             yield (
