@@ -33,13 +33,15 @@ class Lines:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points in the plane, coloured by group; `names` is what a pointer shows."""
+    """Points in the plane, coloured by group; `names` is what a pointer shows. Without labels the axes mean nothing."""
 
     title: str
     x: Sequence[float]
     y: Sequence[float]
     groups: Sequence[str]
     names: Sequence[str] = ()
+    x_label: str = ""
+    y_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,12 @@ def _draw_scatter(figure: Scatter, axes: Axes) -> None:
         own = [index for index, name in enumerate(figure.groups) if name == group]
         x, y = [figure.x[i] for i in own], [figure.y[i] for i in own]
         axes.scatter(x, y, s=14, alpha=0.75, label=group, linewidths=0)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    if figure.x_label:
+        axes.set_xlabel(figure.x_label)
+        axes.set_ylabel(figure.y_label)
+    else:
+        axes.set_xticks([])
+        axes.set_yticks([])
     axes.legend(fontsize=8, frameon=False)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from composer import ComposedModel
+from composer import ComposedModel, Report, Score
 from composer.command_line.cli import main
 from composer.figures import Histogram, bin_counts, from_json
 from composer.page import gathering, table, words
@@ -214,6 +214,17 @@ def test_the_gallery_has_the_surest_pictures_of_each_cell() -> None:
         assert sum(sides["counts"]) == len(own)
     places = np.array([found["members"][0][axis] for axis in ("x", "y")])
     assert np.abs(places).max() == pytest.approx(1), "in a square of side 2"
+
+
+def test_novelty_stands_beside_the_score_of_the_same_member() -> None:
+    distances = Score(np.asarray([3.0, 1.0, 2.0]), 0, "farthest")
+    aucs = Score(np.asarray([0.9, 0.6]), 0, "agreement", judged=(0, 2))  # member 1 could not be judged
+    reports = {"recognition": Report({"auc": aucs}), "novelty": Report({"to_nearest_parent": distances})}
+    model = ComposedModel((tiny_population("black"),), ("a", "b", "c"))
+    found = gathering.gather(model, tiny_images(5), reports, 0, "cpu", control=False)
+    assert found["novelty"] == {"distance": [3.0, 2.0], "score": [0.9, 0.6]}
+    del reports["novelty"]
+    assert "novelty" not in gathering.gather(model, tiny_images(5), reports, 0, "cpu", control=False)
 
 
 # -- written again -----------------------------------------------------------------------------

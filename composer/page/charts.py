@@ -128,7 +128,10 @@ def _lines(drawn: Lines) -> Any:
 
 def _scatter(drawn: Scatter) -> Any:
     plot = empty()
-    plot.axis.visible = plot.grid.visible = False
+    if drawn.x_label:
+        plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, drawn.y_label
+    else:
+        plot.axis.visible = plot.grid.visible = False
     groups = sorted(set(drawn.groups), key=lambda name: (name == "none", -name.count("+"), name))
     names = drawn.names or [""] * len(drawn.x)
     items = []

@@ -26,6 +26,8 @@ MOST_VALUES = 500
 """Values of a distribution; of more members, this many evenly spaced quantiles stand for all."""
 GALLERY = 6
 """Most confidently right, and wrong, pictures of each cell."""
+DISTANCE = "to_nearest_parent"
+"""What evaluators call the distance of a member's kernels to the nearest of its parents'."""
 BATCH = 8
 """Pictures at once where the time for one is measured."""
 TRIES = 7
@@ -63,6 +65,8 @@ def gather(
         ],
         "cost": _cost(shown, images, device),
     }
+    if main is not None and (distances := _distances(scores)) is not None:
+        found["novelty"] = _paired(distances, scores[main])
     if log_odds is not None:
         called = _called(shown, images, device)
         for row, member in enumerate(found["members"]):
@@ -117,6 +121,23 @@ def _chosen(score: Score | None, members: int) -> dict[str, int]:
 def _members(model: ComposedModel, indices: Sequence[int]) -> ComposedModel:
     parts = tuple(part if len(part) == 1 else part.select(indices) for part in model.parts)
     return ComposedModel(parts, tuple(model.members[index] for index in indices))
+
+
+def _distances(scores: Mapping[str, Score]) -> Score | None:
+    """How far each member's kernels are from every parent's, where an evaluator has measured it."""
+    return next((score for name, score in scores.items() if name.endswith(f".{DISTANCE}")), None)
+
+
+def _paired(distances: Score, main: Score) -> dict[str, list[float]]:
+    """Distance and main score of each member that has both; of more than MOST_VALUES, as many evenly spaced."""
+    both = [
+        dict(zip(range(len(score.values)) if score.judged is None else score.judged, score.values, strict=True))
+        for score in (distances, main)
+    ]
+    members = sorted(both[0].keys() & both[1].keys())
+    if len(members) > MOST_VALUES:
+        members = [members[i * len(members) // MOST_VALUES] for i in range(MOST_VALUES)]
+    return {"distance": rounded([both[0][i] for i in members]), "score": rounded([both[1][i] for i in members])}
 
 
 def _summary(score: Score) -> list[float]:

@@ -136,10 +136,32 @@ def _own_figures(images: Images, report: Mapping[str, Any], shown: Mapping[str, 
             "share of the target found",
             x={**{arm: curve["false"] for arm, curve in curves.items()}, "chance": [0.0, 1.0]},
         )
+    if scatter := _novelty(shown):
+        found["all", "novelty"] = scatter
     for arm, said in shown.items():
         if "log_odds" in said["members"][0] and not report["compositions"][arm]["control"]:
             found[arm, "log-odds"] = _histogram(images, said["members"][0]["log_odds"])
     return found
+
+
+def _novelty(shown: Mapping[str, Any]) -> Scatter | None:
+    """Every member's distance to the nearest parent against its main score: what is new, and what is any good."""
+    having = {arm: said for arm, said in shown.items() if said.get("novelty")}
+    main = next((said["main_score"] for said in having.values()), None)
+    having = {arm: said["novelty"] for arm, said in having.items() if said["main_score"] == main}
+    if not having:
+        return None
+    title = next((column.title for column in MAIN_COLUMNS if column.score == main), str(main))
+    groups = [arm for arm, pairs in having.items() for _ in pairs["score"]]
+    return Scatter(
+        "Novelty against performance",
+        [value for pairs in having.values() for value in pairs["distance"]],
+        [value for pairs in having.values() for value in pairs["score"]],
+        groups,
+        groups,
+        "distance of a member's kernels to the nearest parent's",
+        title,
+    )
 
 
 def _histogram(images: Images, log_odds: Sequence[float]) -> Histogram:

@@ -165,7 +165,8 @@ def evaluate_novelty(model: ComposedModel, run: Run) -> Report:
         return Report({})
     found = novelty(made, run.kernels, run)
     run.figure("copy or creation", found.figure("Copy or creation: distances of kernels"))
-    if found.verdict in ("copies", "noise"):
+    own = {name for parent in run.kernels for name in parent.members}
+    if found.verdict in ("copies", "noise") and not own.issuperset(made.members):  # parents under their own names
         run.warn(found.sentence)
     return Report(_distances(found.of_members))
 

@@ -537,7 +537,11 @@ def test_the_recipe_replays_a_made_up_study(made_up: Path, tmp_path: Path) -> No
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["compositions"]["published"]["members"] == 10
     assert "novelty.to_source" in report["compositions"]["published"]["scores"]
-    assert any("copies of a parent" in warning and "untouched" in warning for warning in report["warnings"])
+    assert report["compositions"]["untouched"]["scores"]["novelty.to_nearest_parent"]["median"] == 0
+    said = [warning for warning in report["warnings"] if "copies of a parent" in warning]
+    assert not any("untouched" in warning for warning in said), "parents under their own names are no finding"
+    for ending in ("png", "svg"):
+        assert (tmp_path / "run" / "figures" / f"all - novelty.{ending}").stat().st_size > 3000
 
 
 @pytest.mark.slow
