@@ -527,11 +527,20 @@ HANGS = plugin(
 )
 
 
+LISTENING = """\
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from composer.command_line.cli import main
+main()
+"""
+
+
 def command(folder: Path) -> subprocess.Popen[str]:
     """`composer run` of a recipe that uses the plugin, in a process that sees it installed."""
     (folder / "recipe.yaml").write_text(QUICK.replace("EVALUATOR", "mine"), encoding="utf-8")
     return subprocess.Popen(
-        [sys.executable, "-m", "composer", "run", "recipe.yaml", "--device", "cpu"],
+        # Where the tests run in the background, the shell has told them to ignore Ctrl-C, and they would hand that on.
+        [sys.executable, "-c", LISTENING, "run", "recipe.yaml", "--device", "cpu"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)])},
         stdout=subprocess.PIPE,

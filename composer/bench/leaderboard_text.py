@@ -106,8 +106,8 @@ def pair_rows(found: Benchmark, rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 def gain_texts(one: Gain) -> tuple[str, str]:
     """The number and its interval, `-` where undefined."""
-    interval = f"{one.interval[0]:.2f} to {one.interval[1]:.2f}" if one.interval else "-"
-    return ("-" if one.value is None else f"{one.value:.2f}"), interval
+    interval = f"{one.interval[0]:z.2f} to {one.interval[1]:z.2f}" if one.interval else "-"
+    return ("-" if one.value is None else f"{one.value:z.2f}"), interval
 
 
 def absent(found: Benchmark) -> str:

@@ -47,8 +47,8 @@ def gain_cells(gain: Mapping[str, Any]) -> tuple[str, str]:
     """The number and its interval, `-` where undefined."""
     interval = gain["interval"]
     return (
-        "-" if gain["value"] is None else f"{gain['value']:.2f}",
-        f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "-",
+        "-" if gain["value"] is None else f"{gain['value']:z.2f}",
+        f"{interval[0]:z.2f} to {interval[1]:z.2f}" if interval else "-",
     )
 
 
