@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from importlib import import_module
@@ -64,7 +65,10 @@ def export(model: LoadedModel, path: str | Path, format: Format = "onnx") -> Pat
             raise ComposerError(f"{path}: is a folder already; give another name")
         part.mkdir(parents=True)
         # A copy, so that the caller's keeps its device and mode.
-        _WRITERS[format](deepcopy(model).cpu().eval(), part / path.name)
+        with warnings.catch_warnings():
+            # torch 2.11 copies its own exported programs in a way that it warns of.
+            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+            _WRITERS[format](deepcopy(model).cpu().eval(), part / path.name)
         for file in sorted(part.iterdir()):
             file.replace(path.parent / file.name)
     except OSError as error:
