@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from composer.models.state_file import StateFile, read_state_file
     from composer.population import Population, Preprocessing
     from composer.ranking import auc
-    from composer.scores import Report, Score, consensus_pick, replicate, resamples
+    from composer.scores import Report, Score, agreement, consensus_pick, replicate, resamples, tells_apart
     from composer.stacking import stack
 
 __version__ = "0.1.0"
@@ -63,7 +63,9 @@ _LATER = {
     "auc": "composer.ranking",
     "cell_name": "composer.images",
     "cell_names": "composer.images",
+    "agreement": "composer.scores",
     "consensus_pick": "composer.scores",
+    "tells_apart": "composer.scores",
     "product_of_experts": "composer.composed",
     "read_picture": "composer.decoding",
     "read_state_file": "composer.models.state_file",
@@ -108,6 +110,7 @@ __all__ = [
     "Translator",
     "UnreadablePictureError",
     "WeightsReader",
+    "agreement",
     "auc",
     "cell_name",
     "cell_names",
@@ -124,6 +127,7 @@ __all__ = [
     "require_both_classes",
     "resamples",
     "stack",
+    "tells_apart",
 ]
 
 

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from composer.images import Images
 
 Labels = Literal["scoring", "fitting"]
+Outputs = Sequence[NDArray[np.float64]] | NDArray[np.float64]
 RESAMPLES = 1000
+ROUNDING = 1e-6
+"""Relative to the largest output: differences that float32 arithmetic makes by itself."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Score:
     replicates: [B], the picked member's score on B resamples of the pictures; the same resamples for
     every model that one evaluator judges, so that differences are paired.
     labels: "fitting" where test labels were used for more than scoring.
+    base: what is reached without looking at a picture, such as by always answering no; None where that says nothing.
     """
 
     values: NDArray[np.float64]
@@ -33,6 +37,7 @@ class Score:
     labels: Labels = "scoring"
     higher_is_better: bool = True
     judged: tuple[int, ...] | None = None
+    base: float | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or not 0 <= self.picked < len(self.values):
@@ -92,14 +97,38 @@ def replicate(metric: Callable[[NDArray[np.int64]], float], drawn: NDArray[np.in
     return np.asarray([metric(indices) for indices in drawn], dtype=np.float64)
 
 
-def consensus_pick(outputs: Sequence[NDArray[np.float64]] | NDArray[np.float64]) -> int:
-    """The member whose outputs correlate best with the mean of all: a pick that needs no label.
+def tells_apart(outputs: Outputs) -> NDArray[np.bool_]:
+    """Whether each member tells any two pictures apart, bool [M].
 
-    outputs: [M, N].
+    outputs: [M, N], such as log-odds. A dead network gives one answer for every picture, rounding aside; a broken one
+    gives NaN or infinity.
     """
     values = np.asarray(outputs, dtype=np.float64)
-    ranks = values.argsort(axis=1).argsort(axis=1).astype(np.float64)
-    consensus = ranks.mean(axis=0)
-    centred = ranks - ranks.mean(axis=1, keepdims=True)
-    agreement = centred @ (consensus - consensus.mean()) / np.linalg.norm(centred, axis=1).clip(1e-12)
-    return int(np.argmax(agreement))
+    finite = np.isfinite(values).all(axis=1)
+    known = np.where(finite[:, None], values, 0)
+    spread = np.ptp(known, axis=1)
+    return np.asarray(finite & (spread > ROUNDING * np.maximum(np.abs(known).max(axis=1), 1)), dtype=np.bool_)
+
+
+def agreement(outputs: Outputs) -> NDArray[np.float64]:
+    """Correlation of each member's ranks with the mean ranks of all, [M]; ties share their mean rank.
+
+    outputs: [M, N]. Members that tell no pictures apart have no say in the mean, and get minus infinity: whatever
+    picks the highest picks another while there is one.
+    """
+    from scipy.stats import rankdata  # half a second to import
+
+    values = np.asarray(outputs, dtype=np.float64)
+    found = np.full(len(values), -np.inf)
+    alive = tells_apart(values)
+    if alive.any():
+        ranks = rankdata(values[alive], axis=1)
+        centred = ranks - ranks.mean(axis=1, keepdims=True)
+        consensus = centred.mean(axis=0)
+        found[alive] = centred @ consensus / np.linalg.norm(centred, axis=1) / max(np.linalg.norm(consensus), 1e-12)
+    return found
+
+
+def consensus_pick(outputs: Outputs) -> int:
+    """The member whose outputs [M, N] agree best with those of all (`agreement`): a pick that needs no label."""
+    return int(np.argmax(agreement(outputs)))

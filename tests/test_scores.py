@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from numpy.typing import NDArray
+from scipy.stats import bootstrap, pearsonr, rankdata
 
-from composer import Score, consensus_pick, resamples
+from composer import Score, agreement, consensus_pick, resamples, tells_apart
 from tiny import tiny_images
 
 
@@ -37,6 +38,47 @@ def test_the_consensus_pick_is_the_member_that_agrees_with_the_others() -> None:
     truth = rng.normal(size=200)
     outputs = np.stack([truth + rng.normal(scale=noise, size=200) for noise in (3.0, 0.1, 2.0, 2.5)])
     assert consensus_pick(outputs) == 1
+
+
+def dead_and_living() -> NDArray[np.float64]:
+    """Ten members that give one answer for all of 60 pictures, one of them with rounding, and three that do not."""
+    rng = np.random.default_rng(5)
+    truth = rng.normal(size=60)
+    rounding = rng.choice([-1, 1], (1, 60)) * 1e-7
+    dead = np.concatenate([np.repeat(rng.normal(size=(9, 1)), 60, axis=1), 2.5 + rounding])
+    return np.concatenate([dead, truth + rng.normal(size=(3, 60))])
+
+
+def test_members_that_answer_the_same_for_every_picture_are_never_picked() -> None:
+    outputs = dead_and_living()
+    assert tells_apart(outputs).tolist() == [False] * 10 + [True] * 3
+    assert consensus_pick(outputs) == 10 + consensus_pick(outputs[10:])
+    assert np.isneginf(agreement(outputs)[:10]).all()
+
+
+def test_members_that_are_not_finite_are_never_picked_and_have_no_say() -> None:
+    outputs = dead_and_living()[10:]
+    broken = np.concatenate([np.full((1, 60), np.nan), outputs, np.full((1, 60), np.inf)])
+    np.testing.assert_array_equal(agreement(broken)[1:-1], agreement(outputs))
+    assert consensus_pick(broken) == 1 + consensus_pick(outputs)
+
+
+def test_a_pick_does_not_depend_on_the_order_of_pictures_that_tie() -> None:
+    rng = np.random.default_rng(6)
+    outputs = rng.integers(0, 3, (6, 50)).astype(float)
+    order = rng.permutation(50)
+    np.testing.assert_allclose(agreement(outputs[:, order]), agreement(outputs), atol=1e-12)
+
+
+def test_where_all_members_are_dead_the_first_is_picked() -> None:
+    assert consensus_pick(np.ones((3, 8))) == 0
+
+
+def test_agreement_is_scipys_rank_correlation_with_the_mean_ranks() -> None:
+    outputs = np.random.default_rng(7).integers(0, 9, (5, 40)).astype(float)
+    mean = rankdata(outputs, axis=1).mean(axis=0)
+    expected = [pearsonr(rankdata(own), mean).statistic for own in outputs]
+    np.testing.assert_allclose(agreement(outputs), expected)
 
 
 def test_the_best_of_a_score_that_should_be_low_is_the_lowest() -> None:

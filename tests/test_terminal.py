@@ -131,9 +131,17 @@ def test_a_missing_score_is_a_dash() -> None:
     assert row(drawn(REPORT, 100), "cyclegan")[3:8] == ["-"] * 5
 
 
+def test_the_accuracy_of_the_same_answer_for_every_picture_stands_below_the_table() -> None:
+    report = copy.deepcopy(REPORT)
+    report["compositions"]["product"]["scores"]["recognition.accuracy"] |= {"base": 0.75}
+    said = "accuracy without a look at the pictures, always the same answer: 0.750"
+    assert said in footnotes(report, 100)
+    assert said not in footnotes(REPORT, 100)
+
+
 def test_a_score_that_labels_were_fitted_to_has_a_dagger_and_a_footnote() -> None:
     assert row(drawn(REPORT, 100), "cyclegan")[-1] == "0.810†"
-    assert any(note.startswith("† fitted with test labels") for note in footnotes(REPORT, 100))
+    assert any(note.startswith("† test labels did more than score") for note in footnotes(REPORT, 100))
 
 
 def test_footnotes_explain_only_what_the_table_shows() -> None:

@@ -149,7 +149,7 @@ class BesideControls:
             "best_of_controls": best,
             "best_by_luck": lucky[1] if lucky else None,
             "best_by_luck_of": lucky[0] if lucky else None,
-            "beats_controls": comparison.beats_controls(self.comparisons, arm.name, name),
+            "beats_controls": comparison.beats_controls(self.comparisons, arm.name, name, score),
         }
 
 
@@ -194,6 +194,7 @@ def score_facts(score: Score) -> dict[str, Any]:
         "best_member": score.member(score.best_member),
         "interval": list(interval) if interval else None,
         "labels": score.labels,
+        "base": score.base,
         "higher_is_better": score.higher_is_better,
     }
 

@@ -163,7 +163,10 @@ def footnotes(report: Mapping[str, Any], width: int) -> list[str]:
             f"{count} comparisons"
         )
     if any("†" in column.cell(arm["scores"]) for column in columns for arm in compositions.values()):
-        notes.append("† fitted with test labels, not only scored with them")
+        notes.append("† test labels did more than score it: clusters are named, or a boundary is fitted, by them")
+    base = [score["base"] for score in lucky if score.get("base") is not None]
+    if base:
+        notes.append(f"accuracy without a look at the pictures, always the same answer: {number(max(base))}")
     shown = {column.score for column in columns}
     more = len({name for arm in compositions.values() for name in arm["scores"]} - shown)
     if more:

@@ -30,7 +30,8 @@ def best_sentence(compositions: Mapping[str, Any], comparisons: Sequence[Mapping
         return ""
     best, ours = _highest(made, column.score)
     found = (
-        f"Best composition, by the {column.title} of the member picked without labels: {best}, {_with_interval(ours)}."
+        f"Best composition, chosen by its {column.title} on these test pictures, of the member picked without labels: "
+        f"{best}, {_with_interval(ours)}."
     )
     if not any(column.score in arm["scores"] for arm in controls.values()):
         return f"{found} No control has this score."
@@ -83,6 +84,7 @@ def kernels_sentence(
     ours, theirs = compositions[translated]["scores"], compositions[random]["scores"]
     verdicts = {one["score"]: one["verdict"] for one in comparisons if _is_of(one, translated, random)}
     titles = {column.score: column.title for column in MAIN_COLUMNS}
+    titles["clusters.kmeans.adjusted_rand"] = "adjusted Rand index of K-means"
     parts, above, below = [], 0, 0
     for name, title in titles.items():
         a, b = ours.get(name), theirs.get(name)

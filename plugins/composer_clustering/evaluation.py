@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 LOWER_IS_BETTER = ("entropy",)
+NAMED_BY_LABELS = ("accuracy", "precision", "recall")
+"""Scores for which somebody has to say which cluster is the target: here the test labels do."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def evaluate(options: Clusters, model: ComposedModel, images: Images, run: Run) 
 
     _require_both(images)
     judged = judged_members(len(model), options)
-    features = model.features(images, run.device)
+    features = _answers(model.features(images, run.device), model, judged, run)
     # A member's clusters take milliseconds: on busy cores, threads that wait for each other make them ten times slower.
     with threadpool_limits(limits=1):
         found, picks = _cluster(options, model, features, images, judged, run)
@@ -70,7 +72,7 @@ def _cluster(
     values: dict[str, list[float]] = {way: [] for way in ways if way != "one_class_svm"}
     every = np.ones((1, len(images)))
     for member in run.progress(judged, "clustering", len(judged)):
-        space = space_of(options, _finite(features[member], model.members[member]), run.seed)
+        space = space_of(options, features[member].double().numpy(), run.seed)
         for way in ways:
             labels[way].append(labels_of(options, way, space, images.target, run.seed))
             found[way].append(_scores(way, space, labels[way][-1], images.target, every))
@@ -79,7 +81,9 @@ def _cluster(
                 values[way].append(criterion(options, way, space, labels[way][-1], silhouette, run.seed))
     if options.pick == "agreement":
         values = {way: picking.agreement(np.stack(labels[way])).tolist() for way in values}
-    chosen = {way: int(np.argmax(values["kmeans" if way == "one_class_svm" else way])) for way in ways}
+    alive = [not all_equal(features[member].double().numpy()) for member in judged]
+    worth = {way: np.where(alive, own, -np.inf) for way, own in values.items()}
+    chosen = {way: int(np.argmax(worth["kmeans" if way == "one_class_svm" else way])) for way in ways}
     spaces = {
         index: space_of(options, features[judged[index]].double().numpy(), run.seed) for index in set(chosen.values())
     }
@@ -172,7 +176,8 @@ def _report(
             pick.index,
             picked_by,
             replicates[name],
-            labels="fitting" if way == "one_class_svm" else "scoring",
+            labels="fitting" if way == "one_class_svm" or name in NAMED_BY_LABELS else "scoring",
+            base=float(max(images.target.mean(), 1 - images.target.mean())) if name == "accuracy" else None,
             higher_is_better=name not in LOWER_IS_BETTER,
             judged=tuple(judged) if len(judged) < len(model) else None,
         )
@@ -201,14 +206,27 @@ def _counts(drawn: NDArray[np.int64], pictures: int) -> Floats:
     return counts.reshape(len(drawn), pictures).astype(np.float64)
 
 
-def _finite(features: Tensor, member: str) -> Floats:
-    values: Floats = features.double().numpy()
-    if not np.isfinite(values).all():
-        raise ComposerError(
-            f"clusters: the features of member {member!r} are not finite; its training or its kernels have "
-            "diverged: lower the learning rate, or leave it out"
-        )
-    return values
+def _answers(features: Tensor, model: ComposedModel, judged: list[int], run: Run) -> Tensor:
+    """The features [M, N, D], those of members with NaN or infinite ones as 0: such a member says nothing.
+
+    ComposerError where no judged member is left; a warning says how many there are, and how many are dead.
+    """
+    broken = [member for member in judged if not bool(features[member].isfinite().all())]
+    if broken:
+        names = ", ".join(repr(model.members[member]) for member in broken[:3])
+        said = f"the features of {len(broken)} of {len(judged)} members are not finite ({names})"
+        if len(broken) == len(judged):
+            raise ComposerError(
+                f"clusters: {said}; their training or their kernels have diverged: lower the learning rate, or leave "
+                "them out"
+            )
+        run.warn(f"{said}; they are never picked, and count as members that say the same of every picture")
+        features = features.clone()
+        features[broken] = 0
+    dead = sum(all_equal(features[member].double().numpy()) for member in judged if member not in broken)
+    if dead:
+        run.warn(f"{dead} of {len(judged)} members have the same features for every picture")
+    return features
 
 
 def _require_both(images: Images) -> None:

@@ -15,6 +15,7 @@ from composer import (
     cell_name,
     cell_names,
     resamples,
+    tells_apart,
 )
 from composer_recognition.picking import WORDS, criterion
 from composer_recognition.ranking import at_each_score, auc, average_precision, best_accuracy
@@ -28,12 +29,14 @@ def evaluate(model: ComposedModel, images: Images, threshold: str, pick: str, ru
     if not model.has_log_odds:
         return Report({})
     cells = _cells(images)
-    log_odds = _finite(model.log_odds(images, run.device).double().numpy(), model)
+    log_odds = _answers(model.log_odds(images, run.device).double().numpy(), model, run)
     parts = [
-        np.broadcast_to(part.log_odds(images, run.device).double().numpy(), log_odds.shape) for part in model.parts
+        np.nan_to_num(np.broadcast_to(part.log_odds(images, run.device).double().numpy(), log_odds.shape))
+        for part in model.parts
     ]
     decided = RULES[threshold](log_odds, parts)
     right = decided == images.target
+    base = float(max(images.target.mean(), 1 - images.target.mean()))
 
     picked = int(np.argmax(criterion(pick, log_odds, run.seed))) if len(model) > 1 else 0
     picked_by = WORDS[pick] if len(model) > 1 else "the only member"
@@ -49,6 +52,7 @@ def evaluate(model: ComposedModel, images: Images, threshold: str, pick: str, ru
                 picked_by,
                 replicates,
                 labels="fitting" if name == "accuracy_best_threshold" else "scoring",
+                base=base if name.startswith("accuracy") else None,
             )
             for name, replicates in of_resamples.items()
         }
@@ -84,15 +88,25 @@ def _cells(images: Images) -> dict[str, NDArray[np.bool_]]:
     return cells
 
 
-def _finite(log_odds: Floats, model: ComposedModel) -> Floats:
-    broken = np.flatnonzero(~np.isfinite(log_odds).all(axis=1))
-    if len(broken):
-        names = ", ".join(repr(model.members[index]) for index in broken[:3])
-        raise ComposerError(
-            f"recognition: the log-odds of {len(broken)} of {len(model)} members are not finite ({names}); "
-            "their training or their kernels have diverged: lower the learning rate, or leave them out"
-        )
-    return log_odds
+def _answers(log_odds: Floats, model: ComposedModel, run: Run) -> Floats:
+    """The log-odds [M, N], those of members with NaN or infinite ones as 0: such a member says nothing.
+
+    ComposerError where no member is left; a warning says how many there are, and how many are dead.
+    """
+    broken = ~np.isfinite(log_odds).all(axis=1)
+    if broken.any():
+        names = ", ".join(repr(model.members[index]) for index in np.flatnonzero(broken)[:3])
+        said = f"the log-odds of {broken.sum()} of {len(model)} members are not finite ({names})"
+        if broken.all():
+            raise ComposerError(
+                f"recognition: {said}; their training or their kernels have diverged: lower the learning rate, or "
+                "leave them out"
+            )
+        run.warn(f"{said}; they are never picked, and count as members that say the same of every picture")
+    answers = np.where(broken[:, None], 0.0, log_odds)
+    if dead := int((~tells_apart(answers) & ~broken).sum()):
+        run.warn(f"{dead} of {len(model)} members give one answer for every picture")
+    return answers
 
 
 def _counts(drawn: NDArray[np.int64], pictures: int) -> NDArray[np.int64]:

@@ -8,21 +8,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from composer import agreement, tells_apart
 from composer_recognition.thresholds import otsu
 
 Floats = NDArray[np.float64]
 Sides = NDArray[np.bool_]
 RESAMPLES = 50
 """Resamples of the pictures by which stability is judged."""
-
-
-def agreement(log_odds: Floats) -> Floats:
-    """Rank correlation with the mean ranks of all members (as `composer.consensus_pick`)."""
-    ranks = log_odds.argsort(axis=1).argsort(axis=1).astype(np.float64)
-    consensus = ranks.mean(axis=0)
-    centred = ranks - ranks.mean(axis=1, keepdims=True)
-    products = centred @ (consensus - consensus.mean())
-    return np.asarray(products / np.linalg.norm(centred, axis=1).clip(1e-12), dtype=np.float64)
 
 
 def bimodality(log_odds: Floats) -> Floats:
@@ -83,8 +75,9 @@ WORDS = {
 
 
 def criterion(name: str, log_odds: Floats, seed: int) -> Floats:
-    """[M] of the criterion called `name`."""
-    return stability(log_odds, seed) if name == "stability" else UNDRAWN[name](log_odds)
+    """[M] of the criterion called `name`; minus infinity for members that tell no pictures apart."""
+    values = stability(log_odds, seed) if name == "stability" else UNDRAWN[name](log_odds)
+    return np.where(tells_apart(log_odds), values, -np.inf)
 
 
 def _of_sides(log_odds: Floats, measure: Callable[[Floats, Sides], float]) -> Floats:

@@ -40,11 +40,19 @@ def dead_model() -> ComposedModel:
     return ComposedModel((replace(population, weights=zeros),), population.members)
 
 
+def clear_model() -> ComposedModel:
+    """Members whose features grow evenly with a picture's brightness, so that no rounding decides anything."""
+    population = tiny_population()
+    even = {name: torch.full_like(value, 0.1) for name, value in population.weights.items()}
+    bright = Preprocessing(population.preprocessing.size, (0, 0, 0), (1, 1, 1))
+    return ComposedModel((replace(population, weights=even, preprocessing=bright),), population.members)
+
+
 def clear_images(target: int = 15, others: int = 25) -> Images:
-    """Bright pictures of the target and dark ones of anything else."""
-    rng = np.random.default_rng(7)
+    """Bright pictures of the target and dark ones of anything else, each a shade brighter than the one before."""
     shown = np.arange(target + others) < target
-    pixels = np.where(shown[:, None, None, None], 200, 20) + rng.integers(0, 30, (len(shown), 3, 16, 16))
+    shades = np.where(shown, 200, 20) + np.arange(len(shown))
+    pixels = np.broadcast_to(shades[:, None, None, None], (len(shown), 3, 16, 16))
     names = [f"picture {index}" for index in range(len(shown))]
     return Images(names, {"black": shown, "cat": shown}, torch.from_numpy(pixels.astype(np.uint8)))
 
@@ -143,7 +151,7 @@ def test_a_cluster_means_the_target_only_with_more_than_half() -> None:
 @pytest.mark.parametrize("reduction", ["raw", "pca"])
 def test_pictures_that_part_clearly_are_clustered_rightly(reduction: str) -> None:
     clusters = Clusters.model_validate({"reduction": reduction, "umap_figure": False})
-    scores = clusters.evaluate(model(), clear_images(), Run()).scores
+    scores = clusters.evaluate(clear_model(), clear_images(), Run()).scores
     for method in ("kmeans", "hdbscan"):
         for name in ("accuracy", "precision", "recall", "purity", "adjusted_rand"):
             assert scores[f"{method}.{name}"].values == pytest.approx(1), f"{method}.{name}"
@@ -163,10 +171,11 @@ def test_every_method_reports_every_score_without_a_gap() -> None:
         assert score.higher_is_better == (not name.endswith("entropy")), name
 
 
-def test_only_the_one_class_machine_is_marked_as_fitted_with_labels() -> None:
+def test_what_needs_labels_to_name_or_to_find_clusters_is_marked_so() -> None:
     scores = Clusters(umap_figure=False).evaluate(model(), IMAGES, Run()).scores
-    fitted = {name.split(".")[0] for name, score in scores.items() if score.labels == "fitting"}
-    assert fitted == {"one_class_svm"}
+    fitted = {name for name, score in scores.items() if score.labels == "fitting" and "one_class" not in name}
+    named = {"accuracy", "precision", "recall"}
+    assert fitted == {f"{way}.{name}" for way in ("kmeans", "dbscan", "hdbscan") for name in named}, "named by labels"
     assert all(score.labels == "fitting" for name, score in scores.items() if name.startswith("one_class_svm."))
 
 
@@ -293,7 +302,7 @@ def test_pictures_that_a_network_cannot_tell_apart_are_clustered_as_duplicates()
     images = clear_images()
     twice = np.where(images.target[:, None, None, None], 200, 20).astype(np.uint8).repeat(3, 1).repeat(16, 2)
     same = Images(images.names, images.labels, torch.from_numpy(twice.repeat(16, 3)))
-    scores = Clusters(reduction="raw").evaluate(model(), same, Run()).scores
+    scores = Clusters(reduction="raw").evaluate(clear_model(), same, Run()).scores
     for method in ("kmeans", "dbscan", "hdbscan"):
         assert scores[f"{method}.adjusted_rand"].values == pytest.approx(1), method
 
@@ -320,7 +329,8 @@ def test_the_radius_of_dbscan_is_a_distance_to_a_neighbour_of_scikit_learns() ->
 
 def test_noise_is_never_the_target() -> None:
     images = clear_images(target=6, others=30)
-    scores = Clusters(methods=("dbscan",), dbscan_eps=1e-9, umap_figure=False).evaluate(model(), images, Run()).scores
+    options = Clusters(methods=("dbscan",), dbscan_eps=1e-9, umap_figure=False)
+    scores = options.evaluate(clear_model(), images, Run()).scores
     assert not scores["dbscan.recall"].values.any()
     assert scores["dbscan.accuracy"].values == pytest.approx(30 / 36)
 
@@ -412,12 +422,39 @@ def test_pictures_of_one_kind_only_are_refused(kept: bool) -> None:
         Clusters().evaluate(model(), IMAGES.select(np.flatnonzero(IMAGES.target == kept)), Run())
 
 
-def test_features_that_are_not_finite_are_refused_by_the_members_name() -> None:
+def diverged(*members: int) -> ComposedModel:
     population = tiny_population()
     weights = {name: value.clone() for name, value in population.weights.items()}
-    weights["conv2.bias"][2] = torch.inf
-    with pytest.raises(ComposerError, match="member 'black 2' are not finite"):
-        Clusters().evaluate(ComposedModel((replace(population, weights=weights),), population.members), IMAGES, Run())
+    for member in members:
+        weights["conv2.bias"][member] = torch.inf
+    return ComposedModel((replace(population, weights=weights),), population.members)
+
+
+def test_members_whose_features_are_not_finite_are_said_and_never_picked() -> None:
+    run = Run()
+    options = Clusters(methods=("kmeans",), reduction="raw", umap_figure=False)
+    scores = options.evaluate(diverged(0), IMAGES, run).scores
+    assert "the features of 1 of 3 members are not finite ('black 0')" in run.warnings[0]
+    assert {score.picked for score in scores.values()} <= {1, 2}
+
+
+def test_a_model_all_of_whose_features_are_not_finite_is_refused() -> None:
+    with pytest.raises(ComposerError, match="3 of 3 members are not finite \\('black 0'"):
+        Clusters().evaluate(diverged(0, 1, 2), IMAGES, Run())
+
+
+@pytest.mark.parametrize("pick", ["agreement", "silhouette", "density", "stability"])
+def test_a_member_with_the_same_features_for_every_picture_is_said_and_never_picked(pick: str) -> None:
+    population = tiny_population()
+    weights = {name: value.clone() for name, value in population.weights.items()}
+    for name in weights:
+        weights[name][0] = 0
+    run = Run()
+    options = Clusters.model_validate({"pick": pick, "reduction": "raw", "umap_figure": False})
+    dying = ComposedModel((replace(population, weights=weights),), population.members)
+    scores = options.evaluate(dying, IMAGES, run).scores
+    assert run.warnings == ["1 of 3 members have the same features for every picture"]
+    assert all(score.picked > 0 for score in scores.values())
 
 
 def test_no_method_and_a_method_named_twice_are_problems() -> None:

@@ -140,17 +140,36 @@ def test_log_odds_in_two_clear_groups_are_preferred_at_any_scale(name: str) -> N
 @pytest.mark.parametrize("name", list(WORDS))
 def test_log_odds_that_are_all_equal_are_never_preferred(name: str) -> None:
     values = criterion(name, np.stack([np.full(80, -0.3), parted(3, 1), parted(3, 2)]), 0)
-    assert np.isfinite(values).all()
-    assert values[0] == values.min()
+    assert np.isneginf(values[0])
+    assert np.isfinite(values[1:]).all()
 
 
 def test_agreement_picks_as_the_consensus_of_the_core_does() -> None:
     log_odds = np.random.default_rng(4).normal(size=(9, 40)).cumsum(axis=0)
-    values = criterion("agreement", log_odds, 0)
-    assert int(np.argmax(values)) == consensus_pick(log_odds)
-    ranks = log_odds.argsort(axis=1).argsort(axis=1)
-    expected = [np.corrcoef(own, ranks.mean(axis=0))[0, 1] for own in ranks]
-    np.testing.assert_allclose(values / values.max(), np.asarray(expected) / max(expected))
+    assert int(np.argmax(criterion("agreement", log_odds, 0))) == consensus_pick(log_odds)
+
+
+def dying(constant: float) -> ComposedModel:
+    """Three members, of which the first gives one answer for every picture."""
+    black = tiny_population()
+    weights = {name: value.clone() for name, value in black.weights.items()}
+    weights["fc1.weight"][0] = 0
+    weights["fc1.bias"][0] = torch.tensor([constant, 0.0])
+    return ComposedModel((replace(black, weights=weights),), black.members)
+
+
+def test_a_dead_member_is_said_and_is_not_picked() -> None:
+    run = Run()
+    scores = Recognition().evaluate(dying(0.4), IMAGES, run).scores
+    assert run.warnings == ["1 of 3 members give one answer for every picture"]
+    assert scores["auc"].picked in (1, 2)
+    assert scores["auc"].values[0] == 0.5
+
+
+def test_accuracy_knows_what_the_same_answer_for_every_picture_reaches() -> None:
+    scores = Recognition().evaluate(dying(-9), IMAGES, Run()).scores
+    assert scores["accuracy"].base == 0.75 == scores["accuracy"].values[0]
+    assert scores["auc"].base is None
 
 
 def test_the_criteria_are_the_libraries() -> None:
@@ -211,12 +230,25 @@ def test_pictures_of_one_kind_only_are_refused(kept: str, missing: str) -> None:
         Recognition().evaluate(product(), IMAGES.select(np.flatnonzero(shown)), Run())
 
 
-def test_log_odds_that_are_not_finite_are_refused_by_the_members_name() -> None:
+def diverged(*members: int) -> ComposedModel:
     black = tiny_population()
     weights = {name: value.clone() for name, value in black.weights.items()}
-    weights["fc1.bias"][1] = torch.nan
-    with pytest.raises(ComposerError, match="1 of 3 members are not finite \\('black 1'\\)"):
-        Recognition().evaluate(ComposedModel((replace(black, weights=weights),), black.members), IMAGES, Run())
+    for member in members:
+        weights["fc1.bias"][member] = torch.nan
+    return ComposedModel((replace(black, weights=weights),), black.members)
+
+
+def test_members_whose_log_odds_are_not_finite_are_said_and_never_picked() -> None:
+    run = Run()
+    scores = Recognition().evaluate(diverged(1), IMAGES, run).scores
+    assert "1 of 3 members are not finite ('black 1')" in run.warnings[0]
+    assert scores["auc"].picked != 1
+    assert scores["auc"].values[1] == 0.5, "no answer ranks no picture above another"
+
+
+def test_a_model_all_of_whose_members_have_diverged_is_refused() -> None:
+    with pytest.raises(ComposerError, match="3 of 3 members are not finite \\('black 0'"):
+        Recognition().evaluate(diverged(0, 1, 2), IMAGES, Run())
 
 
 def test_the_same_seed_gives_the_same_replicates_and_another_seed_others() -> None:
