@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LONGEST = 2000
+"""How many letters of a message are shown: names in files and recipes can have millions."""
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and how much more there is."""
+    if len(text) <= LONGEST:
+        return text
+    kept = text[: LONGEST - 40]
+    return f"{kept} ... ({len(text) - len(kept):,} letters more)"
+
 
 class ComposerError(Exception):
     """Something the user can mend: shown without a traceback, exit code 2."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class PluginError(Exception):
@@ -23,7 +37,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.where, self.option, self.message) if part)
+        return shortened(": ".join(part for part in (self.where, self.option, self.message) if part))
 
 
 class RecipeError(ComposerError):
@@ -32,3 +46,7 @@ class RecipeError(ComposerError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __str__(self) -> str:
+        """All problems, each shortened for itself."""
+        return "\n".join(str(problem) for problem in self.problems)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from composer.errors import ComposerError, RecipeError
+from composer.errors import ComposerError, RecipeError, shortened
 
 PIPED_WIDTH = 100
 """Columns of a table that goes to a file or another program."""
@@ -39,7 +39,7 @@ def print_error(error: ComposerError | str) -> None:
     for problem in error.problems:
         where = Text(f"{problem.where}: " if problem.where else "", style="bold")
         rest = ": ".join(part for part in (problem.option, problem.message) if part)
-        console.print(where + Text(rest), soft_wrap=True)
+        console.print(where + Text(shortened(rest)), soft_wrap=True)
 
 
 def seconds_text(seconds: float) -> str:

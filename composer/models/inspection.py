@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from composer.models.known_networks import (
 from composer.models.layers import Ability, Layer, abilities, layers_of_network, layers_of_shapes, unstacked
 from composer.models.model_folder import ModelFolder, find_model
 from composer.models.state_file import StateFile, read_state_file
+from composer.models.weights_file import unreadable
 from composer.population import Population
 from composer.registry import Registry, load_registry
 from composer.run import Run
@@ -121,6 +122,8 @@ def _of_file(file: Path, registry: Registry) -> Inspection:
             network = f"the names are those of {known.title}, the shapes are not: {differing}; set its options"
         found = _of_layers(str(file), layers, (), preprocessing)
         facts = found.facts
+    if why := next(_unread(state), ""):
+        found = replace(found, abilities=tuple(replace(ability, able=False, why=why) for ability in found.abilities))
     return replace(found, title=str(file), facts={**_notes(state, members), "network": network, **facts})
 
 
@@ -136,13 +139,24 @@ def _notes(state: StateFile, members: int | None) -> dict[str, str]:
     kinds = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.tensors.values()})
     notes["numbers"] = ", ".join(kinds)
     broken = [name for name, tensor in state.tensors.items() if _not_finite(tensor)]
-    if broken:
+    if unread := list(_unread(state)):
+        notes["warning"] = unread[0] + (f"; and {len(unread) - 1} more such tensors" if len(unread) > 1 else "")
+    elif broken:
         notes["warning"] = f"NaN or infinite numbers in {', '.join(broken[:3])}{' and more' if len(broken) > 3 else ''}"
     return notes
 
 
+def _unread(state: StateFile) -> Iterator[str]:
+    """Tensors that cannot be weights, each with why; whole numbers under other names may be a network's own."""
+    for name, tensor in state.tensors.items():
+        if why := unreadable(tensor, name.rpartition(".")[2] in ("weight", "bias")):
+            yield f"{name} is {why}"
+
+
 def _not_finite(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    if not tensor.is_floating_point() or tensor.is_meta:
+        return False
+    return not bool((tensor.float() if tensor.itemsize == 1 else tensor).isfinite().all())
 
 
 def _outputs(head: Layer | None, classes: Sequence[str]) -> str:

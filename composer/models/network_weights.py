@@ -11,6 +11,7 @@ from torch import Tensor
 from composer.errors import ComposerError
 from composer.interfaces import Architecture
 from composer.models.state_file import COUNTERS, StateFile, read_state_file
+from composer.models.weights_file import require_float_weights
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -36,6 +37,7 @@ class WeightsReader:
         self.shapes: Shapes = {
             name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith(COUNTERS)
         }
+        self.dtypes = {name: tensor.dtype for name, tensor in state.items()}
 
     def read(self, file: Path, key: str | None = None) -> dict[str, Tensor]:
         """The network in one file."""
@@ -73,6 +75,7 @@ class WeightsReader:
         if faults := self._faults(state, wanted):
             whole = _title(self.architecture)
             raise ComposerError(f"{file}: is no checkpoint of {whole}: {'; '.join(faults)}. {_hint(found)}")
+        require_float_weights({name: state[name] for name in wanted}, self.dtypes, file)
         return {name: state[name].float() if state[name].is_floating_point() else state[name] for name in wanted}
 
     def _own(self, found: StateFile) -> Mapping[str, Tensor]:
