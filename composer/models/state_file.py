@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from composer.errors import ComposerError
+from composer.models.parametrized import plain_parameters
+from composer.models.tensor_names import COUNTERS, Claim, claim, some, unwrapped
 
-PREFIXES = ("module.", "_orig_mod.")
-"""What torch's wrappers (DataParallel and averaged models, compile) put before every name."""
-COUNTERS = ("num_batches_tracked", "n_averaged")
-"""Counts of steps (batch norm's, averaged models'), which play no part in using a network; some files lack them."""
+WRAPPER = "module."
+"""What DataParallel and averaged models put before every name."""
 DEEPEST = 3
 DAMAGED = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 """What torch.load raises on files that are cut short or are no checkpoints at all."""
@@ -40,13 +40,15 @@ PLAIN: tuple[Any, ...] = (
     (SCALAR, OLD_SCALAR),
 )
 """What training scripts save beside the weights and that is data, no code: their options, numpy's numbers."""
-AVERAGED = re.compile(r"(^|[._])ema([._]|$)")
-"""Keys of exponential moving averages of the weights."""
 
 
 @dataclass(frozen=True)
 class StateFile:
-    """The weights in a file: its largest state dict, and of equal ones the averaged weights."""
+    """The weights in a file: the state dict that was asked for, or the one with the best claim to be its network.
+
+    The usual names have it (`model`, `state_dict`), before others, before averages (`ema`); what is called after
+    gradients, optimisers, masks or the start of training has none. The order in the file plays no part.
+    """
 
     tensors: Mapping[str, Tensor]
     """On the CPU. Names are without the prefix of torch's wrappers; counts of steps are left out."""
@@ -55,13 +57,16 @@ class StateFile:
     beside: tuple[str, ...] = ()
     """What else lies beside it."""
     prefix: str = ""
+    others: tuple[StateFile, ...] = ()
+    """The file's other state dicts, where none was asked for."""
+    asked: bool = False
+    """Whether its key was asked for."""
 
 
 def read_state_file(file: Path, key: str | None = None) -> StateFile:
     """The weights in a .safetensors file or in what torch.save wrote; ComposerError where there are none.
 
-    key: under which they lie, such as `model_ema`; left out, the largest state dict is taken, and of several with
-    the same names averaged weights (`ema`).
+    key: under which they lie, such as `model_ema` or, where all lie in one state dict, `encoder_q`.
     """
     try:
         data = load_file(file) if file.suffix == ".safetensors" else _unpickled(file)
@@ -72,16 +77,36 @@ def read_state_file(file: Path, key: str | None = None) -> StateFile:
     found = {found.key: found for found in _state_dicts(data, "")}
     if not found:
         raise ComposerError(f"{file}: holds no tensors under names, but {_described(data)}; save model.state_dict()")
-    if key is not None and key not in found:
-        there = ", ".join(repr(name) for name in found if name) or "one that is the whole file"
-        raise ComposerError(f"{file}: there is no state dict under {key!r}; there are {there}")
-    chosen = found[key] if key is not None else max(found.values(), key=_preference)
-    beside = tuple(str(name) for name in data if str(name) != chosen.key.split(".")[0]) if chosen.key else ()
-    return replace(chosen, beside=beside)
+    if key is not None:
+        chosen, others = _asked(found, key, file), ()
+    else:
+        largest = max(len(each.tensors) for each in found.values())
+        chosen, *rest = sorted(found.values(), key=lambda each: _preference(each, largest))
+        others = tuple(rest)
+    inside = chosen.key.split(".")[0]
+    beside = tuple(str(name) for name in data if str(name) != inside) if inside in data else ()
+    return replace(chosen, beside=beside, others=others, asked=key is not None)
 
 
-def _preference(found: StateFile) -> tuple[int, bool]:
-    return len(found.tensors), AVERAGED.search(found.key) is not None
+def _preference(found: StateFile, largest: int) -> tuple[bool, bool, int, int, str]:
+    """Sorts the best first; the name decides in the end, so that the order in the file does not."""
+    claimed = claim(found.key)
+    small = 2 * len(found.tensors) < largest
+    return claimed is Claim.NONE, small, -claimed, -len(found.tensors), found.key
+
+
+def _asked(found: Mapping[str, StateFile], key: str, file: Path) -> StateFile:
+    """The state dict under a key, or what lies under a prefix in one of them."""
+    if key in found:
+        return found[key]
+    for each in found.values():
+        prefix = key.removeprefix(each.key).removeprefix(".") + "."
+        inside = {name.removeprefix(prefix): t for name, t in each.tensors.items() if name.startswith(prefix)}
+        if inside and key.startswith(each.key):
+            return StateFile(inside, key)
+    names = [*found, *dict.fromkeys(n.split(".")[0] for each in found.values() for n in each.tensors if "." in n)]
+    there = some([repr(name) for name in names if name], 8) or "one that is the whole file"
+    raise ComposerError(f"{file}: there is no state dict under {key!r}; there are {there}")
 
 
 def _state_dicts(data: Any, key: str) -> Iterator[StateFile]:
@@ -94,6 +119,7 @@ def _state_dicts(data: Any, key: str) -> Iterator[StateFile]:
         if isinstance(value, Tensor) and not str(name).endswith(COUNTERS)
     }
     if tensors:
+        tensors = plain_parameters(unwrapped(tensors))
         prefix = _wrappers(list(tensors))
         yield StateFile({name.removeprefix(prefix): value for name, value in tensors.items()}, key, prefix=prefix)
     if key.count(".") < DEEPEST:
@@ -102,10 +128,10 @@ def _state_dicts(data: Any, key: str) -> Iterator[StateFile]:
 
 
 def _wrappers(names: Sequence[str]) -> str:
-    """What wrappers, each in the next, have put before all names."""
+    """What data-parallel and averaging wrappers, each in the next, have put before all names."""
     prefix = ""
-    while wrapper := next((w for w in PREFIXES if all(name.startswith(prefix + w) for name in names)), ""):
-        prefix += wrapper
+    while all(name.startswith(f"{prefix}{WRAPPER}") for name in names):
+        prefix += WRAPPER
     return prefix
 
 
