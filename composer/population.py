@@ -71,9 +71,9 @@ class Population:
         if weight is None:
             return f"the population of {self.concept!r} has no head, and so no log-odds"
         return (
-            f"{self.members[0]} has {weight.shape[1]} outputs, and nothing says which of them mean {self.concept!r}: "
-            "give `outputs` or `names` of its models, or `classes` of the concept; `composer inspect FILE --images "
-            "FOLDER` shows which output answers to which pictures"
+            f"the network {self.members[0]!r} has {weight.shape[1]} outputs, and nothing says which of them mean "
+            f"{self.concept!r}: give `outputs` or `names` of its models, or `classes` of the concept; `composer inspect "
+            "FILE --images FOLDER` shows which output answers to which pictures"
         )
 
     @property

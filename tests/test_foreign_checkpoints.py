@@ -250,7 +250,9 @@ def test_parameters_in_pieces_are_put_together(tmp_path: Path, how: str) -> None
 
 def test_two_outputs_without_names_mean_nothing_until_it_is_said(tmp_path: Path) -> None:
     torch.save(state(), tmp_path / "a.pth")
-    with pytest.raises(ComposerError, match=r"a has 2 outputs, and nothing says which of them mean 'cat': give `outp"):
+    with pytest.raises(
+        ComposerError, match=r"network 'a' has 2 outputs, and nothing says which of them mean 'cat': give `outp"
+    ):
         load(tmp_path / "a.pth", outputs=None).log_odds(IMAGES)
     named = load(tmp_path / "a.pth", outputs=None, names=("dog", "cat"))
     assert same(named.log_odds(IMAGES)[0], -two_log_odds(logits(network())))
