@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from composer.images import Images, cell_name, cell_names, require_both_classes
     from composer.kernels import KernelSet
     from composer.models.loading import LoadedModel, Prediction, load
-    from composer.models.network_weights import WeightsReader, read_weights
+    from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
     from composer.models.state_file import StateFile, read_state_file
     from composer.population import Population, Preprocessing
     from composer.ranking import auc
@@ -48,6 +48,7 @@ _LATER = {
     "FileDecoder": "composer.decoding",
     "LoadedModel": "composer.models.loading",
     "Prediction": "composer.models.loading",
+    "FoundNetwork": "composer.models.network_weights",
     "Images": "composer.images",
     "KernelSet": "composer.kernels",
     "Population": "composer.population",
@@ -85,6 +86,7 @@ __all__ = [
     "Contract",
     "Evaluator",
     "FileDecoder",
+    "FoundNetwork",
     "Heatmap",
     "Histogram",
     "ImageSource",

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from composer.errors import ComposerError
 from composer.images import Images
 from composer.interfaces import Architecture
 
@@ -62,6 +63,18 @@ class Population:
     def has_head(self) -> bool:
         """Whether there is a head, and so log-odds."""
         return bool(self.outputs)
+
+    @property
+    def why_no_log_odds(self) -> str:
+        """What to do where nothing says which outputs mean the concept, or where there are none."""
+        weight = self.weights.get(f"{self.architecture.head}.weight")
+        if weight is None:
+            return f"the population of {self.concept!r} has no head, and so no log-odds"
+        return (
+            f"the network {self.members[0]!r} has {weight.shape[1]} outputs, and nothing says which of them mean "
+            f"{self.concept!r}: give `outputs` or `names` of its models, or `classes` of the concept; `composer "
+            "inspect FILE --images FOLDER` shows which output answers to which pictures"
+        )
 
     @property
     def parameters(self) -> int:
@@ -127,7 +140,7 @@ class Population:
     def logits(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
         """The head's outputs, float32 [M, N, K]."""
         if not self.has_head:
-            raise ValueError(f"the population of {self.concept!r} has no head")
+            raise ComposerError(self.why_no_log_odds)
         head = self.architecture.head
         features = self.features(images, device)
         bias = self.weights[f"{head}.bias"]

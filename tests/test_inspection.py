@@ -110,6 +110,30 @@ def test_a_checkpoint_of_a_torchvision_network_is_recognised_whatever_its_number
     assert found.facts["outputs"] == "3, from 1,024 features in 'fc'"
 
 
+@pytest.mark.parametrize("form", ["pth", "safetensors", "under a prefix", "beside a loss"])
+def test_a_network_is_seen_alike_in_every_format_and_under_every_prefix(tmp_path: Path, form: str) -> None:
+    state = models.shufflenet_v2_x0_5(num_classes=2).state_dict()
+    file = tmp_path / ("net.safetensors" if form == "safetensors" else "net.pth")
+    if form == "safetensors":
+        save_file(state, file)
+    else:
+        prefix = "" if form == "pth" else "model.net."
+        beside = {"loss.weight": torch.ones(2)} if form == "beside a loss" else {}
+        torch.save({**{f"{prefix}{name}": tensor for name, tensor in state.items()}, **beside}, file)
+    found = inspect(file)
+    assert found.facts["network"] == "torchvision's shufflenet_v2_x0_5"
+    assert found.facts["outputs"] == "2, from 1,024 features in 'fc'"
+    assert abilities(found)[3]
+
+
+def test_the_head_of_an_unknown_network_is_found_by_name_where_names_are_sorted(tmp_path: Path) -> None:
+    layer = {"vit.layer.0.attention.value.weight": torch.ones(8, 8), "vit.layer.0.attention.value.bias": torch.ones(8)}
+    save_file(
+        {"classifier.weight": torch.ones(2, 8), "classifier.bias": torch.ones(2), **layer}, tmp_path / "a.safetensors"
+    )
+    assert inspect(tmp_path / "a.safetensors").facts["outputs"] == "2, from 8 features in 'classifier'"
+
+
 @pytest.mark.parametrize("name", ["alexnet", "regnet_y_400mf", "squeezenet1_0", "mnasnet0_5", "googlenet"])
 def test_every_family_of_torchvision_is_recognised(name: str) -> None:
     shapes = shapes_of(torchvision_network(name, 7).network.state_dict())

@@ -20,9 +20,10 @@ from composer.models.known_networks import (
     torchvision_network,
     trained,
 )
-from composer.models.layers import Ability, Layer, abilities, layers_of_network, layers_of_shapes, unstacked
+from composer.models.layers import Ability, Layer, Shapes, abilities, layers_of_network, layers_of_shapes, unstacked
 from composer.models.model_folder import ModelFolder, find_model
 from composer.models.state_file import StateFile, read_state_file
+from composer.models.tensor_names import by_prefix, some
 from composer.models.weights_file import unreadable
 from composer.population import Population
 from composer.registry import Registry, load_registry
@@ -109,7 +110,7 @@ def _of_layers(title: str, layers: Sequence[Layer], classes: Sequence[str], prep
 def _of_file(file: Path, registry: Registry) -> Inspection:
     state = read_state_file(file)
     members, shapes = unstacked(shapes_of(state.tensors))
-    known = recognise(shapes, file, registry)
+    known, prefix = _recognised(shapes, file, registry)
     if known is not None and not known.differences:
         found = _of_known(known)
         network, facts = known.title, found.facts
@@ -124,7 +125,25 @@ def _of_file(file: Path, registry: Registry) -> Inspection:
         facts = found.facts
     if why := next(_unread(state), ""):
         found = replace(found, abilities=tuple(replace(ability, able=False, why=why) for ability in found.abilities))
-    return replace(found, title=str(file), facts={**_notes(state, members), "network": network, **facts})
+    notes = _notes(state, members)
+    if prefix:
+        notes["names"] = f"all of the network's begin with {state.prefix + prefix!r}, left out below"
+        beside = [name for name in shapes if not name.startswith(prefix)]
+        notes |= {"beside it": some(beside)} if beside else {}
+    return replace(found, title=str(file), facts={**notes, "network": network, **facts})
+
+
+def _recognised(shapes: Shapes, file: Path, registry: Registry) -> tuple[Known | None, str]:
+    """The network that is known, and the prefix under which most of a file's names lie and it is found."""
+    near = None
+    for prefix, inside in by_prefix(shapes).items():
+        if 2 * len(inside) < len(shapes):
+            continue
+        known = recognise(inside, file, registry)
+        if known is not None and not known.differences:
+            return known, prefix
+        near = near or known
+    return near, ""
 
 
 def _notes(state: StateFile, members: int | None) -> dict[str, str]:

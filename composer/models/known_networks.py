@@ -232,15 +232,25 @@ def _instances(registry: Registry) -> Iterator[Architecture]:
 
 
 def _recognise_torchvision(shapes: Shapes) -> Known | None:
-    families = tuple(family for key, names in FAMILIES.items() if key in shapes for family in names)
-    last = [shape for name, shape in shapes.items() if len(shape) > 1 and name.endswith(".weight")]
-    if not families or not last:
-        return None
-    outputs = last[-1][0]
-    for name in torchvision_names():
-        if name.startswith(families) and compare(shapes, _torchvision_module(name, outputs)) == ():
+    """The order of the names plays no part: safetensors sort them."""
+    for name in _family(shapes):
+        network = _torchvision_module(name, 1000)
+        if compare(shapes, network) is None:
+            continue
+        outputs = shapes[f"{_last_layer(network)}.weight"][0]
+        if compare(shapes, _torchvision_module(name, outputs)) == ():
             return torchvision_network(name, outputs)
     return None
+
+
+def _family(shapes: Shapes) -> list[str]:
+    families = tuple(family for key, names in FAMILIES.items() if key in shapes for family in names)
+    return [name for name in torchvision_names() if name.startswith(families)] if families else []
+
+
+def _last_layer(network: nn.Module) -> str:
+    """Name of the last layer with kernels: it gives the outputs."""
+    return [name for name, module in network.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
 
 
 def _torchvision_module(name: str, outputs: int) -> nn.Module:

@@ -16,6 +16,9 @@ Kind = Literal[
 ]
 LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked", "in_proj_weight", "in_proj_bias")
 
+HEADS = frozenset({"fc", "head", "heads", "classifier", "logits", "linear", "output"})
+"""What people call the layer whose outputs are the classes."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -69,10 +72,21 @@ def layers_of_shapes(shapes: Shapes) -> list[Layer]:
         trained = [value for leaf, value in own.items() if not leaf.startswith(("running_", "num_"))]
         kind, groups = _guessed_kind(own, shape, layers)
         layers.append(Layer(name, kind, shape, _count(trained), groups))
+    head = _guessed_head(layers)
+    return judged([replace(layer, kind="head") if layer is head else layer for layer in layers])
+
+
+def _guessed_head(layers: Sequence[Layer]) -> Layer | None:
+    """The linear layer that is called so, outermost and last; else the last layer, where it is linear.
+
+    Names go first since safetensors sort them: there, the last layer of a network is anywhere.
+    """
+    called = [layer for layer in layers if layer.kind == "linear" and HEADS.intersection(layer.name.split("."))]
+    if called:
+        outermost = min(layer.name.count(".") for layer in called)
+        return [layer for layer in called if layer.name.count(".") == outermost][-1]
     last = next((layer for layer in reversed(layers) if layer.kind in ("convolution", "linear")), None)
-    if last is not None and last.kind == "linear":
-        layers[layers.index(last)] = replace(last, kind="head")
-    return judged(layers)
+    return last if last is not None and last.kind == "linear" else None
 
 
 def judged(layers: Sequence[Layer]) -> list[Layer]:

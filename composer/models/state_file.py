@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,20 +10,22 @@ from typing import Any
 from torch import Tensor
 
 from composer.errors import ComposerError
+from composer.models.parametrized import plain_parameters
+from composer.models.tensor_names import COUNTERS, Claim, claim, some, unwrapped
 from composer.models.weights_file import read_data
 
-PREFIXES = ("module.", "_orig_mod.")
-"""What torch's wrappers (DataParallel and averaged models, compile) put before every name."""
-COUNTERS = ("num_batches_tracked", "n_averaged")
-"""Counts of steps (batch norm's, averaged models'), which play no part in using a network; some files lack them."""
+WRAPPER = "module."
+"""What DataParallel and averaged models put before every name."""
 DEEPEST = 3
-AVERAGED = re.compile(r"(^|[._])ema([._]|$)")
-"""Keys of exponential moving averages of the weights."""
 
 
 @dataclass(frozen=True)
 class StateFile:
-    """The weights in a file: its largest state dict, and of equal ones the averaged weights."""
+    """The weights in a file: the state dict that was asked for, or the one with the best claim to be its network.
+
+    The usual names have it (`model`, `state_dict`), before others, before averages (`ema`); what is called after
+    gradients, optimisers, masks or the start of training has none. The order in the file plays no part.
+    """
 
     tensors: Mapping[str, Tensor]
     """On the CPU. Names are without the prefix of torch's wrappers; counts of steps are left out."""
@@ -33,28 +34,51 @@ class StateFile:
     beside: tuple[str, ...] = ()
     """What else lies beside it."""
     prefix: str = ""
+    others: tuple[StateFile, ...] = ()
+    """The file's other state dicts, where none was asked for."""
+    asked: bool = False
+    """Whether its key was asked for."""
 
 
 def read_state_file(file: Path, key: str | None = None) -> StateFile:
     """The weights in a .safetensors file or in what torch.save wrote; ComposerError where there are none.
 
-    key: under which they lie, such as `model_ema`; left out, the largest state dict is taken, and of several with
-    the same names averaged weights (`ema`).
+    key: under which they lie, such as `model_ema` or, where all lie in one state dict, `encoder_q`.
     """
     data = read_data(file)
     found = {found.key: found for found in _state_dicts(data, "")}
     if not found:
         raise ComposerError(f"{file}: holds no tensors under names, but {_described(data)}; save model.state_dict()")
-    if key is not None and key not in found:
-        there = ", ".join(repr(name) for name in found if name) or "one that is the whole file"
-        raise ComposerError(f"{file}: there is no state dict under {key!r}; there are {there}")
-    chosen = found[key] if key is not None else max(found.values(), key=_preference)
-    beside = tuple(str(name) for name in data if str(name) != chosen.key.split(".")[0]) if chosen.key else ()
-    return replace(chosen, beside=beside)
+    if key is not None:
+        chosen, others = _asked(found, key, file), ()
+    else:
+        largest = max(len(each.tensors) for each in found.values())
+        chosen, *rest = sorted(found.values(), key=lambda each: _preference(each, largest))
+        others = tuple(rest)
+    inside = chosen.key.split(".")[0]
+    beside = tuple(str(name) for name in data if str(name) != inside) if inside in data else ()
+    return replace(chosen, beside=beside, others=others, asked=key is not None)
 
 
-def _preference(found: StateFile) -> tuple[int, bool]:
-    return len(found.tensors), AVERAGED.search(found.key) is not None
+def _preference(found: StateFile, largest: int) -> tuple[bool, bool, int, int, str]:
+    """Sorts the best first; the name decides in the end, so that the order in the file does not."""
+    claimed = claim(found.key)
+    small = 2 * len(found.tensors) < largest
+    return claimed is Claim.NONE, small, -claimed, -len(found.tensors), found.key
+
+
+def _asked(found: Mapping[str, StateFile], key: str, file: Path) -> StateFile:
+    """The state dict under a key, or what lies under a prefix in one of them."""
+    if key in found:
+        return found[key]
+    for each in found.values():
+        prefix = key.removeprefix(each.key).removeprefix(".") + "."
+        inside = {name.removeprefix(prefix): t for name, t in each.tensors.items() if name.startswith(prefix)}
+        if inside and key.startswith(each.key):
+            return StateFile(inside, key)
+    names = [*found, *dict.fromkeys(n.split(".")[0] for each in found.values() for n in each.tensors if "." in n)]
+    there = some([repr(name) for name in names if name], 8) or "one that is the whole file"
+    raise ComposerError(f"{file}: there is no state dict under {key!r}; there are {there}")
 
 
 def _state_dicts(data: Any, key: str) -> Iterator[StateFile]:
@@ -67,6 +91,7 @@ def _state_dicts(data: Any, key: str) -> Iterator[StateFile]:
         if isinstance(value, Tensor) and not str(name).endswith(COUNTERS)
     }
     if tensors:
+        tensors = plain_parameters(unwrapped(tensors))
         prefix = _wrappers(list(tensors))
         yield StateFile({name.removeprefix(prefix): value for name, value in tensors.items()}, key, prefix=prefix)
     if key.count(".") < DEEPEST:
@@ -75,10 +100,10 @@ def _state_dicts(data: Any, key: str) -> Iterator[StateFile]:
 
 
 def _wrappers(names: Sequence[str]) -> str:
-    """What wrappers, each in the next, have put before all names."""
+    """What data-parallel and averaging wrappers, each in the next, have put before all names."""
     prefix = ""
-    while wrapper := next((w for w in PREFIXES if all(name.startswith(prefix + w) for name in names)), ""):
-        prefix += wrapper
+    while all(name.startswith(f"{prefix}{WRAPPER}") for name in names):
+        prefix += WRAPPER
     return prefix
 
 

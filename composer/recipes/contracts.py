@@ -29,11 +29,15 @@ def meaning_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
     for concept in recipe.concepts:
         names, groups = concept.models.class_names(), concept.models.class_groups()
         known = names is None or concept.name in names or concept.name in groups
-        asked = any(concept.name in arm.parents and not arm.assembler.needs_kernels for arm in recipe.compositions)
-        if asked and not known and concept.outputs is None:
+        if log_odds_needed(recipe, concept.name) and not known and concept.outputs is None:
             hint = nearest(concept.name, [*groups, *(names or ())], 5)
             message = f"{concept.models.name!r} has no class {concept.name!r}{hint} (`classes:` says which mean it)"
             yield models_path(recipe, concept), message
+
+
+def log_odds_needed(recipe: Recipe, concept: str) -> bool:
+    """Whether a composition is made of the concept's own answers."""
+    return any(concept in arm.parents and not arm.assembler.needs_kernels for arm in recipe.compositions)
 
 
 def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[str]:

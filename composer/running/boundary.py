@@ -17,7 +17,7 @@ from composer.figures import Figure
 from composer.images import Images
 from composer.interfaces import Architecture, Component, Split
 from composer.kernels import KernelSet
-from composer.models.state_file import COUNTERS
+from composer.models.tensor_names import COUNTERS
 from composer.population import Population
 from composer.run import Run
 from composer.scores import Report, Score

@@ -17,6 +17,7 @@ from composer.judging.oracle import alone, train_oracle
 from composer.judging.parents import judge_parent
 from composer.kernels import KernelSet
 from composer.population import Population
+from composer.recipes.contracts import log_odds_needed
 from composer.recipes.recipe import Composition, Concept, Recipe, why_no_oracle
 from composer.run import Run
 from composer.running.boundary import first_fault
@@ -148,7 +149,7 @@ def make_plan(recipe: Recipe) -> Plan:
 
     def population(concept: Concept) -> Step:
         own = (training[concept.name],) if concept.models.contract.pictures != "none" else ()
-        work = partial(_load_population, concept)
+        work = partial(_load_population, concept, log_odds_needed(recipe, concept.name))
         about = {"concept": concept.name, "outputs": concept.outputs and list(concept.outputs)}
         return step(f"population.{concept.name}", concept.name, concept.models, work, pictures=own, about=about)
 
@@ -219,15 +220,25 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(test, training, populations, parents, arms, oracle())
 
 
-def _load_population(concept: Concept, run: Run) -> Population:
+def _load_population(concept: Concept, log_odds: bool, run: Run) -> Population:
+    """The concept's models, with the outputs that the recipe's `classes` say; log_odds: whether these are needed."""
     population = concept.models.load(concept.name, run)
-    if concept.outputs is None or first_fault(concept.models, population, (), None):
+    if first_fault(concept.models, population, (), None):
         return population  # the engine looks at it and says what is wrong
+    if concept.outputs is None:
+        if log_odds and not population.has_head:
+            raise ComposerError(population.why_no_log_odds)
+        return population
     count = population.weights[f"{population.architecture.head}.weight"].shape[1]
     beyond = [output for output in concept.outputs if output >= count]
     if beyond:
         raise ComposerError(
             f"concepts.{concept.name}.classes: the models have outputs 0 to {count - 1}, not {beyond[0]}"
+        )
+    if concept.models.class_names() is None and population.outputs not in ((), concept.outputs):
+        raise ComposerError(
+            f"concepts.{concept.name}.classes: say outputs {list(concept.outputs)}, and the models themselves say "
+            f"{list(population.outputs)}; leave one of them out"
         )
     return replace(population, outputs=concept.outputs)
 

@@ -25,8 +25,6 @@ def product(parents: Sequence[Population], run: Run) -> ComposedModel:
 
 def require_heads(parents: Sequence[Population], who: str) -> None:
     """Raises ComposerError unless all parents give log-odds."""
-    headless = [parent.concept for parent in parents if not parent.has_head]
-    if headless:
-        raise ComposerError(
-            f"{who}: the population of {', '.join(map(repr, headless))} has no head, and so no log-odds to combine"
-        )
+    for parent in parents:
+        if not parent.has_head:
+            raise ComposerError(f"{who}: {parent.why_no_log_odds}")

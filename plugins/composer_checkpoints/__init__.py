@@ -33,7 +33,12 @@ class Checkpoints(ModelSource):
     outputs: tuple[int, ...] | None = Field(
         None,
         description="which of the network's outputs mean the concept, 0 being the first; null: those called as the "
-        "concept, and where outputs have no names the first",
+        "concept, or the only one; where several have no names it has to be said",
+    )
+    outputs_are: Literal["softmax", "sigmoids"] = Field(
+        "softmax",
+        description="how outputs become probabilities: of classes that exclude each other by `softmax`, or `sigmoids` "
+        "where each says for itself whether its label applies",
     )
     names: Literal["imagenet"] | tuple[str, ...] | None = Field(
         None, description="names of the outputs in their order; `imagenet` for the 1000 usual ones"
@@ -41,8 +46,8 @@ class Checkpoints(ModelSource):
     members: int | None = Field(None, ge=1, description="read only the first so many; left out: all")
     key: str | None = Field(
         None,
-        description="what the weights lie under in each file, such as model_ema; null: the largest state dict, and of "
-        "several with the same names averaged weights",
+        description="what the weights lie under in each file, such as model_ema; or a prefix of names, such as "
+        "encoder_q; null: the usual ones (model, state_dict), an average (ema) only where it is alone",
     )
     mean: tuple[float, float, float] | None = Field(
         None, description="subtracted from pixels in [0, 1], per channel; null: what is usual for the architecture"
@@ -73,11 +78,16 @@ class Checkpoints(ModelSource):
         return matching_files(self.pattern)[: self.members]
 
     def class_names(self) -> Sequence[str] | None:
-        if self.names == "imagenet":
-            return class_names()
-        if self.names is not None and len(self.names) == 1:  # a single output is read as two
-            return (self.names[0], f"not {self.names[0]}")
-        return self.names
+        if self.outputs_are == "sigmoids":
+            return None  # of all outputs one is kept, see `load`
+        names = self.output_names()
+        if names is not None and len(names) == 1:  # a single output is read as two
+            return (names[0], f"not {names[0]}")
+        return names
+
+    def output_names(self) -> Sequence[str] | None:
+        """Names of the outputs that a file has."""
+        return class_names() if self.names == "imagenet" else self.names
 
     def class_groups(self) -> Mapping[str, Sequence[int]]:
         return class_groups() if self.names == "imagenet" else {}

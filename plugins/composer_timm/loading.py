@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor
 
-from composer import ComposerError, Population, Preprocessing, Run, read_weights
+from composer import ComposerError, Population, Preprocessing, Run, WeightsReader, read_state_file
 from composer_timm import PretrainedTimm, Timm
 from composer_timm.network import own_state, settings
 
@@ -22,23 +22,27 @@ def load(options: PretrainedTimm, concept: str, run: Run) -> Population:
     assert isinstance(architecture, Timm)
     said = settings(options.model)
     preprocessing = Preprocessing(architecture.size, tuple(said["mean"]), tuple(said["std"]))
+    count = None
     if options.file is not None:
-        state, member = read_weights(options.file, architecture), options.file.stem
+        found = WeightsReader(architecture).find(read_state_file(options.file), options.file)
+        state, member, count = found.weights, options.file.stem, found.outputs
+        for note in found.notes:
+            run.warn(note)
+        if found.normalisation is not None:
+            preprocessing = Preprocessing(architecture.size, *found.normalisation)
     elif options.pretrained:
         state, member = from_hub(architecture), options.model
     else:
         state, member = untrained(architecture, run.seed), f"{options.model} untrained"
-    outputs = len(state["head.weight"])
     names = options.class_names()
-    if names is not None and len(names) != outputs:
+    one = count == 1 or (options.file is None and not options.pretrained)
+    if names is not None and len(names) != len(state["head.weight"]):
         raise ComposerError(
-            f"timm: names: there are {len(names)}, and {options.file or options.model} has {outputs} outputs"
+            f"timm: names: there are {len(options.names or names)}, and {options.file or options.model} has "
+            f"{count or len(state['head.weight'])} outputs"
         )
-    if names is None and outputs == 2:
-        meant: tuple[int, ...] = (0,)
-    else:
-        named = tuple(index for index, name in enumerate(names or ()) if name == concept)
-        meant = tuple(options.class_groups().get(concept, named))
+    named = tuple(index for index, name in enumerate(names or ()) if name == concept)
+    meant = tuple(options.class_groups().get(concept, named)) if names is not None or not one else (0,)
     weights = {name: tensor[None] for name, tensor in state.items()}
     return Population(concept, architecture, weights, (member,), preprocessing, meant)
 

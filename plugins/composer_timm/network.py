@@ -34,13 +34,19 @@ class Network(nn.Module):
 
 def own_state(architecture: Timm, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """timm's names become `body.` and `head.` ones."""
-    if any(name.startswith("body.") for name in state):
-        return dict(state)  # saved by composer
+    if saved_by_composer(state, f"body.{last_name(architecture.model)}.weight"):
+        return dict(state)
     last = f"{last_name(architecture.model)}."
     return {
         f"head.{name.removeprefix(last)}" if name.startswith(last) else f"body.{name}": tensor
         for name, tensor in state.items()
     }
+
+
+def saved_by_composer(state: Mapping[str, Tensor], last: str) -> bool:
+    """Whether all names are composer's own. Other wrappers and networks have a `body` too, with a head inside."""
+    own = all(name.startswith("body.") or name in ("head.weight", "head.bias") for name in state)
+    return own and any(name.startswith("body.") for name in state) and last not in state
 
 
 def usual_name(architecture: Timm, name: str) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from composer import ComposerError, Population, Preprocessing, Run, read_weights
+from composer import ComposerError, Population, Preprocessing, Run, WeightsReader, read_state_file, read_weights
 from composer_torchvision import PretrainedTorchvision, Torchvision
 from composer_torchvision.download import published_file
 from composer_torchvision.network import WITH_AUXILIARY_HEADS, Network, torchvision_models, wrong_size
@@ -22,17 +20,21 @@ def load(options: PretrainedTorchvision, concept: str, run: Run) -> Population:
     assert isinstance(architecture, Torchvision)
     preprocessing = preprocessing_for(options, architecture.size)
     require_size(architecture)
+    outputs = named_outputs(options, concept)
     if options.file is not None:
-        state, member = read_weights(options.file, architecture), options.file.stem
-        require_names(options, len(state["head.weight"]))
+        found = WeightsReader(architecture).find(read_state_file(options.file), options.file)
+        state, member = found.weights, options.file.stem
+        for note in found.notes:
+            run.warn(note)
+        if found.normalisation is not None:
+            preprocessing = Preprocessing(architecture.size, *found.normalisation)
+        require_names(options, found.outputs)
+        outputs = (0,) if found.outputs == 1 else outputs
     elif options.weights is not None:
         file = published_file(architecture.model, options.weights, run)
         state, member = read_weights(file, architecture), f"{architecture.model} {options.weights}"
     else:
-        state, member = untrained(architecture, run.seed), f"{architecture.model} untrained"
-    outputs = named_outputs(options, concept)
-    if from_one_output(state) or (options.file is None and options.weights is None):
-        outputs = (0,)
+        state, member, outputs = untrained(architecture, run.seed), f"{architecture.model} untrained", (0,)
     weights = {name: tensor[None] for name, tensor in state.items()}
     return Population(concept, architecture, weights, (member,), preprocessing, outputs)
 
@@ -52,15 +54,10 @@ def named_outputs(options: PretrainedTorchvision, concept: str) -> tuple[int, ..
 
 
 def require_names(options: PretrainedTorchvision, outputs: int) -> None:
-    names = options.class_names()
-    if names is not None and len(names) != outputs:
-        raise ComposerError(f"torchvision: names: there are {len(names)}, and {options.file} has {outputs} outputs")
-
-
-def from_one_output(state: Mapping[str, Tensor]) -> bool:
-    """Whether the file had a single output, beside which the second of `read_weights` is all zeros."""
-    head = torch.cat([state["head.weight"], state["head.bias"][:, None]], dim=1)  # [K, D + 1]
-    return len(head) == 2 and not bool(head[1].any())
+    names = "imagenet" if options.names == "imagenet" else options.names
+    count = len(options.class_names() or ()) if names == "imagenet" else len(names or ())
+    if names is not None and count != outputs:
+        raise ComposerError(f"torchvision: names: there are {count}, and {options.file} has {outputs} outputs")
 
 
 def require_size(architecture: Torchvision) -> None:

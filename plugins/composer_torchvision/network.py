@@ -50,8 +50,8 @@ class Network(nn.Module):
 
 def own_state(architecture: Torchvision, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """torchvision's names become `body.` and `head.` ones, and those of older versions today's."""
-    if any(name.startswith("body.") for name in state):
-        return dict(state)  # saved by composer
+    if saved_by_composer(state, f"body.{last_name(architecture.model)}.weight"):
+        return dict(state)
     head = last_name(architecture.model)
     own = {}
     for name, tensor in state.items():
@@ -63,6 +63,12 @@ def own_state(architecture: Torchvision, state: Mapping[str, Tensor]) -> dict[st
     if architecture.model.startswith("maxvit") and "head.weight" in own:
         own["head.bias"] = own["head.weight"].new_zeros(len(own["head.weight"]))  # `with_bias` gives it one
     return own
+
+
+def saved_by_composer(state: Mapping[str, Tensor], last: str) -> bool:
+    """Whether all names are composer's own. Other wrappers and networks have a `body` too, with a head inside."""
+    own = all(name.startswith("body.") or name in ("head.weight", "head.bias") for name in state)
+    return own and any(name.startswith("body.") for name in state) and last not in state
 
 
 def usual_name(architecture: Torchvision, name: str) -> str:
