@@ -64,7 +64,7 @@ class WeightsReader:
         return weights
 
     def _fitted(self, found: StateFile, file: Path, members: int | None) -> dict[str, Tensor]:
-        stacked = () if members is None else (members,)
+        usual, stacked = self.architecture.usual_name, () if members is None else (members,)
         state = self._own(found)
         weight = state.get(self.head[0])
         rows = weight.shape[-2] if weight is not None and weight.ndim == 2 + len(stacked) else 2
@@ -75,7 +75,7 @@ class WeightsReader:
         if faults := self._faults(state, wanted):
             whole = _title(self.architecture)
             raise ComposerError(f"{file}: is no checkpoint of {whole}: {'; '.join(faults)}. {_hint(found)}")
-        require_float_weights({name: state[name] for name in wanted}, self.dtypes, file)
+        require_float_weights(((usual(name), state[name], self.dtypes[name]) for name in wanted), file)
         return {name: state[name].float() if state[name].is_floating_point() else state[name] for name in wanted}
 
     def _own(self, found: StateFile) -> Mapping[str, Tensor]:
