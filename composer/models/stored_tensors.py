@@ -65,10 +65,12 @@ class Promise:
 
 def numbers(content: bytearray, dtype: torch.dtype, start: int, length: int) -> Tensor:
     """So many bytes of a file as a row of numbers, which are not copied."""
-    raw = torch.frombuffer(content, dtype=torch.uint8, count=length, offset=start)
-    if raw.data_ptr() % dtype.itemsize:  # no processor has to read numbers from between two places
-        raw = raw.clone()
-    return raw.view(dtype)
+    if length % dtype.itemsize:
+        raise DamagedError(f"{length:,} bytes are no whole numbers of {dtype.itemsize} bytes")
+    row = torch.frombuffer(content, dtype=dtype, count=length // dtype.itemsize, offset=start)
+    if row.data_ptr() % dtype.itemsize:  # no processor has to read numbers from between two places
+        return torch.frombuffer(content, dtype=torch.uint8, count=length, offset=start).clone().view(dtype)
+    return row
 
 
 class StoredTensors:
@@ -140,10 +142,13 @@ class StoredTensors:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)  # that they are in beta
                 if promise.layout == "sparse_coo":
-                    return torch.sparse_coo_tensor(*parts, promise.size, check_invariants=True).to_dense()
+                    indices, values = parts
+                    return torch.sparse_coo_tensor(indices, values, promise.size, check_invariants=True).to_dense()
+                compressed, plain, values = parts
                 layout = getattr(torch, promise.layout)
-                made = torch.sparse_compressed_tensor(*parts, size=promise.size, layout=layout, check_invariants=True)
-                return made.to_dense()
+                return torch.sparse_compressed_tensor(
+                    compressed, plain, values, promise.size, layout=layout, check_invariants=True
+                ).to_dense()
         except (RuntimeError, AttributeError, TypeError) as error:
             raise DamagedError(f"{name} is no sparse tensor that torch reads") from error
 

@@ -11,7 +11,7 @@ import pickle
 import re
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -156,13 +156,14 @@ def _inside(shard: str) -> str:
     return shard
 
 
-def require_float_weights(weights: Mapping[str, Tensor], own: Mapping[str, torch.dtype], file: Path) -> None:
+def require_float_weights(weights: Iterable[tuple[str, Tensor, torch.dtype]], file: Path) -> None:
     """Raises ComposerError where a number that the network computes with is no floating-point one in the file.
 
-    own: the types that the network's own tensors have, whole numbers (`relative_position_index`) among them.
+    weights: each with its name for people and the type that the network's own tensor has, which is of whole numbers
+    for some (`relative_position_index`).
     """
-    for name, tensor in weights.items():
-        if why := unreadable(tensor, own[name].is_floating_point):
+    for name, tensor, own in weights:
+        if why := unreadable(tensor, own.is_floating_point):
             raise ComposerError(f"{file}: {name} is {why}")
 
 

@@ -54,4 +54,4 @@ def _natural(path: Path) -> list[tuple[str, int]]:
 
 def may_be_stacked(files: Sequence[Path]) -> bool:
     """Whether one file may hold all members."""
-    return len(files) == 1 and files[0].suffix == ".safetensors"
+    return len(files) == 1 and files[0].suffix.lower() == ".safetensors"
