@@ -72,8 +72,8 @@ class Population:
             return f"the population of {self.concept!r} has no head, and so no log-odds"
         return (
             f"the network {self.members[0]!r} has {weight.shape[1]} outputs, and nothing says which of them mean "
-            f"{self.concept!r}: give `outputs` or `names` of its models, or `classes` of the concept; `composer "
-            "inspect FILE --images FOLDER` shows which output answers to which pictures"
+            f"{self.concept!r}: give `outputs` or `names` of its models, or `classes` of the concept (numbers from 0). "
+            "Try one where you do not know: the report warns of a parent that ranks its concept the wrong way round"
         )
 
     @property

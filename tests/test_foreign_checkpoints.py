@@ -238,7 +238,7 @@ def test_parameters_in_pieces_are_put_together(tmp_path: Path, how: str) -> None
         with pytest.warns(FutureWarning):
             weight_norm(layer)
         with torch.no_grad():
-            layer.weight_g *= 2
+            layer.get_parameter("weight_g").mul_(2)
     else:
         parametrizations.weight_norm(layer)
     torch.save(made.state_dict(), tmp_path / "a.pth")
@@ -261,7 +261,7 @@ def test_two_outputs_without_names_mean_nothing_until_it_is_said(tmp_path: Path)
 def test_of_independent_sigmoids_the_concepts_own_logit_counts(tmp_path: Path) -> None:
     torch.save(state(outputs=3), tmp_path / "a.pth")
     wanted = logits(network(outputs=3))
-    many = {"outputs": None, "names": ("black", "cat", "striped"), "outputs_are": "sigmoids"}
+    many: dict[str, Any] = {"outputs": None, "names": ("black", "cat", "striped"), "outputs_are": "sigmoids"}
     assert same(load(tmp_path / "a.pth", **many).log_odds(IMAGES)[0], wanted[:, 1])
     assert same(load(tmp_path / "a.pth", outputs=(2,), outputs_are="sigmoids").log_odds(IMAGES)[0], wanted[:, 2])
     with pytest.raises(ComposerError, match="2 outputs mean 'cat', and of independent sigmoids one must"):

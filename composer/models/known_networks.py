@@ -250,7 +250,8 @@ def _family(shapes: Shapes) -> list[str]:
 
 def _last_layer(network: nn.Module) -> str:
     """Name of the last layer with kernels: it gives the outputs."""
-    return [name for name, module in network.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
+    names: list[str] = [name for name, module in network.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    return names[-1]
 
 
 def _torchvision_module(name: str, outputs: int) -> nn.Module:

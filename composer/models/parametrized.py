@@ -42,9 +42,11 @@ def _pruned(original: Tensor, mask: Tensor) -> Tensor:
 def _weight_normed(length: Tensor, direction: Tensor) -> Tensor:
     """Each vector of `direction` with the length that is told for it."""
     if length.ndim != direction.ndim or length.numel() == 1:
-        return direction * (length.flatten()[0] / torch.linalg.vector_norm(direction))
+        whole: Tensor = length.flatten()[0] / torch.linalg.vector_norm(direction)
+        return direction * whole
     over = [axis for axis, size in enumerate(length.shape) if size == 1]
-    return direction * (length / torch.linalg.vector_norm(direction, dim=over, keepdim=True))
+    each: Tensor = length / torch.linalg.vector_norm(direction, dim=over, keepdim=True)
+    return direction * each
 
 
 PIECES: tuple[tuple[str, str, str, Join], ...] = (

@@ -50,14 +50,13 @@ def read_state_file(file: Path, key: str | None = None) -> StateFile:
     if not found:
         raise ComposerError(f"{file}: holds no tensors under names, but {_described(data)}; save model.state_dict()")
     if key is not None:
-        chosen, others = _asked(found, key, file), ()
+        chosen, rest = _asked(found, key, file), []
     else:
         largest = max(len(each.tensors) for each in found.values())
         chosen, *rest = sorted(found.values(), key=lambda each: _preference(each, largest))
-        others = tuple(rest)
     inside = chosen.key.split(".")[0]
     beside = tuple(str(name) for name in data if str(name) != inside) if inside in data else ()
-    return replace(chosen, beside=beside, others=others, asked=key is not None)
+    return replace(chosen, beside=beside, others=tuple(rest), asked=key is not None)
 
 
 def _preference(found: StateFile, largest: int) -> tuple[bool, bool, int, int, str]:

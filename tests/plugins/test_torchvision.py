@@ -16,6 +16,7 @@ from composer_torchvision import PretrainedTorchvision, Torchvision
 from composer_torchvision.catalogue import classifiers
 from composer_torchvision.download import download
 from composer_torchvision.network import Network
+from tiny import tiny_images
 
 FAMILIES = {  # one of each, and the smallest size in pixels that it is tried at
     "resnet18": 32,
@@ -290,3 +291,16 @@ def test_tensors_of_a_network_on_meta_cost_no_memory() -> None:
         network = Network(Torchvision(model="regnet_y_128gf"), outputs=2)  # 2.5 GB where it is made
     state: dict[str, Tensor] = network.state_dict()
     assert {tensor.device.type for tensor in state.values()} == {"meta"}
+
+
+def test_a_second_row_of_zeros_is_an_output_like_any_other(tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        state = models.shufflenet_v2_x0_5(num_classes=2).state_dict()
+    state["fc.weight"][1], state["fc.bias"][1] = 0, 0
+    torch.save(state, tmp_path / "cat.pth")
+    options = {"model": "shufflenet_v2_x0_5", "file": tmp_path / "cat.pth", "size": 32}
+    named = PretrainedTorchvision.model_validate({**options, "names": ("dog", "cat")}).load("cat", Run())
+    assert named.outputs == (1,)
+    unnamed = PretrainedTorchvision.model_validate(options).load("cat", Run())
+    with pytest.raises(ComposerError, match="has 2 outputs, and nothing says which of them mean 'cat'"):
+        unnamed.log_odds(tiny_images(size=32))
