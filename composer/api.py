@@ -59,6 +59,7 @@ def compose(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     fresh: bool = False,
     progress: bool = False,
+    wait: bool = True,
 ) -> Composed:
     """Runs a recipe given as arguments: everything that `composer run` does, with the same cache and the same folder.
 
@@ -68,6 +69,7 @@ def compose(
     oracle: also train a network on labelled pictures of the target, to measure composition gain.
     name: default is the concepts joined by `_`. root: where relative paths of components start, the current folder.
     output: folder for all results, default `runs/<name>`. progress: shows the stages on standard error.
+    wait: for another run that works in the folder; without it that is a ComposerError.
     RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
     in a run and can be mended.
     """
@@ -94,7 +96,7 @@ def compose(
     with watching(registry) if progress else nullcontext():
         from composer.running.pipeline import run_recipe  # imports torch, which the check above does without
 
-        report = run_recipe(recipe, folder, device, fresh, registry)
+        report = run_recipe(recipe, folder, device, fresh, registry, wait)
     return Composed(report, folder)
 
 

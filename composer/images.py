@@ -60,17 +60,18 @@ class Images:
         """Pixels uint8 [N, 3, size, size]."""
         if size not in self.decoded:
             kept = self.kept(self.folder, size) if self.folder else None
-            if kept is not None and kept.exists():
-                from composer.running.storage import read_tensors
-
-                self.decoded[size] = read_tensors(kept)["pixels"]
-            else:
-                self.decoded[size] = self.decode(size)
-                if kept is not None:
-                    from composer.running.storage import write_tensors
-
-                    write_tensors(kept, {"pixels": self.decoded[size]})
+            self.decoded[size] = self.decode(size) if kept is None else self._kept_or_decoded(kept, size)
         return self.decoded[size]
+
+    def _kept_or_decoded(self, kept: Path, size: int) -> Tensor:
+        from composer.running.storage import keep_tensors, kept_tensors
+
+        known = kept_tensors(kept)
+        if known is not None:
+            return known["pixels"]
+        pixels = self.decode(size)
+        keep_tensors(kept, {"pixels": pixels})
+        return pixels
 
     def kept(self, folder: Path, size: int) -> Path:
         """The file in `folder` that keeps the pixels of one size."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -98,19 +99,21 @@ class Population:
         if known is not None:
             return known[1]
         kept = images.folder / f"features-{self.body_digest}.safetensors" if images.folder else None
-        if kept is not None and kept.exists():
-            from composer.running.storage import read_tensors
-
-            features = read_tensors(kept)["features"]
-        else:
-            started = time.perf_counter()
-            features = self._compute_features(images, device)
-            if kept is not None and time.perf_counter() - started > WORTH_KEEPING:
-                from composer.running.storage import write_tensors
-
-                write_tensors(kept, {"features": features})
+        features = self._compute_features(images, device) if kept is None else self._kept_features(kept, images, device)
         self._memo.clear()  # evaluators ask for one set of pictures at a time
         self._memo[id(images)] = (images, features)
+        return features
+
+    def _kept_features(self, kept: Path, images: Images, device: torch.device | str) -> Tensor:
+        from composer.running.storage import keep_tensors, kept_tensors
+
+        known = kept_tensors(kept)
+        if known is not None:
+            return known["features"]
+        started = time.perf_counter()
+        features = self._compute_features(images, device)
+        if time.perf_counter() - started > WORTH_KEEPING:
+            keep_tensors(kept, {"features": features})
         return features
 
     def _compute_features(self, images: Images, device: torch.device | str) -> Tensor:

@@ -20,9 +20,8 @@ from composer.recipes.overrides import apply
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_data
 from composer.registry import Registry
-from composer.running.cache import StageCache
 from composer.running.engine import Engine
-from composer.running.pipeline import choose_device, judge_oracle, prepare_output
+from composer.running.pipeline import choose_device, judge_oracle, working
 from composer.running.plan import Plan, make_plan
 from composer.scores import Score
 
@@ -85,14 +84,14 @@ def benchmark(
     found = Benchmark(find_entrants(registry))
     rounds = [(seed, pair) for seed in range(1, seeds + 1) for pair in PAIRS[:pairs]]
     recipes = [pair_recipe(pair, seed, found.entrants, overrides, registry) for seed, pair in rounds]
-    prepare_output(folder)  # only now that all of them are known to be right
-    engine = Engine(StageCache(folder / "stages"), choose_device("cpu"), registry, draws=False)
-    try:
-        for done, (recipe, (seed, pair)) in enumerate(zip(recipes, rounds, strict=True), start=1):
-            found.judgements.append(judge(engine, recipe, found))
-            say(f"{'+'.join(pair)}, seed {seed}: {done} of {len(rounds)}")
-    finally:
-        engine.cache.remember({**engine.before, **engine.identities})
+    with working(folder) as cache:  # only now that all of them are known to be right
+        engine = Engine(cache, choose_device("cpu"), registry, draws=False)
+        try:
+            for done, (recipe, (seed, pair)) in enumerate(zip(recipes, rounds, strict=True), start=1):
+                found.judgements.append(judge(engine, recipe, found))
+                say(f"{'+'.join(pair)}, seed {seed}: {done} of {len(rounds)}")
+        finally:
+            cache.remember({**engine.before, **engine.identities})
     return found
 
 

@@ -153,8 +153,15 @@ set_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 @click.option("--fresh", is_flag=True, help="Compute everything again, even what has not changed.")
+@click.option("--no-wait", is_flag=True, help="Fail where another run works in the folder, in place of waiting for it.")
 def run(
-    recipe: Path, output: Path | None, overrides: tuple[str, ...], seed: int | None, device: str, fresh: bool
+    recipe: Path,
+    output: Path | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    device: str,
+    fresh: bool,
+    no_wait: bool,
 ) -> None:
     """Run RECIPE and print its table.
 
@@ -175,7 +182,7 @@ def run(
     with watching(registry):
         from composer.running.pipeline import run_recipe  # imports torch, which takes two seconds
 
-        report = run_recipe(read, folder, device, fresh, registry)
+        report = run_recipe(read, folder, device, fresh, registry, wait=not no_wait)
     print_results(report, random_pairs(read))
     print_saved(folder, time.perf_counter() - started)
 

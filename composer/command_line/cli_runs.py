@@ -48,10 +48,14 @@ def report(run: Path, as_json: bool, as_csv: bool) -> None:
             click.echo(json.dumps([typed(row) for row in rows], indent=2, ensure_ascii=False))
         return
     from composer.page.writing import write_page
+    from composer.runs.locking import changing
+    from composer.runs.run_folder import require_run
     from composer.runs.sealing import renew
 
-    page = write_page(run)
-    renew(run, page.name)
+    require_run(run)
+    with changing(run):
+        page = write_page(run)
+        renew(run, page.name)
     click.echo(page)
 
 

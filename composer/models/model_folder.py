@@ -17,6 +17,8 @@ from composer.errors import ComposerError
 from composer.population import Population
 from composer.registry import nearest
 from composer.running.storage import read_json, unpack
+from composer.runs.records import JudgedModels
+from composer.runs.run_folder import read_part
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -192,8 +194,7 @@ def _compositions(run: Path) -> Iterator[ModelFolder]:
 
 def _report(run: Path) -> dict[str, Any]:
     file = run / REPORT
-    report: dict[str, Any] = _json(file) if file.is_file() else {}
-    return report
+    return read_part(file, JudgedModels) if file.is_file() else {}
 
 
 def _json(file: Path) -> Any:

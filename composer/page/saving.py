@@ -19,7 +19,9 @@ from composer.models.model_folder import read_folder
 from composer.page import gathering
 from composer.recipes.recipe import Recipe
 from composer.running.cache import digest
-from composer.running.storage import read_json, write_json
+from composer.running.storage import write_json
+from composer.runs.files import writing
+from composer.runs.sealing import read_sealed, sealed
 from composer.tables.results_table import MAIN_COLUMNS, random_pairs
 
 if TYPE_CHECKING:
@@ -38,13 +40,16 @@ def gathered(folder: Path, arm: Arm, test: Step, fresh: bool, gather: Callable[[
     """What `gather` returns, or what it returned for the same results before: kept in `folder`."""
     steps = [arm.model, test, *arm.reports.values()]
     code = Path(gathering.__file__).read_text(encoding="utf-8")
-    file = folder / f"{digest([[step.key for step in steps], arm.composition.control, code])[:16]}.json"
-    if file.exists() and not fresh:
-        known: dict[str, Any] = read_json(file)
-        return known
+    key = digest([[step.key for step in steps], arm.composition.control, code])
+    file = folder / f"{key[:16]}.json"
+    known = None if fresh else read_sealed(file)
+    if known is not None and known.get("key") == key:
+        found: dict[str, Any] = known["shown"]
+        return found
     found = gather()
-    folder.mkdir(exist_ok=True)
-    write_json(file, found)
+    with writing(file):
+        folder.mkdir(exist_ok=True)
+    write_json(file, sealed({"key": key, "shown": found}))
     return found
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from composer.errors import ComposerError
 from composer.figures import Figure, Heatmap, Histogram, Lines, Strip, Tiles, from_json
-from composer.runs.run_folder import read_part, read_run
+from composer.runs.files import write_text
+from composer.runs.records import PageRecord
+from composer.runs.run_folder import AGAIN, read_part, read_run
+from composer.runs.sealing import file_digest
 
 if TYPE_CHECKING:
     from bokeh.models import UIElement
@@ -39,20 +41,18 @@ def write_page(folder: Path) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     run = read_run(folder)
+    for name in ("report.json", PAGE_DATA):  # the page joins the two
+        stored = run.run.get("files", {}).get(name)
+        if stored is not None and (folder / name).is_file() and file_digest(folder / name) != stored:
+            raise ComposerError(f"{folder / name}: is not what the run wrote: {AGAIN}")
     page = _page_data(folder)
     recipe = (folder / "recipe.yaml").read_text(encoding="utf-8")
     environment = Environment(
         loader=PackageLoader("composer.page", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     text = environment.get_template("page.html.jinja").render(_content(run.report, run.run, page, recipe))
-    path = folder / PAGE
-    part = folder / f".{PAGE}-{uuid4().hex}"
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    write_text(folder / PAGE, text)
+    return folder / PAGE
 
 
 def _page_data(folder: Path) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _page_data(folder: Path) -> dict[str, Any]:
     again = "run its recipe again, which computes nothing that is kept"
     if not (folder / PAGE_DATA).exists():
         raise ComposerError(f"{folder}: has no {PAGE_DATA}; an older composer made it: {again}")
-    page = read_part(folder / PAGE_DATA, ("format",))
+    page = read_part(folder / PAGE_DATA, PageRecord)
     if page["format"] != FORMAT:
         raise ComposerError(
             f"{folder / PAGE_DATA}: is of format {page['format']!r}, this composer reads {FORMAT}; {again}"

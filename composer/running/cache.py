@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from safetensors import SafetensorError
-
-import composer
 from composer.figures import Figure, draw, from_json, to_json
 from composer.images import Images
 from composer.interfaces import Component
 from composer.recipes.recipe import nested_components
-from composer.running.storage import Value, load, read_json, running, save, write_json
-from composer.runs.sealing import file_digest
+from composer.running.code import code_digest
+from composer.running.storage import FACTS, TENSORS, Value, keep_tensors, load, read_json, save, write_json
+from composer.runs.files import part_of, remove, writing
+from composer.runs.sealing import FILES, STAGE, file_digest, read_sealed, sealed
 
-STAGE = "stage.json"
-CORE = (
-    "composed",
-    "decoding",
-    "images",
-    "kernels",
-    "judging/oracle",
-    "judging/parents",
-    "population",
-    "ranking",
-    "scores",
-    "stacking",
-    "running/storage",
-)
-"""Core modules whose code decides what a stage computes."""
+log = logging.getLogger("composer")
+
+FIGURES = "figures.json"
+LAST = "last.json"
 
 
 def digest(data: Any) -> str:
@@ -57,32 +43,9 @@ def component_identity(component: Component, files: Iterable[Path]) -> dict[str,
         "kind": component.kind,
         "version": component.version,
         "options": component.options(paths=False),
-        "code": {type(part).__module__: _code_digest(type(part).__module__) for part in parts},
+        "code": {type(part).__module__: code_digest(type(part).__module__) for part in parts},
         "files": _files_digest(files),
     }
-
-
-@cache
-def core_digest() -> str:
-    folder = Path(composer.__file__).parent
-    return _text_digest(folder / f"{name}.py" for name in CORE)
-
-
-@cache
-def _code_digest(module: str) -> str:
-    """sha256 of the plugin's sources, so that an edited plugin is not served from the cache."""
-    root = sys.modules[module.partition(".")[0]]
-    if root.__file__ is None:
-        return ""
-    home = Path(root.__file__)
-    return _text_digest(sorted(home.parent.rglob("*.py")) if home.name == "__init__.py" else [home])
-
-
-def _text_digest(files: Iterable[Path]) -> str:
-    total = hashlib.sha256()
-    for file in files:
-        total.update(file.read_bytes())
-    return total.hexdigest()
 
 
 def _files_digest(files: Iterable[Path]) -> str:
@@ -99,71 +62,128 @@ def _files_digest(files: Iterable[Path]) -> str:
 
 
 class StageCache:
-    """One folder per result, named by stage and key; a folder is complete or absent."""
+    """One folder per result, named by stage and key; a folder is complete or absent.
+
+    The hash of every file stands in the stage's record, which has its own: what no longer agrees is not read, is
+    named in the log, and computed again. damaged: the folders of which that was said -> what it was.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".part-*"):
-            if not running(int(leftover.name.split("-")[1])):
-                shutil.rmtree(leftover, ignore_errors=True)
+        self.damaged: dict[Path, str] = {}
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, stage: str, key: str) -> Path:
         return self.folder / f"{stage}-{key[:16]}"
 
     def facts(self, stage: str, key: str) -> dict[str, Any] | None:
         """What was recorded beside a result, or None where there is none."""
-        try:
-            facts: dict[str, Any] = read_json(self.path(stage, key) / STAGE)
-        except (FileNotFoundError, json.JSONDecodeError):
+        home = self.path(stage, key)
+        facts = read_sealed(home / STAGE)
+        if facts is None:
+            if os.path.lexists(home):
+                self._damaged(home, f"{STAGE} is not what was stored")
             return None
-        return facts if facts["key"] == key else None
+        if facts["key"] != key:
+            self._damaged(home, "another stage's result")
+            return None
+        return facts
+
+    def whole(self, stage: str, key: str) -> bool:
+        """Whether a result is there as it was stored."""
+        facts = self.facts(stage, key)
+        if facts is None:
+            return False
+        home = self.path(stage, key)
+        for name in (TENSORS, FACTS):
+            if not _is(home / name, facts[FILES][name]):
+                self._damaged(home, f"{name} is not what was stored")
+                return False
+        return True
 
     def load(self, stage: str, key: str) -> Value | None:
-        """A stored result; None where there is none, or where it can no longer be read and is made again."""
-        if self.facts(stage, key) is None:
+        """A stored result; None where there is none, or where it is no longer what was stored and is made again."""
+        if not self.whole(stage, key):
             return None
-        try:
-            value = load(self.path(stage, key))
-            if isinstance(value, Images) and not value.still_there():
-                return None  # the same pictures lie elsewhere now: their stage finds them again
-            return value
-        except (OSError, SafetensorError, json.JSONDecodeError, KeyError):
-            shutil.rmtree(self.path(stage, key))
-            return None
+        value = load(self.path(stage, key))
+        if isinstance(value, Images) and not value.still_there():
+            return None  # the same pictures lie elsewhere now: their stage finds them again
+        return value
 
     def store(
         self, stage: str, key: str, value: Value, facts: Mapping[str, Any], figures: Mapping[str, Figure]
     ) -> Path:
         """Writes a result whole: into a folder beside, which then gets its name."""
-        part = self.folder / f".part-{os.getpid()}-{uuid4().hex}"
-        part.mkdir()
-        try:
-            save(value, part)
-            for name, figure in figures.items():
-                for ending in ("png", "svg"):
-                    draw(figure, part / f"{name}.{ending}")
-            data = {name: to_json(figure) for name, figure in figures.items()}
-            write_json(part / "figures.json", data)
-            write_json(part / STAGE, {"key": key, **facts})
-            home = self.path(stage, key)
-            if home.exists():  # unreadable, or stored meanwhile by another run
-                shutil.rmtree(home)
-            part.rename(home)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        home = self.path(stage, key)
+        part = part_of(home)
+        with writing(home):
+            try:
+                part.mkdir()
+                save(value, part)
+                for name, figure in figures.items():
+                    for ending in ("png", "svg"):
+                        draw(figure, part / f"{name}.{ending}")
+                write_json(part / FIGURES, {name: to_json(figure) for name, figure in figures.items()})
+                files = {file.name: file_digest(file) for file in sorted(part.iterdir())}
+                write_json(part / STAGE, sealed({"key": key, **facts, FILES: files}))
+                remove(home)  # damaged, or asked for afresh
+                part.rename(home)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+        if isinstance(value, Images) and value.native is None:
+            for size, pixels in value.decoded.items():
+                keep_tensors(value.kept(home, size), {"pixels": pixels})
         return home
 
     def figures(self, stage: str, key: str) -> dict[str, Figure]:
         """The figures that a stage recorded, as data."""
-        data = read_json(self.path(stage, key) / "figures.json")
-        return {name: from_json(figure) for name, figure in data.items()}
+        file = self.path(stage, key) / FIGURES
+        if file not in self._whole_figures(stage, key):
+            return {}
+        return {name: from_json(figure) for name, figure in read_json(file).items()}
+
+    def drawn(self, stage: str, key: str) -> list[Path]:
+        """The files of the figures that a stage recorded."""
+        return [file for file in self._whole_figures(stage, key) if file.suffix in (".png", ".svg")]
+
+    def _whole_figures(self, stage: str, key: str) -> list[Path]:
+        """The files that show a result and are none, by name; a damaged one costs nothing but itself."""
+        home, found = self.path(stage, key), []
+        for name, stored in (self.facts(stage, key) or {}).get(FILES, {}).items():
+            if name in (TENSORS, FACTS):
+                continue
+            if _is(home / name, stored):
+                found.append(home / name)
+            else:
+                self._say(home / name, "not what was stored; this figure is left out (--fresh draws it again)")
+        return found
 
     def last(self) -> dict[str, dict[str, Any]]:
-        """What each stage of the run before was made from: `stage for subject` -> identity."""
-        file = self.folder / "last.json"
-        known: dict[str, dict[str, Any]] = read_json(file) if file.exists() else {}
-        return known
+        """What each stage of the run before was made from: `stage for subject` -> identity; {} where it is damaged."""
+        try:
+            known = read_json(self.folder / LAST)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        items = known.items() if isinstance(known, dict) else ()
+        return {title: identity for title, identity in items if isinstance(identity, dict)}
 
     def remember(self, identities: Mapping[str, Mapping[str, Any]]) -> None:
-        write_json(self.folder / "last.json", dict(identities))
+        remove(self.folder / LAST)
+        write_json(self.folder / LAST, dict(identities))
+
+    def _damaged(self, home: Path, what: str) -> None:
+        self._say(home, f"{what}; it is computed again")
+
+    def _say(self, place: Path, what: str) -> None:
+        if place not in self.damaged:
+            self.damaged[place] = what
+            log.warning("%s: damaged: %s", place, what)
+
+
+def _is(file: Path, stored: str) -> bool:
+    """Whether a file is there with the content that was stored."""
+    try:
+        return file_digest(file) == stored
+    except OSError:
+        return False

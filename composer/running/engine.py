@@ -52,6 +52,13 @@ class Engine:
         """Lets go of a result in memory; the cache still has it."""
         self.results.pop(step.key, None)
 
+    def complete(self, plan: Plan) -> None:
+        """Computes what is missing or damaged of the steps that no later one asked for: the report tells of all."""
+        for step in plan.steps():
+            if step.key not in self.finished and not self.cache.whole(step.name, step.key):
+                self.result(step)
+                self.forget(step)
+
     def warnings(self, plan: Plan) -> list[str]:
         """What the stages of a finished plan warned of, now or when they were computed."""
         found = []
@@ -141,6 +148,8 @@ class Engine:
         """Why a step has to be computed, by what the run before made it from."""
         if self.fresh:
             return "asked for afresh"
+        if self.cache.path(step.name, step.key) in self.cache.damaged:
+            return "what was kept is damaged"
         before = self.before.get(step.title)
         if before is None:
             return "new"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,9 @@ from composer.registry import Registry, load_registry
 from composer.running.cache import StageCache
 from composer.running.engine import Engine, told
 from composer.running.plan import Arm, OracleSteps, Plan, Step, make_plan
-from composer.runs import output, sealing
+from composer.runs import files, output, sealing
+from composer.runs.files import clear_parts, part_of, remove
+from composer.runs.locking import COMING, changing, put_in_place, run_lock
 from composer.scores import Report
 
 
@@ -34,11 +36,25 @@ def choose_device(device: str) -> str:
     return device
 
 
+@contextmanager
+def working(folder: Path, wait: bool = True) -> Iterator[StageCache]:
+    """The cache of a run's folder, held against other runs: one works at a time, and others wait or are refused."""
+    prepare_output(folder)
+    with run_lock(folder, wait):
+        if (folder / COMING).exists():
+            with changing(folder):  # a run was killed while it put its results in place
+                pass
+        cache = StageCache(folder / "stages")
+        for place in (folder, cache.folder, *cache.folder.glob("*/")):
+            clear_parts(place)
+        yield cache
+
+
 def prepare_output(folder: Path) -> None:
     """Makes the run's folder; ComposerError where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
+        probe = part_of(folder / "probe")
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -46,35 +62,63 @@ def prepare_output(folder: Path) -> None:
 
 
 def run_recipe(
-    recipe: Recipe, folder: Path, device: str = "auto", fresh: bool = False, registry: Registry | None = None
+    recipe: Recipe,
+    folder: Path,
+    device: str = "auto",
+    fresh: bool = False,
+    registry: Registry | None = None,
+    wait: bool = True,
 ) -> dict[str, Any]:
-    """Runs a recipe and writes its folder; returns the content of `report.json`."""
-    registry = registry or load_registry()
-    started = time.perf_counter()
+    """Runs a recipe and writes its folder; returns the content of `report.json`.
+
+    wait: for another run that works in the folder; without it that is a ComposerError.
+    """
     chosen = choose_device(device)
-    prepare_output(folder)
-    engine = Engine(StageCache(folder / "stages"), chosen, registry, fresh)
+    with working(folder, wait) as cache:
+        engine = Engine(cache, chosen, registry or load_registry(), fresh)
+        return _run(recipe, folder, engine)
+
+
+def _run(recipe: Recipe, folder: Path, engine: Engine) -> dict[str, Any]:
+    started = time.perf_counter()
     plan = make_plan(recipe)
     inputs = plan.inputs()  # before they are read, so that one that is edited meanwhile shows
     try:
         parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.parents}
         arms = [_judge(engine, arm, plan.test) for arm in plan.arms]
         oracle = judge_oracle(engine, plan.oracle)
+        engine.complete(plan)
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
     report = output.report(recipe, engine.result(plan.test), arms, parents, engine.warnings(plan))
     report["oracle"] = output.oracle_facts(recipe, oracle, arms, engine.result(plan.test).cells)
     stages = list(engine.finished.values())
-    run = output.provenance(recipe, chosen, stages, time.perf_counter() - started, registry)
-    output.write(folder, recipe, report, run)
-    output.write_scores(folder, arms)
-    output.copy_results(folder, engine.cache, plan, report)
+    run = output.provenance(recipe, engine.device, stages, time.perf_counter() - started, engine.registry)
+    kept = [engine.cache.path(step.name, step.key) for step in plan.steps()]
     shown = {arm.composition.name: arm.shown for arm in arms}
-    saving.save(folder, recipe, engine.cache, plan, engine.result(plan.test), report, shown)
-    writing.write_page(folder)
+    with files.writing(folder), making(folder) as made:
+        output.write(made, recipe, report, run)
+        output.write_scores(made, arms)
+        output.copy_results(made, engine.cache, plan, report)
+        saving.save(made, recipe, engine.cache, plan, engine.result(plan.test), report, shown)
+        writing.write_page(made)
+        sealing.seal(made, inputs, kept)
+        put_in_place(folder, made)
     engine.hook.composer_run_finished(report=report, folder=folder)
-    sealing.seal(folder, inputs, [engine.cache.path(step.name, step.key) for step in plan.steps()])
+    with files.writing(folder), changing(folder):
+        sealing.seal(folder, inputs, kept)  # with what the watchers wrote
     return report
+
+
+@contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """A hidden folder in a run's, for results that are not yet whole; it is gone afterwards."""
+    made = part_of(folder / "results")
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        remove(made)
 
 
 def _judge_parent(engine: Engine, plan: Plan, concept: str) -> output.Parent:
@@ -118,15 +162,15 @@ def load_pictures(
     recipe: Recipe, folder: Path, fresh: bool = False, registry: Registry | None = None
 ) -> dict[str, Images]:
     """Every split that the recipe's pictures have: `test`, `train.black`, ... -> Images."""
-    prepare_output(folder)
-    engine = Engine(StageCache(folder / "stages"), "cpu", registry or load_registry(), fresh)
-    plan = make_plan(recipe)
-    steps: Sequence[Step] = [plan.test, *plan.training.values()]
-    return {step.subject: cast("Images", engine.result(step)) for step in steps}
+    with working(folder) as cache:
+        engine = Engine(cache, "cpu", registry or load_registry(), fresh)
+        plan = make_plan(recipe)
+        steps: Sequence[Step] = [plan.test, *plan.training.values()]
+        return {step.subject: cast("Images", engine.result(step)) for step in steps}
 
 
 def load_population(recipe: Recipe, folder: Path, concept: str, registry: Registry | None = None) -> Population:
     """One concept's population, trained or read as the recipe says."""
-    prepare_output(folder)
-    engine = Engine(StageCache(folder / "stages"), choose_device("auto"), registry or load_registry())
-    return cast("Population", engine.result(make_plan(recipe).populations[concept]))
+    with working(folder) as cache:
+        engine = Engine(cache, choose_device("auto"), registry or load_registry())
+        return cast("Population", engine.result(make_plan(recipe).populations[concept]))

@@ -21,7 +21,8 @@ from composer.recipes.contracts import log_odds_needed
 from composer.recipes.recipe import Composition, Concept, Recipe, why_no_oracle
 from composer.run import Run
 from composer.running.boundary import first_fault
-from composer.running.cache import component_identity, core_digest, digest, stage_seed
+from composer.running.cache import component_identity, digest, stage_seed
+from composer.running.code import core_digest
 from composer.running.storage import Value
 from composer.runs import sealing
 

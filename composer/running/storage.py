@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -21,24 +22,34 @@ from composer.interfaces import Architecture
 from composer.kernels import KernelSet
 from composer.population import Population, Preprocessing
 from composer.registry import load_registry
+from composer.runs.files import read_json as read_json
+from composer.runs.files import remove, write_whole
+from composer.runs.files import write_json as write_json
+from composer.runs.files import write_text as write_text
 from composer.scores import Report, Score
+
+log = logging.getLogger("composer")
 
 Value = Images | Population | KernelSet | ComposedModel | Report
 Packed = tuple[dict[str, Any], dict[str, Tensor]]
 
 TENSORS = "data.safetensors"
 FACTS = "data.json"
+HASH = "sha256"
+"""Under which a safetensors file of composer's holds the hash of its content."""
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
     """Writes a safetensors file at once: there under its name complete, or not at all."""
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    part = path.with_name(f".{path.name}-{uuid4().hex}")
-    try:
-        save_file(whole, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+
+    def write(part: Path) -> None:
+        part.touch()  # as every file of the user is made; safetensors would have it readable for nobody else
+        mode = part.stat().st_mode
+        save_file(whole, part, None if facts is None else dict(facts))
+        part.chmod(mode)
+
+    write_whole(path, write)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -46,23 +57,36 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file at once, as `write_tensors` does."""
-    part = path.with_name(f".{path.name}-{uuid4().hex}")
+def keep_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes what can be computed again, with its hash; `kept_tensors` reads it."""
+    write_tensors(path, tensors, {HASH: tensors_digest(path, tensors)})
+
+
+def kept_tensors(path: Path) -> dict[str, Tensor] | None:
+    """What `keep_tensors` wrote there; None where there is nothing, or something else, which is said and removed."""
+    if not os.path.lexists(path):
+        return None
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        with safe_open(path, framework="pt") as file:
+            stored = (file.metadata() or {}).get(HASH)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
+    except (OSError, SafetensorError, ValueError):
+        stored, tensors = None, {}
+    if stored is not None and stored == tensors_digest(path, tensors):
+        return tensors
+    log.warning("%s: damaged: not what was stored; it is computed again", path)
+    remove(path)
+    return None
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Writes JSON at once; NaN and infinity are refused, because JSON has no such numbers."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def tensors_digest(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names, kinds and contents, and over where it is kept: one file in place of another is noticed."""
+    total = hashlib.sha256(f"{path.parent.name}/{path.name}".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(f"\0{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
+        total.update(tensor.view(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def save(value: Value, folder: Path) -> None:
@@ -70,9 +94,6 @@ def save(value: Value, folder: Path) -> None:
     facts, tensors = pack(value)
     write_tensors(folder / TENSORS, tensors)
     write_json(folder / FACTS, {"type": type(value).__name__, **facts})
-    if isinstance(value, Images) and value.native is None:
-        for size, pixels in value.decoded.items():
-            write_tensors(value.kept(folder, size), {"pixels": pixels})
 
 
 def load(folder: Path) -> Value:
@@ -204,14 +225,3 @@ def _unpack_report(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> R
             for name, score in facts["scores"].items()
         }
     )
-
-
-def running(process: int) -> bool:
-    """Whether a process of that number exists on this machine."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -16,17 +16,17 @@ import numpy as np
 import yaml
 
 from composer import __version__
-from composer.judging import comparison, gain
-from composer.models import model_card
 from composer.hookspecs import Stage
 from composer.images import Images, cell_names
+from composer.judging import comparison, gain
+from composer.models import model_card
 from composer.recipes.recipe import Composition, Recipe, placed_components, why_no_oracle
 from composer.registry import Registry
-from composer.runs.run_folder import COLUMNS, SCORES
-from composer.scores import Report, Score
-from composer.runs.sealing import file_digest
 from composer.running.storage import FACTS, TENSORS, write_json, write_text
+from composer.runs.run_folder import COLUMNS, SCORES
+from composer.runs.sealing import file_digest
 from composer.runs.versions import versions
+from composer.scores import Report, Score
 
 if TYPE_CHECKING:
     from composer.running.cache import StageCache
@@ -260,18 +260,17 @@ def write(folder: Path, recipe: Recipe, content: Mapping[str, Any], run: Mapping
 
 
 def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[str, Any]) -> None:
-    """Copies the figures and the models out of the stage cache, in place of the last run's, with a card each."""
+    """Copies the figures and the models out of the stage cache, with a card each."""
     figures, models = folder / "figures", folder / "models"
-    for stale in (figures, models):
-        shutil.rmtree(stale, ignore_errors=True)
-        stale.mkdir()
+    figures.mkdir()
+    models.mkdir()
     for concept, step in plan.populations.items():
-        _copy_figures(cache.path(step.name, step.key), figures, concept)
+        _copy_figures(cache.drawn(step.name, step.key), figures, concept)
     for arm in plan.arms:
         name = arm.composition.name
         kernels = () if arm.kernels is None else (arm.kernels,)
         for made_by in (*kernels, arm.model, *arm.reports.values()):
-            _copy_figures(cache.path(made_by.name, made_by.key), figures, name)
+            _copy_figures(cache.drawn(made_by.name, made_by.key), figures, name)
         home = models / name
         home.mkdir()
         made = cache.path(arm.model.name, arm.model.key)
@@ -280,6 +279,6 @@ def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[s
         model_card.complete(home, content, name)
 
 
-def _copy_figures(stage: Path, figures: Path, subject: str) -> None:
-    for file in sorted([*stage.glob("*.png"), *stage.glob("*.svg")]):
+def _copy_figures(drawn: Iterable[Path], figures: Path, subject: str) -> None:
+    for file in drawn:
         shutil.copyfile(file, figures / f"{subject} - {file.name}")

@@ -7,11 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from composer.errors import ComposerError
+from composer.runs.locking import reading
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 SCORES = "scores.csv"
+AGAIN = "edited or cut; run its recipe again, which computes nothing that is kept"
 COLUMNS = (
     "composition",
     "control",
@@ -58,14 +63,21 @@ class SavedRun:
 
 def read_run(folder: Path) -> SavedRun:
     """A finished run; ComposerError where there is none, where it has not finished, or is damaged."""
+    require_run(folder)
+    with reading(folder):
+        return _read_run(folder)
+
+
+def _read_run(folder: Path) -> SavedRun:
     import yaml  # not for the constants, which `composer --help` reads
 
-    require_run(folder)
-    report = read_part(folder / "report.json", ("name", "concepts", "seed", "compositions"))
-    run = read_part(folder / "run.json", ("finished", "versions"))
+    from composer.runs.records import ReportRecord, RunRecord
+
+    report = read_part(folder / "report.json", ReportRecord)
+    run = read_part(folder / "run.json", RunRecord)
     try:
         document = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise ComposerError(f"{folder / 'recipe.yaml'}: damaged: {_line(error)}") from None
     if not isinstance(document, dict):
         raise ComposerError(f"{folder / 'recipe.yaml'}: damaged: it holds no recipe")
@@ -96,18 +108,43 @@ def require_run(folder: Path) -> None:
     raise ComposerError(f"{folder}: holds no run (no report.json){_others(folder / 'x')}")
 
 
-def read_part(file: Path, needed: Sequence[str]) -> dict[str, Any]:
-    """A JSON file of a run with the keys `needed`; ComposerError that says what is wrong with it."""
+def read_part(file: Path, record: type[BaseModel]) -> dict[str, Any]:
+    """A JSON file of a run that holds what `record` asks for; ComposerError that says what is wrong with it."""
+    from pydantic import ValidationError
+
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError:
         raise ComposerError(f"{file.parent}: damaged: {file.name} is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ComposerError(f"{file}: damaged: {_line(error)}") from None
-    if not isinstance(content, dict) or (lacking := [key for key in needed if key not in content]):
-        said = f"it lacks {', '.join(lacking)}" if isinstance(content, dict) else "it is no mapping"
-        raise ComposerError(f"{file}: damaged: {said}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ComposerError(f"{file}: damaged: {_line(error)}; {AGAIN}") from None
+    if not isinstance(content, dict):
+        raise ComposerError(f"{file}: damaged: it is no mapping; {AGAIN}")
+    try:
+        record.model_validate(content)
+    except ValidationError as error:
+        raise ComposerError(f"{file}: damaged: {_faults(error.errors())}; {AGAIN}") from None
     return content
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _faults(found: Sequence[Mapping[str, Any]]) -> str:
+    """`it lacks seed; compositions.product.members: Input should be ...`: the first three."""
+    lacking = [str(one["loc"][0]) for one in found if one["type"] == "missing" and len(one["loc"]) == 1]
+    said = [f"it lacks {', '.join(lacking)}"] if lacking else []
+    for one in found:
+        if one["type"] != "missing" or len(one["loc"]) > 1:
+            where = ".".join(str(part)[:80] for part in one["loc"])
+            said.append(f"{where}: {_message(one)}" if where else _message(one))
+    return "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
+
+
+def _message(one: Mapping[str, Any]) -> str:
+    message = str(one["msg"]).removeprefix("Value error, ")
+    return message if one["type"] in ("missing", "value_error") else f"{message}, not {str(one['input'])[:40]!r}"
 
 
 def _others(folder: Path) -> str:

@@ -5,28 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+
+from composer.runs.files import write_json
 
 RUN = "run.json"
+STAGE = "stage.json"
+FILES = "files"
+"""In a stage's record: each of its files -> sha256."""
+SEAL = "seal"
 NO_RESULTS = ("stages", "pictures.png")
 """In a run's folder, and yet no result: the cache that may be deleted, and the sheet of `composer pictures`."""
-KEPT = ("data.safetensors", "data.json", "stage.json")
+KEPT = ("data.safetensors", "data.json", STAGE)
 """Of a stage in the cache; the rest of its files is made again from these."""
 
 
 def file_digest(file: Path) -> str:
     """sha256 of a file's content, read once per process unless the file changes."""
     facts = file.stat()
-    return _file_digest(file, facts.st_mtime_ns, facts.st_size)
+    known = (str(file), facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size)
+    if known not in _digests_known:
+        with file.open("rb") as content:
+            _digests_known[known] = hashlib.file_digest(content, "sha256").hexdigest()
+    return _digests_known[known]
 
 
-@cache
-def _file_digest(file: Path, modified: int, size: int) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+_digests_known: dict[tuple[str, int, int, int, int], str] = {}
 
 
 def own_files(folder: Path) -> list[Path]:
@@ -47,8 +52,12 @@ def seal(folder: Path, inputs: Mapping[str, str], stages: Iterable[Path]) -> Non
     """
     run = json.loads((folder / RUN).read_text(encoding="utf-8"))
     run["inputs"] = dict(inputs)
-    kept = (stage / name for stage in sorted(stages) for name in KEPT)
-    run["stages_kept"] = _digests(folder, (file for file in kept if file.exists()))
+    run["stages_kept"] = {}
+    for stage in sorted(stages):
+        home = f"{stage.parent.name}/{stage.name}"
+        stored = json.loads((stage / STAGE).read_text(encoding="utf-8"))[FILES]  # hashed when they were written
+        kept = {name: stored.get(name) or file_digest(stage / name) for name in KEPT}
+        run["stages_kept"] |= {f"{home}/{name}": digest for name, digest in kept.items()}
     run["files"] = _digests(folder, own_files(folder))
     _write(folder, run)
 
@@ -62,9 +71,23 @@ def renew(folder: Path, *names: str) -> None:
 
 
 def seal_of(run: Mapping[str, Any]) -> str:
-    """sha256 of run.json's own content, its `seal` left out."""
-    content = {key: value for key, value in run.items() if key != "seal"}
+    """sha256 of a record's own content, its `seal` left out."""
+    content = {key: value for key, value in run.items() if key != SEAL}
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record, its own hash added."""
+    return {**record, SEAL: seal_of(record)}
+
+
+def read_sealed(file: Path) -> dict[str, Any] | None:
+    """The record that `sealed` made; None where there is none, or where it is not what was written."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and record.get(SEAL) == seal_of(record) else None
 
 
 def _digests(folder: Path, files: Iterable[Path]) -> dict[str, str]:
@@ -72,10 +95,4 @@ def _digests(folder: Path, files: Iterable[Path]) -> dict[str, str]:
 
 
 def _write(folder: Path, run: dict[str, Any]) -> None:
-    run["seal"] = seal_of(run)
-    part = folder / f".{RUN}-{uuid4().hex}"  # composer.running.storage would import torch
-    try:
-        part.write_text(json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(folder / RUN)
-    finally:
-        part.unlink(missing_ok=True)
+    write_json(folder / RUN, sealed(run))

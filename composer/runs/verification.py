@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import yaml
 
-from composer.runs.comparing import flatten
 from composer.errors import ComposerError
 from composer.recipes.recipe import placed_components, placed_splits
+from composer.runs.comparing import flatten
+from composer.runs.locking import reading
+from composer.runs.records import RunRecord
 from composer.runs.run_folder import read_part, require_run
 from composer.runs.sealing import RUN, file_digest, own_files, seal_of
 from composer.runs.versions import version_now
@@ -56,8 +58,17 @@ class Verification:
 def verify(folder: Path) -> Verification:
     """Compares a run with the hashes that it wrote; ComposerError where there is no finished run."""
     require_run(folder)
-    run = read_part(folder / RUN, ("finished", "versions"))
-    if "seal" not in run:
+    try:
+        with reading(folder):
+            return _verify(folder)
+    except OSError as error:
+        where = error.filename or folder
+        raise ComposerError(f"{where}: cannot be compared: {error.strerror or error}") from error
+
+
+def _verify(folder: Path) -> Verification:
+    run = read_part(folder / RUN, RunRecord)
+    if run.get("seal") is None:
         raise ComposerError(
             f"{folder}: {RUN} has no hashes: the run was stopped while it wrote, or an older composer made it; "
             "run its recipe again, which computes nothing that is kept"
@@ -87,7 +98,7 @@ def _recipe(folder: Path, run: Mapping[str, Any]) -> list[Finding]:
     if file.exists() and file_digest(file) != run["files"].get(file.name):
         try:
             now = flatten(yaml.safe_load(file.read_text(encoding="utf-8")))
-        except (UnicodeDecodeError, yaml.YAMLError):
+        except (UnicodeDecodeError, RecursionError, yaml.YAMLError):
             now = {}
         then = flatten(run["document"])
         keys = [key for key in dict.fromkeys([*then, *now]) if then.get(key) != now.get(key)]
@@ -98,7 +109,7 @@ def _recipe(folder: Path, run: Mapping[str, Any]) -> list[Finding]:
         source, digest = Path(run["recipe_file"][0]), run["recipe_file"][1]
         if not source.exists():
             found.append(Finding("unknown", str(source), "the recipe that was run is not here", touched=False))
-        elif file_digest(source) != digest:
+        elif not source.is_file() or file_digest(source) != digest:
             found.append(Finding("recipe", str(source), "the recipe that was run was edited since"))
     return found
 
