@@ -82,7 +82,8 @@ def test_of_several_compositions_the_one_with_the_highest_auc_is_taken_and_it_sa
     (run / "report.json").write_text(json.dumps(report))
     loaded = load(run)
     assert loaded.composition == "product"
-    assert loaded.home.why == "product: of 2 compositions the one with the highest AUC on the test pictures, 0.900"
+    said = "product: of 2 compositions the one with the highest AUC on the test pictures, 0.900"
+    assert loaded.home.why == f"{said}, chosen by their labels"
     (run / "report.json").unlink()
     with pytest.raises(ComposerError, match=r"several compositions .*product.*say which"):
         load(run)

@@ -62,7 +62,7 @@ def run_recipe(
         oracle = judge_oracle(engine, plan.oracle)
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
-    report = output.report(recipe, engine.result(plan.test), arms, parents, engine.warnings(plan))
+    report = output.report(recipe, engine.result(plan.test), arms, parents, [*recipe.notes, *engine.warnings(plan)])
     report["oracle"] = output.oracle_facts(recipe, oracle, arms, engine.result(plan.test).cells)
     stages = list(engine.finished.values())
     run = output.provenance(recipe, chosen, stages, time.perf_counter() - started, registry)
