@@ -48,6 +48,8 @@ class Contract:
     """Which of the parents' own training pictures it uses (never the target's)."""
     kernels: bool = False
     """Whether an evaluator looks at the parents' kernels (`run.kernels`)."""
+    kernels_alone: bool = False
+    """Whether an assembler makes the whole body out of kernels and biases, so that nothing else may be in it."""
     reference: str = ""
     """Paper or equation it implements."""
 
@@ -177,6 +179,15 @@ class Architecture(Component):
     """What is usually subtracted from pixels in [0, 1], per channel; a file of weights does not say."""
     std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
     """What they are usually divided by then."""
+
+    def unfilled(self) -> str:
+        """What of the body kernels and their biases cannot fill, in words; empty where they fill all of it.
+
+        Builds the network without weights; an architecture that knows better answers without torch.
+        """
+        from composer.models.layers import unfilled  # imports torch
+
+        return unfilled(self)
 
     @abstractmethod
     def build(self, outputs: int) -> nn.Module:

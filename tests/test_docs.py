@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
+import torch
 import yaml
 from PIL import Image
 
+from composer.command_line.cli import main
+from composer.recipes.recipe_reader import read_recipe
 from composer.recipes.schema import recipe_schema
 from composer.registry import load_registry
 from conftest import ROOT
@@ -23,6 +28,17 @@ def blocks(document: Path, language: str) -> list[str]:
     return [text for found, text in BLOCK.findall(document.read_text(encoding="utf-8")) if found == language]
 
 
+def stand_ins(folder: Path, concepts: list[str]) -> None:
+    """Small files under the names that the documents' recipes use."""
+    both = "+".join(concepts)
+    sides = [f"train/{concept}/{side}" for concept in concepts for side in ("yes", "no")]
+    for index, place in enumerate([*sides, *(f"test/{cell}" for cell in (both, *concepts, "none"))]):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (20 * index, 0, 0)).save(folder / place / "0.png")
+    for name in ("black_0.pth", "cats.pt"):
+        torch.save({}, folder / name)
+
+
 @pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft7Validator:
     return jsonschema.Draft7Validator(recipe_schema(load_registry()))
@@ -34,6 +50,27 @@ def test_every_recipe_in_a_document_is_valid(document: Path, validator: jsonsche
         recipe = yaml.safe_load(text)
         if isinstance(recipe, dict) and "compositions" in recipe:
             validator.validate(recipe)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_recipe_in_a_document_passes_check_beside_the_files_that_it_names(document: Path, tmp_path: Path) -> None:
+    for index, text in enumerate(blocks(document, "yaml")):
+        recipe = yaml.safe_load(text)
+        if isinstance(recipe, dict) and "compositions" in recipe:
+            folder = tmp_path / str(index)
+            stand_ins(folder, list(recipe["concepts"]))
+            (folder / "recipe.yaml").write_text(text)
+            assert read_recipe(folder / "recipe.yaml").compositions
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_a_document_has_arguments_that_composer_knows(document: Path) -> None:
+    for line in "\n".join(blocks(document, "sh")).splitlines():
+        for command in re.findall(r"(?:^|[/ ;&])composer ((?!&)[^#&|;]+)", line.partition("#")[0]):
+            with click.Context(main) as context:
+                name, found, rest = main.resolve_command(context, shlex.split(command))
+                assert found is not None, line
+                found.make_context(name, rest, parent=context)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

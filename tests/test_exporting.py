@@ -44,8 +44,8 @@ def test_an_onnx_file_gives_what_pytorch_gives_for_any_number_of_pictures(produc
     assert (given.name, given.shape) == ("pixels", ["batch", 3, 24, 24])
     assert (said.name, said.shape) == ("log_odds", ["batch"])
     for count in (1, 5):
-        pixels = tiny_images(per_cell=count, size=24).at(24)[:count].float()
-        (found,) = session.run(None, {"pixels": pixels.numpy() / 255})
+        pixels = tiny_images(per_cell=count, size=24).at(24)[:count].float() / 255
+        (found,) = session.run(None, {"pixels": pixels.numpy()})
         assert np.allclose(found, product(pixels).detach(), atol=1e-5)
     assert onnx_difference(product, file) < 1e-5
     assert onnx_difference(load(product.home.path, member=0), file) > 1e-3, "another member is another model"
@@ -72,6 +72,15 @@ def test_a_torch_export_file_gives_what_the_model_gives(product: LoadedModel, tm
     assert list(tmp_path.glob("*.pt2*")) == [file]
 
 
+def test_a_file_says_which_pixels_it_takes_and_has_its_formats_ending(product: LoadedModel, tmp_path: Path) -> None:
+    file = export(product, tmp_path / "black.cat", "torch_export")
+    assert file == tmp_path / "black.cat.pt2"
+    about = {exporting.ABOUT: ""}
+    torch.export.load(file, extra_files=about)
+    assert "RGB in 0..1" in about[exporting.ABOUT]
+    assert export(product, tmp_path / "own.PT2", "torch_export").name == "own.PT2"
+
+
 def test_a_folder_holds_one_member_and_can_be_loaded(run: Path, tmp_path: Path) -> None:
     complete(run / "models" / "product", json.loads((run / "report.json").read_text()), "product")
     product = load(run, "product", member=1)
@@ -80,7 +89,7 @@ def test_a_folder_holds_one_member_and_can_be_loaded(run: Path, tmp_path: Path) 
     alone = load(folder)
     assert alone.home.members == (product.member,) == ("black 1 x cat 1",)
     assert (alone.composition, alone.target) == ("product", "black+cat")
-    pixels = example_pixels(product) * 255
+    pixels = example_pixels(product)
     assert torch.equal(alone(pixels), product(pixels))
     assert "This folder holds one member alone, `black 1 x cat 1`" in (folder / "README.md").read_text()
     assert json.loads((folder / "config.json").read_text())["picked_member"] == 0
@@ -91,7 +100,7 @@ def test_weights_changed_after_loading_are_what_is_exported(product: LoadedModel
         for weight in product.parameters():
             weight.mul_(2)
     folder = export(product, tmp_path / "tuned", "safetensors")
-    pixels = example_pixels(product) * 255
+    pixels = example_pixels(product)
     assert torch.equal(load(folder)(pixels), product(pixels))
     assert not torch.allclose(load(product.home.path, member=PICKED)(pixels), product(pixels))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 import warnings
@@ -81,7 +82,8 @@ def test_of_several_compositions_the_one_with_the_highest_auc_is_taken_and_it_sa
     (run / "report.json").write_text(json.dumps(report))
     loaded = load(run)
     assert loaded.composition == "product"
-    assert loaded.home.why == "product: of 2 compositions the one with the highest AUC on the test pictures, 0.900"
+    said = "product: of 2 compositions the one with the highest AUC on the test pictures, 0.900"
+    assert loaded.home.why == f"{said}, chosen by their labels"
     (run / "report.json").unlink()
     with pytest.raises(ComposerError, match=r"several compositions .*product.*say which"):
         load(run)
@@ -171,13 +173,37 @@ def test_pixels_of_any_size_and_type_are_taken(run: Path) -> None:
     loaded = load(run, "product")
     pixels = torch.randint(0, 256, (4, 3, 40, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert loaded(pixels).shape == (4,)
-    assert torch.allclose(loaded(pixels), loaded(pixels.float()), atol=0.05), "uint8 differs by rounding alone"
+    assert torch.allclose(loaded(pixels), loaded(pixels.float() / 255), atol=0.05), "uint8 differs by rounding alone"
     with pytest.raises(ComposerError, match=r"must be \[N, 3, height, width\], not \[4, 40, 60\]"):
         loaded(pixels[:, 0])
 
 
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (torch.full((1, 3, 8, 8), 200.0), "not float from 200 to 200; divide them by 255"),
+        (torch.full((1, 3, 8, 8), -1.5), "the model normalises them itself"),
+        (torch.full((1, 3, 8, 8), float("nan")), "not float from nan"),
+        (torch.ones(1, 3, 8, 8, dtype=torch.int64), "not int64"),
+        (torch.ones(1, 3, 8, 8, dtype=torch.bool), "not bool"),
+    ],
+)
+def test_pixels_of_another_convention_are_refused(run: Path, pixels: torch.Tensor, said: str) -> None:
+    for use in (load(run, "product"), load(run, "product").features):
+        with pytest.raises(ComposerError, match=re.escape("uint8 in 0..255 or float in 0..1")) as refused:
+            use(pixels)
+        assert said in str(refused.value)
+
+
+def test_half_precision_pixels_and_no_pixels_at_all_are_taken(run: Path) -> None:
+    loaded = load(run, "product")
+    pixels = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(loaded(pixels.half()), loaded(pixels), atol=0.05)
+    assert loaded.features(pixels.double()).shape[0] == 2
+
+
 def test_gradients_reach_float_pixels(run: Path) -> None:
-    pixels = (torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0)) * 255).requires_grad_()
+    pixels = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0)).requires_grad_()
     load(run, "product")(pixels).sum().backward()
     assert pixels.grad is not None
     assert pixels.grad.abs().sum() > 0

@@ -88,6 +88,14 @@ def test_the_card_says_which_scores_were_fitted_with_labels_and_what_the_run_war
     assert "- Said by the run: population.black: it knows little" in text
 
 
+def test_the_card_claims_nothing_of_what_a_parent_learned_elsewhere(run: Path) -> None:
+    text = " ".join(card(run, "product").split())
+    assert "learned its own concept only" not in text
+    assert "No step" not in text
+    assert "was not looked at unless a warning below says so" in text
+    assert "loads the one with the highest AUC by these labels" in text
+
+
 def test_the_card_of_features_promises_no_predictions(run: Path) -> None:
     text = card(run, "features")
     assert "it has no head, and so decides nothing" in text

@@ -207,3 +207,34 @@ def test_a_concept_is_the_class_or_the_group_of_its_name_or_what_classes_say(rec
         path = recipe_file(PRETRAINED.replace("CONCEPT", concept).replace("CLASSES", classes))
         path.with_name("mine.th").touch()
         assert read_recipe(path, ["images.use=drawings"]).concepts[1].outputs == outputs
+
+
+RESNETS = """
+concepts:
+  black: {models: {use: torchvision, model: resnet18, weights: null, size: 32}, classes: [0]}
+  cat: {models: {use: torchvision, model: resnet18, weights: null, size: 32}, classes: [1]}
+images: {use: drawings, size: 32}
+"""
+
+
+def test_check_knows_that_kernels_cannot_fill_a_network_with_batch_norm(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(f"{RESNETS}compositions: {{mean: {{translator: mean, assembler: refit}}}}\n")
+    with pytest.raises(
+        RecipeError, match="assembler 'refit' makes networks of kernels alone, which cannot fill"
+    ) as met:
+        read_recipe(tmp_path / "r.yaml")
+    assert "torchvision resnet18; use an assembler that keeps the parents, such as 'product'" in str(met.value)
+    assert "controls" not in str(met.value), "what nobody asked for is no error"
+
+
+def test_a_usual_control_that_cannot_work_is_left_out_and_a_named_one_is_an_error(tmp_path: Path) -> None:
+    text = f"{RESNETS}compositions: {{product: {{assembler: product}}}}\n"
+    (tmp_path / "r.yaml").write_text(text)
+    recipe = read_recipe(tmp_path / "r.yaml")
+    assert [arm.name for arm in recipe.compositions] == ["product", "parents.black", "parents.cat"]
+    assert recipe.document["controls"] == ["parents"]
+    (note,) = recipe.notes
+    assert note.startswith("the usual control 'random' is left out: assembler 'transplant' makes networks of kernels")
+    (tmp_path / "r.yaml").write_text(f"{text}controls: [random, parents]\n")
+    with pytest.raises(RecipeError, match=r"`controls: \[parents\]` does without it"):
+        read_recipe(tmp_path / "r.yaml")

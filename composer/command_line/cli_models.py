@@ -28,7 +28,8 @@ def _examples(*lines: str) -> str:
 
 model_argument = click.argument("model", metavar="RUN_OR_MODEL", type=click.Path(path_type=Path))
 composition_option = click.option(
-    "--composition", help="Composition of the run.  [default: the one with the highest AUC that is no control]"
+    "--composition",
+    help="Composition of the run.  [default: the one with the highest AUC by test labels that is no control]",
 )
 member_option = click.option("--member", help="Member, by number or name.  [default: the one picked without labels]")
 

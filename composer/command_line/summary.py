@@ -27,7 +27,8 @@ def recipe_summary(recipe: Recipe) -> list[str]:
         "oracle": (why_no_oracle(recipe) or f"trained on pictures of {recipe.split().target}") if recipe.oracle else "",
     }
     head = f"recipe is fine: {recipe.name} makes {recipe.split().target} (seed {recipe.seed})"
-    return [head, *(f"  {title:<13} {text}" for title, text in lines.items() if text)]
+    said = [f"  {title:<13} {text}" for title, text in lines.items() if text]
+    return [head, *said, *(f"  {'note':<13} {note}" for note in recipe.notes)]
 
 
 def _by_concept(each: Sequence[tuple[str, str]], test: str | None = None) -> str:

@@ -25,6 +25,8 @@ from composer.running.storage import pack, write_json, write_tensors, write_text
 Format = Literal["onnx", "torch_export", "safetensors"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ""}
+ABOUT = "composer.txt"
+"""Extra file of a .pt2 file, which `torch.export.load(..., extra_files={"composer.txt": ""})` reads."""
 OPSET = 20
 """Of ONNX; from 18 on its Resize is antialiased, which models of several input sizes need."""
 LARGEST = 2**31 - 2**20
@@ -41,17 +43,18 @@ class Exported(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         scaled = pixels * 255
         if not self.model.has_log_odds:
-            return self.model.features(scaled)
-        log_odds: Tensor = self.model(scaled)
-        return log_odds
+            return self.model.features_of(scaled)
+        return self.model.log_odds_of(scaled)
 
 
 def export(model: LoadedModel, path: str | Path, format: Format = "onnx") -> Path:  # noqa: A002  # what people call it
     """Writes the model and returns the path.
 
-    `onnx` (a file; needs the extra `export`) and `torch_export` (a .pt2 file) take float pixels in 0..1,
-    [N, 3, S, S] for any N, where S is the largest input size of the model's networks, and give log-odds of the target
-    [N]; without a head features [N, D]. `safetensors` is a folder with this one member, to be loaded by composer.
+    `onnx` (a file; needs the extra `export`) and `torch_export` (a .pt2 file) take float pixels in 0..1, as the loaded
+    model does, [N, 3, S, S] for any N, where S is the largest input size of the model's networks, and give log-odds of
+    the target [N]; without a head features [N, D]. They cannot refuse other pixels; what they take stands in the file
+    (ONNX: the graph's doc_string; .pt2: the extra file `composer.txt`). `safetensors` is a folder with this one member,
+    to be loaded by composer. A path without the format's ending (.onnx, .pt2) gets it.
     ComposerError where a package is missing, the path cannot be written, or the model cannot be exported.
     """
     path = Path(path)
@@ -59,10 +62,14 @@ def export(model: LoadedModel, path: str | Path, format: Format = "onnx") -> Pat
         raise ComposerError(f"format: there are {', '.join(FORMATS)}, not {format!r}")
     if format == "onnx":
         _require("onnx", "onnxscript")
+    given = path
+    if ENDINGS[format] and path.suffix.lower() != ENDINGS[format]:
+        path = path.with_name(f"{path.name}{ENDINGS[format]}")
     part = path.with_name(f".{path.name}-{uuid4().hex}")
     try:
-        if path.is_dir() and (format != "safetensors" or any(path.iterdir())):
-            raise ComposerError(f"{path}: is a folder already; give another name")
+        for folder in (given, path):
+            if folder.is_dir() and (format != "safetensors" or any(folder.iterdir())):
+                raise ComposerError(f"{folder}: is a folder already; give another name")
         part.mkdir(parents=True)
         # A copy, so that the caller's keeps its device and mode.
         with warnings.catch_warnings():
@@ -102,7 +109,7 @@ def _write_program(model: LoadedModel, path: Path) -> None:
     shapes = {"pixels": {0: torch.export.Dim("batch", min=1)}}
     with torch.no_grad():
         program = torch.export.export(Exported(model).eval(), (example_pixels(model),), dynamic_shapes=shapes)
-    torch.export.save(program, path)
+    torch.export.save(program, path, extra_files={ABOUT: _about(model)})
 
 
 def _write_onnx(model: LoadedModel, path: Path) -> None:
@@ -119,9 +126,18 @@ def _write_onnx(model: LoadedModel, path: Path) -> None:
     )
     assert written is not None
     graph = written.model
-    graph.doc_string = f"composer {model.composition}, member {model.member}: {output} of {model.target}; RGB in 0..1"
+    graph.doc_string = _about(model)
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     written.save(path, external_data=size > LARGEST)
+
+
+def _about(model: LoadedModel) -> str:
+    """What a file takes and gives, in a sentence."""
+    size, output = model.sizes[0], "log_odds" if model.has_log_odds else "features"
+    return (
+        f"composer {model.composition}, member {model.member}: {output} of {model.target}; "
+        f"pixels: float32 [N, 3, {size}, {size}], RGB in 0..1, not normalised"
+    )
 
 
 def _write_folder(model: LoadedModel, folder: Path) -> None:

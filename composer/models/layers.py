@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
+import torch
 from torch import nn
+
+from composer.interfaces import Architecture
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -93,6 +96,15 @@ def judged(layers: Sequence[Layer]) -> list[Layer]:
     """The same layers with what can be done with each. Without convolutions linear layers have the kernels."""
     convolutional = any(layer.kind == "convolution" for layer in layers)
     return [_judge(layer, convolutional) for layer in layers]
+
+
+def unfilled(architecture: Architecture) -> str:
+    """The layers of an architecture's body that kernels and their biases cannot fill, in words; empty for none."""
+    with torch.device("meta"):
+        network = architecture.build(1)
+    layers = layers_of_network(network, architecture.head)
+    stuck = [layer for layer in layers if not layer.assemble and layer.kind != "head"]
+    return _some(stuck) if stuck else ""
 
 
 def abilities(layers: Sequence[Layer], has_head: bool) -> tuple[Ability, ...]:

@@ -26,6 +26,8 @@ from composer.population import Population
 Picture = str | Path | Image.Image
 BATCH = 32
 """Pictures that `predict` gives to the networks at once."""
+ROUNDING = 1e-3
+"""How far float pixels may lie outside of 0..1: half precision and resizing round."""
 UNUSED = "num_batches_tracked"
 """Batch norm's count of steps: plays no part in using a network, and some populations lack it."""
 
@@ -34,7 +36,8 @@ def load(path: str | Path, composition: str | None = None, member: int | str | N
     """One member of a composition, in evaluation mode on the CPU.
 
     path: a run's folder, or the folder of one composition (`runs/x/models/product`, or a copy of it).
-    composition: which one of the run; left out, the one with the highest AUC in the report, controls left aside.
+    composition: which one of the run; left out, the one with the highest AUC in the report, chosen by the labels
+    of the test pictures, controls left aside.
     member: index or name; left out, the member that the report picked without labels, and without a report member 0.
     ComposerError where there is no such thing, or the architecture's plugin is not installed.
     """
@@ -136,14 +139,23 @@ class LoadedModel(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Log-odds of the target, float32 [N].
 
-        pixels: [N, 3, H, W], uint8 or float in 0..255, of any size. Every network resizes them for itself (bilinear,
-        antialiased), which differs from Pillow's resizing by rounding; `predict` uses Pillow's own, as a run does.
-        ComposerError where a network has no head.
+        pixels: RGB [N, 3, H, W] of any size, uint8 in 0..255 or float in 0..1; no other type or range is taken, and
+        nothing is to be normalised. Every network resizes them for itself (bilinear, antialiased), which differs from
+        Pillow's resizing by rounding; `predict` uses Pillow's own, as a run does.
+        ComposerError where a network has no head, or the pixels are others.
         """
-        return self._combined(self._each_log_odds(dict.fromkeys(self.sizes, pixels)))
+        return self.log_odds_of(in_255(pixels))
 
     def features(self, pixels: Tensor) -> Tensor:
         """Features of all networks, float32 [N, D]; pixels as for `forward`."""
+        return self.features_of(in_255(pixels))
+
+    def log_odds_of(self, pixels: Tensor) -> Tensor:
+        """Log-odds [N] of pixels that are in 0..255 already, which is not looked at: a graph can be drawn of it."""
+        return self._combined(self._each_log_odds(dict.fromkeys(self.sizes, pixels)))
+
+    def features_of(self, pixels: Tensor) -> Tensor:
+        """Features [N, D] of pixels that are in 0..255 already, which is not looked at."""
         return torch.cat([part.features(pixels) for part in self._parts()], dim=-1)
 
     def predict(
@@ -239,6 +251,21 @@ class LoadedModel(nn.Module):
         others = ", ".join(self.home.beside())
         use = f"use one that does: {others}" if others else "use an assembler that keeps or fits a head"
         return f"{self.home.path}: composition {self.composition!r} gives features and no log-odds; {use}"
+
+
+def in_255(pixels: Tensor) -> Tensor:
+    """Pixels in 0..255: uint8 as they are, float ones out of 0..1. ComposerError for anything else."""
+    if pixels.dtype == torch.uint8:
+        return pixels
+    wanted = "pixels must be uint8 in 0..255 or float in 0..1"
+    if not pixels.is_floating_point():
+        raise ComposerError(f"{wanted}, not {str(pixels.dtype).removeprefix('torch.')}; convert them with .to(uint8)")
+    if pixels.numel():
+        low, high = (float(value) for value in pixels.detach().aminmax())
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+            hint = "divide them by 255" if low >= 0 and high <= 255 else "the model normalises them itself"
+            raise ComposerError(f"{wanted}, not float from {low:.4g} to {high:.4g}; {hint}")
+    return pixels.float() * 255
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:

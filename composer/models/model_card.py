@@ -168,9 +168,11 @@ def _cell(score: Mapping[str, Any] | None, kind: str) -> str:
 def _labels(report: Mapping[str, Any], composition: str, target: str) -> str:
     fitted = [name for name, score in report["compositions"][composition]["scores"].items() if _fits(score)]
     said = (
-        f"Every parent learned its own concept only. No step before the evaluation was given a test picture, or a "
-        f"picture labelled as {target}. The member was picked without labels. The labels of the test pictures scored "
-        "the numbers above."
+        "Composer gave the steps before the evaluation the pictures that the recipe trains each parent's own concept "
+        f"from, and neither the test split nor the oracle's pictures of {target}. What a parent that was not trained "
+        "here had learned from, and whether a picture of one split is one of the other too, was not looked at unless a "
+        "warning below says so. The member was picked without labels. The labels of the test pictures scored the "
+        "numbers above; a run's folder without `composition` loads the one with the highest AUC by these labels."
     )
     if fitted:
         said += f" They were also fitted to, and are no measure of this model, in: {_listed(fitted, '`')}."

@@ -119,7 +119,7 @@ class ModelFolder:
 def find_model(path: Path, composition: str | None = None) -> ModelFolder:
     """The composition that a run's folder or a composition's own folder holds.
 
-    Without a name it is the one with the highest AUC in the run's report, controls left aside.
+    Without a name it is the one with the highest AUC in the run's report, chosen by test labels, controls left aside.
     """
     if (path / CONFIG).is_file():
         home = read_folder(path)
@@ -177,7 +177,10 @@ def _chosen(run: Path, there: Mapping[str, ModelFolder]) -> ModelFolder:
         names = ", ".join(there)
         raise ComposerError(f"{run}: holds several compositions ({names}); say which, with --composition")
     best = max(judged, key=lambda name: judged[name])
-    why = f"{best}: of {len(able)} compositions the one with the highest AUC on the test pictures, {judged[best]:.3f}"
+    why = (
+        f"{best}: of {len(able)} compositions the one with the highest AUC on the test pictures, {judged[best]:.3f}, "
+        "chosen by their labels"
+    )
     return ModelFolder(there[best].path, there[best].config, why)
 
 

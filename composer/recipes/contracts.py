@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from composer.interfaces import Component
+from composer.interfaces import Architecture, Component
 from composer.recipes.located_yaml import Path_
 from composer.recipes.recipe import models_path
 from composer.registry import nearest
@@ -20,8 +21,27 @@ def contract_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
         for slot, component in (("translator", arm.translator), ("assembler", arm.assembler)):
             if component is not None:
                 path: Path_ = ("controls",) if arm.control else ("compositions", arm.name, slot)
+                hint = "; `controls: [parents]` does without it" if arm.control else ""
                 for message in broken(component, arm, recipe):
-                    yield path, message
+                    yield path, f"{message}{hint}"
+
+
+def without_misfits(recipe: Recipe) -> Recipe:
+    """The recipe without those controls that its parents cannot give what they need; its notes name them.
+
+    For controls that nobody asked for: one that a recipe names is an error.
+    """
+    kept, notes = [], []
+    for arm in recipe.compositions:
+        parts = [part for part in (arm.translator, arm.assembler) if part is not None and arm.control]
+        faults = [message for part in parts for message in broken(part, arm, recipe)]
+        if faults:
+            notes.append(f"the usual control {arm.name!r} is left out: {faults[0]}")
+        else:
+            kept.append(arm)
+    left = {(arm.translator or arm.assembler).name for arm in kept if arm.control}
+    document = {**recipe.document, "controls": [name for name in recipe.document["controls"] if name in left]}
+    return replace(recipe, compositions=tuple(kept), document=document, notes=tuple(notes))
 
 
 def meaning_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
@@ -40,6 +60,11 @@ def log_odds_needed(recipe: Recipe, concept: str) -> bool:
     return any(concept in arm.parents and not arm.assembler.needs_kernels for arm in recipe.compositions)
 
 
+def written(network: Architecture) -> str:
+    """`torchvision resnet18`: an architecture and the network of its family, where it has several."""
+    return " ".join([network.name, *([str(network.options()["model"])] if "model" in network.options() else [])])
+
+
 def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[str]:
     """What a composition does not give to one of its components."""
     contract = component.contract
@@ -53,6 +78,13 @@ def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[s
         if len({str(network.options()) for network in networks.values()}) > 1:
             met = ", ".join(f"{name}: {network.options()}" for name, network in networks.items())
             yield f"{title} needs parents of one architecture, and here are {met}"
+    if contract.kernels_alone and recipe.extractor.name == "convolutions":
+        networks = {str(source.network.options()): source.network for source in sources.values()}
+        for network in networks.values():
+            if unfilled := network.unfilled():
+                instead = "use an assembler that keeps the parents, such as 'product'"
+                whose = written(network)
+                yield f"{title} makes networks of kernels alone, which cannot fill {unfilled} of {whose}; {instead}"
     if contract.base == "shared":
         bases = {name: source.base for name, source in sources.items()}
         if None in bases.values() or len(set(bases.values())) > 1:

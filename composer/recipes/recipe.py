@@ -61,6 +61,8 @@ class Recipe:
     """The same as plain data, all defaults filled in: what `recipe.yaml` in the run's folder holds."""
     oracle: bool = False
     """Whether to train an oracle on labelled pictures of the target, where there are any, to measure gain by."""
+    notes: tuple[str, ...] = ()
+    """What of the usual is left out, and why: for `check` and the run's warnings."""
 
     @property
     def names(self) -> tuple[str, ...]:

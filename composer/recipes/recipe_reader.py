@@ -21,7 +21,7 @@ from composer.interfaces import (
     ModelSource,
     Translator,
 )
-from composer.recipes.contracts import contract_problems, meaning_problems
+from composer.recipes.contracts import contract_problems, meaning_problems, without_misfits
 from composer.recipes.located_yaml import Document, Path_, read_document
 from composer.recipes.overrides import apply
 from composer.recipes.recipe import Composition, Concept, Recipe, nested_interface, placed_components, placed_splits
@@ -120,6 +120,8 @@ class _Reader:
             self.resolved(name, seed, data, models, images, extractor, written, evaluators),
             bool(oracle),
         )
+        if "controls" not in data:
+            recipe = without_misfits(recipe)
         self.check(recipe)
         if self.problems:
             raise RecipeError(self.problems)

@@ -90,7 +90,7 @@ def _run(recipe: Recipe, folder: Path, engine: Engine) -> dict[str, Any]:
         engine.complete(plan)
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
-    report = output.report(recipe, engine.result(plan.test), arms, parents, engine.warnings(plan))
+    report = output.report(recipe, engine.result(plan.test), arms, parents, [*recipe.notes, *engine.warnings(plan)])
     report["oracle"] = output.oracle_facts(recipe, oracle, arms, engine.result(plan.test).cells)
     stages = list(engine.finished.values())
     run = output.provenance(recipe, engine.device, stages, time.perf_counter() - started, engine.registry)

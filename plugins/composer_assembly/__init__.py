@@ -17,7 +17,7 @@ class Transplant(Assembler):
     """Networks with the kernels put in, biases zero and no head: they give features, not log-odds."""
 
     name = "transplant"
-    contract = Contract(architecture="one")
+    contract = Contract(architecture="one", kernels_alone=True)
 
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
         from composer import ComposedModel  # imports torch
@@ -56,6 +56,7 @@ class Refit(Assembler):
         parents=(2, None),
         architecture="one",
         pictures="unlabelled",
+        kernels_alone=True,
         reference="Hoerl and Kennard 1970 (ridge regression); Golub, Heath and Wahba 1979 (its strength)",
     )
 

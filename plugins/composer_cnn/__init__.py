@@ -30,6 +30,9 @@ class CNN(Architecture):
         side = ((self.size - self.kernel_size + 1) // 2 - self.kernel_size + 1) // 2
         return self.filters[1] * side**2
 
+    def unfilled(self) -> str:
+        return ""
+
     def problems(self, concepts: Iterable[str]) -> Iterable[tuple[str, str]]:
         if min(self.filters) < 1:
             yield "filters", f"every layer needs at least one filter, not {list(self.filters)}"
