@@ -68,12 +68,19 @@ def usual_size(model: str) -> int:
     return size
 
 
+@cache
 def settings(model: str) -> dict[str, Any]:
     """timm's `input_size`, `mean` and `std` of a model, by its tag."""
     with torch.device("meta"):
         network = whole_network(model, None, outputs=2)
     found: dict[str, Any] = timm.data.resolve_model_data_config(network)
     return found
+
+
+def channels(model: str, what: str) -> tuple[float, float, float]:
+    """timm's `mean` or `std` of the model's three channels."""
+    red, green, blue = settings(model)[what]
+    return red, green, blue
 
 
 def whole_network(model: str, size: int | None, outputs: int) -> Any:
