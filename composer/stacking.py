@@ -24,7 +24,14 @@ def features_one_by_one(architecture: Architecture, weights: Mapping[str, Tensor
     network = _built(architecture)
     same = _names_of_one_tensor(network)
     members = len(next(iter(weights.values())))
-    body = {same[f"network.{name}"]: tensor for name, tensor in weights.items() if not name.startswith(head)}
+    body = {
+        same.get(f"network.{name}", f"network.{name}"): tensor
+        for name, tensor in weights.items()
+        if not name.startswith(head)
+    }
+    missing = [name for name, _ in network.named_parameters() if same[name] not in body]
+    if missing := [name for name in missing if not name.startswith(f"network.{head}")]:
+        raise ValueError(f"the weights lack {missing[0].removeprefix('network.')!r}, which {architecture.name} has")
     # Tables and filters that no file holds: those that the network computed while it was built.
     own = {name: buffer.to(pixels.device) for name, buffer in network.named_buffers() if same[name] not in body}
     each = [own | {name: tensor[member] for name, tensor in body.items()} for member in range(members)]

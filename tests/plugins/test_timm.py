@@ -115,3 +115,17 @@ def test_a_network_that_uses_one_tensor_in_several_places_gives_features() -> No
 def test_the_architecture_s_mean_is_timm_s_own() -> None:
     assert Timm(model="vit_tiny_patch16_224", size=224).mean == (0.5, 0.5, 0.5)
     assert Timm(model="resnet18").mean == (0.485, 0.456, 0.406)
+
+
+def test_a_network_whose_cut_is_not_timm_s_own_is_refused_by_name() -> None:
+    with pytest.raises(ComposerError, match="efficientvit_m0 of 224 pixels cannot be cut before its last layer"):
+        PretrainedTimm(model="efficientvit_m0", pretrained=False).load("cat", Run())
+    with pytest.raises(ComposerError, match="dla34 does not end with one linear layer, but Conv2d"):
+        PretrainedTimm(model="dla34", pretrained=False).load("cat", Run())
+
+
+def test_weights_that_lack_a_parameter_are_refused_rather_than_made_up() -> None:
+    population = PretrainedTimm(model="resnet18", pretrained=False, size=32).load("cat", Run())
+    weights = {name: tensor for name, tensor in population.weights.items() if name != "body.conv1.weight"}
+    with pytest.raises(ValueError, match=r"lack 'body\.conv1\.weight'"):
+        population.architecture.stacked_features(weights, torch.zeros(1, 3, 32, 32))
