@@ -104,7 +104,7 @@ def tells_apart(outputs: Outputs) -> NDArray[np.bool_]:
     gives NaN or infinity.
     """
     values = np.asarray(outputs, dtype=np.float64)
-    finite = np.isfinite(values).all(axis=1)
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1), dtype=np.bool_)
     known = np.where(finite[:, None], values, 0)
     spread = np.ptp(known, axis=1)
     return np.asarray(finite & (spread > ROUNDING * np.maximum(np.abs(known).max(axis=1), 1)), dtype=np.bool_)

@@ -21,12 +21,35 @@ def stack(state_dicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def features_one_by_one(architecture: Architecture, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
     """Features [M, N, D], one member after the other: the plain way, for any architecture."""
     head = f"{architecture.head}."
-    with torch.device("meta"):
-        network = _Features(architecture.build(outputs=1)).eval()
+    network = _built(architecture)
+    same = _names_of_one_tensor(network)
     members = len(next(iter(weights.values())))
-    body = {f"network.{name}": tensor for name, tensor in weights.items() if not name.startswith(head)}
-    each = [{name: tensor[member] for name, tensor in body.items()} for member in range(members)]
-    return torch.stack([functional_call(network, own, (pixels,)) for own in each])
+    body = {
+        same.get(f"network.{name}", f"network.{name}"): tensor
+        for name, tensor in weights.items()
+        if not name.startswith(head)
+    }
+    missing = [name for name, _ in network.named_parameters() if same[name] not in body]
+    if missing := [name for name in missing if not name.startswith(f"network.{head}")]:
+        raise ValueError(f"the weights lack {missing[0].removeprefix('network.')!r}, which {architecture.name} has")
+    # Tables and filters that no file holds: those that the network computed while it was built.
+    own = {name: buffer.to(pixels.device) for name, buffer in network.named_buffers() if same[name] not in body}
+    each = [own | {name: tensor[member] for name, tensor in body.items()} for member in range(members)]
+    return torch.stack([functional_call(network, state, (pixels,)) for state in each])
+
+
+def _built(architecture: Architecture) -> _Features:
+    """A network with numbers: on the meta device, buffers that are not in its state dict would have none."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(0)
+        return _Features(architecture.build(outputs=1)).eval()
+
+
+def _names_of_one_tensor(network: torch.nn.Module) -> dict[str, str]:
+    """Each name -> the last of the names that its tensor has, which is the one that `load_state_dict` obeys."""
+    named = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
+    last = {id(tensor): name for name, tensor in named}
+    return {name: last[id(tensor)] for name, tensor in named}
 
 
 class _Features(torch.nn.Module):

@@ -93,7 +93,7 @@ def _answers(log_odds: Floats, model: ComposedModel, run: Run) -> Floats:
 
     ComposerError where no member is left; a warning says how many there are, and how many are dead.
     """
-    broken = ~np.isfinite(log_odds).all(axis=1)
+    broken: NDArray[np.bool_] = np.asarray(~np.isfinite(log_odds).all(axis=1), dtype=np.bool_)
     if broken.any():
         names = ", ".join(repr(model.members[index]) for index in np.flatnonzero(broken)[:3])
         said = f"the log-odds of {broken.sum()} of {len(model)} members are not finite ({names})"

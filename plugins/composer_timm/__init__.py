@@ -27,14 +27,25 @@ class Timm(Architecture):
     name = "timm"
     contract = Contract(reference=REFERENCE)
     head: ClassVar[str] = "head"
-    mean = (0.485, 0.456, 0.406)
-    std = (0.229, 0.224, 0.225)
-
     model: str = Field("resnet18", description="timm's name of the network")
     size: int = Field(224, ge=32, le=1024, description="height and width of the input, in pixels")
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
         yield from model_problems(self.model)
+
+    @property
+    def mean(self) -> tuple[float, float, float]:  # type: ignore[override]  # each network has its own
+        """What timm subtracts from the network's pixels."""
+        from composer_timm.network import channels
+
+        return channels(self.model, "mean")
+
+    @property
+    def std(self) -> tuple[float, float, float]:  # type: ignore[override]
+        """What timm divides the network's pixels by."""
+        from composer_timm.network import channels
+
+        return channels(self.model, "std")
 
     def build(self, outputs: int) -> nn.Module:
         from composer_timm.network import Network

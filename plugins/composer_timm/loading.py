@@ -10,7 +10,7 @@ from torch import Tensor
 
 from composer import ComposerError, Population, Preprocessing, Run, WeightsReader, read_state_file
 from composer_timm import PretrainedTimm, Timm
-from composer_timm.network import own_state, settings
+from composer_timm.network import own_state, require_same_logits, settings, takes_size
 
 UNUSED = "num_batches_tracked"
 """Batch norm's count of steps, which plays no part in using a network."""
@@ -20,6 +20,7 @@ def load(options: PretrainedTimm, concept: str, run: Run) -> Population:
     """One member, the outputs that `concept` means where a class or group is called so."""
     architecture = options.network
     assert isinstance(architecture, Timm)
+    require_same_logits(architecture.model, architecture.size)
     said = settings(options.model)
     preprocessing = Preprocessing(architecture.size, tuple(said["mean"]), tuple(said["std"]))
     count = None
@@ -34,12 +35,15 @@ def load(options: PretrainedTimm, concept: str, run: Run) -> Population:
         state, member = from_hub(architecture), options.model
     else:
         state, member = untrained(architecture, run.seed), f"{options.model} untrained"
+    outputs = len(state.get("head.weight", ()))  # none: published without a head, for its features
     names = options.class_names()
+    if options.names is None and options.file is None and outputs != 1000:
+        names = None  # published, but not for ImageNet's classes
     one = count == 1 or (options.file is None and not options.pretrained)
-    if names is not None and len(names) != len(state["head.weight"]):
+    if names is not None and len(names) != outputs:
         raise ComposerError(
             f"timm: names: there are {len(options.names or names)}, and {options.file or options.model} has "
-            f"{count or len(state['head.weight'])} outputs"
+            f"{count or outputs} outputs"
         )
     named = tuple(index for index, name in enumerate(names or ()) if name == concept)
     meant = tuple(options.class_groups().get(concept, named)) if names is not None or not one else (0,)
@@ -53,7 +57,8 @@ def from_hub(architecture: Timm) -> dict[str, Tensor]:
 
     model = architecture.model
     try:
-        network = timm.create_model(model, pretrained=True)
+        sized = {"img_size": architecture.size} if takes_size(model) else {}  # timm then resamples learned positions
+        network = timm.create_model(model, pretrained=True, **sized)
     except (HfHubHTTPError, OSError, RuntimeError) as error:
         raise ComposerError(
             f"timm: weights of {model} cannot be fetched from the Hugging Face hub "

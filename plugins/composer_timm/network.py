@@ -36,11 +36,7 @@ def own_state(architecture: Timm, state: Mapping[str, Tensor]) -> dict[str, Tens
     """timm's names become `body.` and `head.` ones."""
     if saved_by_composer(state, f"body.{last_name(architecture.model)}.weight"):
         return dict(state)
-    last = f"{last_name(architecture.model)}."
-    return {
-        f"head.{name.removeprefix(last)}" if name.startswith(last) else f"body.{name}": tensor
-        for name, tensor in state.items()
-    }
+    return own_names(last_name(architecture.model), state)
 
 
 def saved_by_composer(state: Mapping[str, Tensor], last: str) -> bool:
@@ -54,6 +50,39 @@ def usual_name(architecture: Timm, name: str) -> str:
     if name.startswith("head."):
         return f"{last_name(architecture.model)}{name.removeprefix('head')}"
     return name.removeprefix("body.")
+
+
+@cache
+def require_same_logits(model: str, size: int) -> None:
+    """Raises ComposerError where the network, cut before its last layer, gives other outputs than timm's own."""
+    last = last_name(model)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.default_generator.manual_seed(0)
+        whole = whole_network(model, size, outputs=3).eval()
+        torch.nn.init.normal_(whole.get_submodule(last).weight, std=0.1)
+        cut = Network(Timm(model=model, size=size), outputs=3).eval()
+        state = own_names(last, whole.state_dict())
+        try:
+            cut.load_state_dict(state)
+            pixels = torch.rand(1, 3, size, size)
+            wanted, met = whole(pixels), cut(pixels)
+        except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ComposerError(
+                f"timm: {model} of {size} pixels cannot be cut before its last layer: {reason}"
+            ) from error
+    if wanted.shape != met.shape or not torch.allclose(wanted, met, rtol=1e-4, atol=1e-4 * float(wanted.abs().max())):
+        raise ComposerError(
+            f"timm: model: composer's cut of {model} gives other outputs than timm's own: not supported"
+        )
+
+
+def own_names(last: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """timm's names become `body.` ones, and those of the layer `last` `head.` ones."""
+    return {
+        f"head.{name.removeprefix(f'{last}.')}" if name.startswith(f"{last}.") else f"body.{name}": tensor
+        for name, tensor in state.items()
+    }
 
 
 @cache
@@ -74,12 +103,19 @@ def usual_size(model: str) -> int:
     return size
 
 
+@cache
 def settings(model: str) -> dict[str, Any]:
     """timm's `input_size`, `mean` and `std` of a model, by its tag."""
     with torch.device("meta"):
         network = whole_network(model, None, outputs=2)
     found: dict[str, Any] = timm.data.resolve_model_data_config(network)
     return found
+
+
+def channels(model: str, what: str) -> tuple[float, float, float]:
+    """timm's `mean` or `std` of the model's three channels."""
+    red, green, blue = settings(model)[what]
+    return red, green, blue
 
 
 def whole_network(model: str, size: int | None, outputs: int) -> Any:

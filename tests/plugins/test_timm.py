@@ -94,3 +94,38 @@ def test_a_network_without_one_linear_layer_at_its_end_is_refused_by_name(tmp_pa
     torch.save(published_network(model, 3).state_dict(), file)
     with pytest.raises(ComposerError, match=f"{model} does not end with one linear layer, but tuple"):
         PretrainedTimm(model=model, file=file).load("cat", Run())
+
+
+@pytest.mark.parametrize("model", ["test_vit4", "resnetblur18", "gcvit_xxtiny", "swin_tiny_patch4_window7_224"])
+def test_tables_and_filters_that_no_file_holds_are_those_of_timm(model: str, tmp_path: Path) -> None:
+    network, file = published_network(model, 3), tmp_path / "mine.pth"
+    torch.save(network.state_dict(), file)
+    population = PretrainedTimm(model=model, file=file, names=("dog", "cat", "cow")).load("cat", Run())
+    images = pictures(population.preprocessing.size)
+    with torch.no_grad():
+        wanted = network(population.preprocessing(images.at(population.preprocessing.size)))
+    torch.testing.assert_close(population.logits(images)[0], wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_that_uses_one_tensor_in_several_places_gives_features() -> None:
+    population = PretrainedTimm(model="coat_tiny", pretrained=False).load("cat", Run())
+    assert population.log_odds(pictures(224, 1)).shape == (1, 1)
+
+
+def test_the_architecture_s_mean_is_timm_s_own() -> None:
+    assert Timm(model="vit_tiny_patch16_224", size=224).mean == (0.5, 0.5, 0.5)
+    assert Timm(model="resnet18").mean == (0.485, 0.456, 0.406)
+
+
+def test_a_network_whose_cut_is_not_timm_s_own_is_refused_by_name() -> None:
+    with pytest.raises(ComposerError, match="efficientvit_m0 of 224 pixels cannot be cut before its last layer"):
+        PretrainedTimm(model="efficientvit_m0", pretrained=False).load("cat", Run())
+    with pytest.raises(ComposerError, match="dla34 does not end with one linear layer, but Conv2d"):
+        PretrainedTimm(model="dla34", pretrained=False).load("cat", Run())
+
+
+def test_weights_that_lack_a_parameter_are_refused_rather_than_made_up() -> None:
+    population = PretrainedTimm(model="resnet18", pretrained=False, size=32).load("cat", Run())
+    weights = {name: tensor for name, tensor in population.weights.items() if name != "body.conv1.weight"}
+    with pytest.raises(ValueError, match=r"lack 'body\.conv1\.weight'"):
+        population.architecture.stacked_features(weights, torch.zeros(1, 3, 32, 32))
