@@ -169,7 +169,8 @@ class StageCache:
         return {title: identity for title, identity in items if isinstance(identity, dict)}
 
     def remember(self, identities: Mapping[str, Mapping[str, Any]]) -> None:
-        remove(self.folder / LAST)
+        if (self.folder / LAST).is_dir():
+            remove(self.folder / LAST)
         write_json(self.folder / LAST, dict(identities))
 
     def _damaged(self, home: Path, what: str) -> None:
