@@ -41,7 +41,8 @@ def load(options: PretrainedTimm, concept: str, run: Run) -> Population:
         meant: tuple[int, ...] = (0,)
     else:
         named = tuple(index for index, name in enumerate(names or ()) if name == concept)
-        meant = tuple(options.class_groups().get(concept, named))
+        groups = options.class_groups() if names is not None else {}
+        meant = tuple(groups.get(concept, named))
     weights = {name: tensor[None] for name, tensor in state.items()}
     return Population(concept, architecture, weights, (member,), preprocessing, meant)
 
