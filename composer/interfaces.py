@@ -67,7 +67,7 @@ class Component(BaseModel, ABC):
     The class docstring's first line is what `list-plugins` shows; each option needs a description.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
     kind: ClassVar[str]
     noun: ClassVar[str]

@@ -67,6 +67,8 @@ def parse(text: str, name: str) -> Document:
         raise RecipeError([Problem(where, "", f"not YAML: {error.problem}")]) from None
     except yaml.YAMLError as error:
         raise RecipeError([Problem(name, "", f"not YAML: {error}")]) from None
+    except RecursionError:
+        raise RecipeError([Problem(name, "", "too large or too deep for a recipe")]) from None
     document = Document(None, name)
     if node is not None:
         reader = _Reader(document)

@@ -46,7 +46,8 @@ def load(options: PretrainedTimm, concept: str, run: Run) -> Population:
             f"{count or outputs} outputs"
         )
     named = tuple(index for index, name in enumerate(names or ()) if name == concept)
-    meant = tuple(options.class_groups().get(concept, named)) if names is not None or not one else (0,)
+    groups = options.class_groups() if names is not None else {}
+    meant = tuple(groups.get(concept, named)) if names is not None or not one else (0,)
     weights = {name: tensor[None] for name, tensor in state.items()}
     return Population(concept, architecture, weights, (member,), preprocessing, meant)
 
