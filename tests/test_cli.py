@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -392,3 +393,43 @@ def test_of_picture_files_only_those_on_the_sheet_are_decoded(tmp_path: Path) ->
     images = Images([file.name for file in files], {"cat": [True] * 4}, FileDecoder(tuple(map(str, files))))
     sheet = np.asarray(contact_sheet({"test": images}, 2))
     assert (sheet == [0, 200, 0]).all(axis=-1).sum() == 2 * 96 * 96
+
+
+@pytest.mark.parametrize(("where", "code"), [(">&-", 0), ("| true", 0), ("> /dev/full", 2)])
+@pytest.mark.parametrize("command", ["--version", "describe cnn"])
+def test_output_that_cannot_be_written_ends_with_one_line_at_most(command: str, where: str, code: int) -> None:
+    if "full" in where and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    line = f"{sys.executable} -m composer {command} {where}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) <= 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_docstrings_the_built_in_plugins_are_not_broken() -> None:
+    done = subprocess.run(
+        [sys.executable, "-OO", "-m", "composer", "list-plugins", "--json"], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["broken"] == []
+
+
+def test_letters_that_the_terminal_lacks_do_not_stop_a_command() -> None:
+    surroundings = {
+        **os.environ,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "composer", "describe", "zèbre"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=surroundings,
+    )
+    assert done.returncode == 2
+    assert "no component is called" in done.stderr
+    assert "Traceback" not in done.stderr

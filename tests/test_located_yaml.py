@@ -48,3 +48,9 @@ def test_every_value_knows_its_place() -> None:
 def test_tags_broken_yaml_and_endless_aliases_are_refused_with_a_place(text: str) -> None:
     with pytest.raises(RecipeError, match=r"^r\.yaml:\d+:\d+: "):
         parse(text, "r.yaml")
+
+
+@pytest.mark.parametrize("depth", [1_000, 20_000])
+def test_yaml_that_nests_too_deep_is_refused(depth: int) -> None:
+    with pytest.raises(RecipeError, match="too large or too deep"):
+        parse(f"a: {'[' * depth}{']' * depth}", "r.yaml")

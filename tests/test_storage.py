@@ -53,13 +53,14 @@ def test_pictures_come_back_and_sizes_decoded_later_are_kept(tmp_path: Path) -> 
 
 
 def test_scores_come_back_to_the_last_bit(tmp_path: Path) -> None:
-    score = Score(np.array([0.1, 1 / 3]), 1, "luck", np.array([0.2, 0.3]), "fitting", higher_is_better=False)
+    score = Score(np.array([0.1, 1 / 3]), 1, "luck", np.array([0.2, 0.3]), "fitting", higher_is_better=False, base=0.7)
     save(Report({"kmeans.entropy": score}), tmp_path)
     again = load(tmp_path)
     assert isinstance(again, Report)
     found = again.scores["kmeans.entropy"]
     assert np.array_equal(found.values, score.values)
     assert (found.picked, found.picked_by, found.labels, found.best) == (1, "luck", "fitting", 0.1)
+    assert (found.base, found.judged, found.higher_is_better) == (0.7, None, False)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -39,6 +40,16 @@ class Commands(click.Group):
         """In the order in which they are needed, not of the alphabet."""
         return list(self.commands)
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """As click's; what cannot be written to standard output ends the command with one line."""
+        prepare_streams()
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            click.echo(f"error: {explain(error) or error}", err=True)
+            sys.stdout = nowhere()  # or Python itself would try once more to write the rest
+            sys.exit(2)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -59,6 +70,21 @@ class Commands(click.Group):
                 ctx.exit(1)
             print_error(mendable)
             ctx.exit(2)
+
+
+def nowhere() -> TextIO:
+    """A stream for what nobody can read; open as long as the process is."""
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def prepare_streams() -> None:
+    """Lets output be closed (`>&-`: it goes nowhere), or be in an encoding that lacks letters (they become `?`)."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, nowhere())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def in_plugin(error: BaseException) -> str:
@@ -95,7 +121,7 @@ def explain(error: BaseException) -> str | None:
         errno.EACCES,
         errno.EPERM,
     ):
-        return f"{error.filename or 'a file'}: {error.strerror}"
+        return f"{error.filename or 'standard output'}: {error.strerror}"
     return None
 
 

@@ -45,8 +45,9 @@ KEYS = (
 DEFAULT_EXTRACTOR = "convolutions"
 DEFAULT_CONTROLS = ("random", "parents")
 DEFAULT_EVALUATORS = ("recognition", "clusters")
-NAME = re.compile(r"[^\W_][\w -]*\Z")
+NAME = re.compile(r"[^\W_](?:[\w -]{0,58}[\w-])?\Z")
 """Names of concepts, compositions and recipes: they become folder names, and `+` and `.` join them."""
+NAMED = "at most 60 letters, digits, spaces (not the last), - and _"
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
@@ -154,7 +155,7 @@ class _Reader:
     def read_name(self, data: Mapping[str, Any]) -> str:
         name = data.get("name", self.path.stem)
         if not isinstance(name, str) or not NAME.match(name):
-            self.problem(("name",), f"must be letters, digits, spaces, - and _, not {name!r}")
+            self.problem(("name",), f"must be {NAMED}, not {name!r}")
             return self.path.stem
         return name
 
@@ -180,7 +181,7 @@ class _Reader:
         seen: set[str] = set()
         for name, path in named:
             if not isinstance(name, str) or not NAME.match(name) or name == "none":
-                self.problem(path, f"must be letters, digits, spaces, - and _, and not 'none'; met {name!r}")
+                self.problem(path, f"must be {NAMED}, and not 'none'; met {name!r}")
             elif name in seen:
                 self.problem(path, f"{name!r} is named twice")
             seen.add(str(name))
@@ -233,7 +234,7 @@ class _Reader:
         for name, parts in written.items():
             path = ("compositions", name)
             if not NAME.match(name):
-                self.problem(path, "a composition's name is letters, digits, spaces, - and _")
+                self.problem(path, f"a composition's name is {NAMED}; met {name!r}")
             if not isinstance(parts, dict):
                 self.problem(path, f"must be a mapping with assembler: and perhaps translator:, not {parts!r}")
                 continue
@@ -321,7 +322,8 @@ class _Reader:
             label = label or evaluator.name
             if label in evaluators or not NAME.match(label):
                 self.problem(
-                    path, f"every evaluator needs a label of its own, `evaluators: {{label: ...}}`; met {label!r}"
+                    path,
+                    f"every evaluator needs a label of its own, {NAMED}: `evaluators: {{label: ...}}`; met {label!r}",
                 )
             evaluators[label] = evaluator
         if not evaluators and not self.problems:

@@ -8,7 +8,7 @@ from composer.interfaces import INTERFACES, Component
 from composer.recipes.recipe import nested_interface
 from composer.registry import Registry
 
-NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_ -]*$"}
+NAME = {"type": "string", "pattern": r"^[A-Za-z0-9]([A-Za-z0-9_ -]{0,58}[A-Za-z0-9_-])?$"}
 
 
 def recipe_schema(registry: Registry) -> dict[str, Any]:

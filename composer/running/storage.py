@@ -208,6 +208,7 @@ def _pack_report(report: Report) -> Packed:
             "labels": score.labels,
             "higher_is_better": score.higher_is_better,
             "judged": None if score.judged is None else list(score.judged),
+            "base": score.base,
         }
         tensors[f"{name}/values"] = torch.from_numpy(np.ascontiguousarray(score.values, dtype=np.float64))
         tensors[f"{name}/replicates"] = torch.from_numpy(np.ascontiguousarray(score.replicates, dtype=np.float64))
