@@ -183,6 +183,7 @@ def test_models_that_are_not_trained_here_have_no_oracle(small_recipe: Read) -> 
         "oracle=true",
         "models={use: torchvision, model: resnet18, weights: null}",
         "compositions={p: {assembler: product}}",
+        "controls=[parents]",
     )
     why = "no oracle: models 'torchvision' are not trained here, so none can be trained on the target"
     assert why_no_oracle(recipe) == why
