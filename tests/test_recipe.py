@@ -69,7 +69,7 @@ def test_a_recipe_fills_every_slot(small_recipe: Read) -> None:
         ("[random, parents]", "random", "controls: must be a list"),
         ("[recognition,", "[recognition, recognition,", "needs a label of its own"),
         ("members: 3", "members: 0", "models.members: should be greater"),
-        ("filters: [2, 3]", "filters: [2, 0]", "models.architecture.filters: every layer needs at least one filter"),
+        ("filters: [2, 3]", "filters: [2, 0]", "models.architecture.filters.1: should be greater"),
         ("filters: [2, 3], size: 16", "size: 9", "models.architecture.size: 9 pixels are too few"),
         ("name: small", "name: a/b", "1:1: name: must be letters"),
         ("name: small", "name: small\nroot: absent", "root: there is no folder"),
