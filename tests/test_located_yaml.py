@@ -50,7 +50,15 @@ def test_tags_broken_yaml_and_endless_aliases_are_refused_with_a_place(text: str
         parse(text, "r.yaml")
 
 
-@pytest.mark.parametrize("depth", [1_000, 20_000])
-def test_yaml_that_nests_too_deep_is_refused(depth: int) -> None:
-    with pytest.raises(RecipeError, match="too large or too deep"):
-        parse(f"a: {'[' * depth}{']' * depth}", "r.yaml")
+@pytest.mark.parametrize("depth", [40, 1_000, 100_000])
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
+def test_what_nests_too_deep_is_refused_with_a_place(opening: str, depth: int) -> None:
+    with pytest.raises(RecipeError, match=r"^r\.yaml:1:\d+: too large or too deep"):
+        parse(opening * depth, "r.yaml")
+
+
+def test_millions_of_letters_and_thousands_of_digits_are_refused_in_a_short_sentence() -> None:
+    for text in (f"name: {'x' * 10_000_000}", f"seed: {'9' * 5_000}"):
+        with pytest.raises(RecipeError, match=r"too many for a recipe|of 5,000 digits is too long") as caught:
+            parse(text, "r.yaml")
+        assert len(str(caught.value)) < 200

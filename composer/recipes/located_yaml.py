@@ -25,6 +25,8 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z")
 MOST_VALUES = 10_000
 DEEPEST = 30
+MOST_LETTERS = 1_000_000
+MOST_DIGITS = 400
 
 
 @dataclass
@@ -59,7 +61,11 @@ def read_document(path: Path) -> Document:
 
 def parse(text: str, name: str) -> Document:
     """Data with places; RecipeError with everything that is wrong."""
+    if len(text) > MOST_LETTERS:
+        message = f"has {len(text):,} letters, too many for a recipe ({MOST_LETTERS:,} are the most)"
+        raise RecipeError([Problem(name, "", message)])
     try:
+        _refuse_depth(text, name)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -67,8 +73,6 @@ def parse(text: str, name: str) -> Document:
         raise RecipeError([Problem(where, "", f"not YAML: {error.problem}")]) from None
     except yaml.YAMLError as error:
         raise RecipeError([Problem(name, "", f"not YAML: {error}")]) from None
-    except RecursionError:
-        raise RecipeError([Problem(name, "", "too large or too deep for a recipe")]) from None
     document = Document(None, name)
     if node is not None:
         reader = _Reader(document)
@@ -76,6 +80,21 @@ def parse(text: str, name: str) -> Document:
         if reader.problems:
             raise RecipeError(reader.problems)
     return document
+
+
+def _refuse_depth(text: str, name: str) -> None:
+    """Raises RecipeError where values nest too deep; the parser's events come one by one, its nodes by recursion."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST + 1:
+            mark = event.start_mark
+            where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+            message = f"too large or too deep for a recipe: more than {DEEPEST} values in one another"
+            raise RecipeError([Problem(where, "", message)])
 
 
 def scalar(text: str) -> Any:
@@ -115,6 +134,13 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)
+        if (
+            node.style is None
+            and len(node.value) > MOST_DIGITS
+            and (_INT.match(node.value) or _FLOAT.match(node.value))
+        ):
+            self.problems.append(Problem(self.where(node), "", f"a number of {len(node.value):,} digits is too long"))
+            return None
         return scalar(node.value) if node.style is None else node.value
 
     def read_mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,22 @@ from composer.interfaces import (
     Translator,
 )
 from composer.recipes.located_yaml import Path_
+
+LONGEST_NAME = 50
+"""Letters in a name: with four bytes each they still fit a file's name."""
+NAME_PATTERN = r"^[^\W_]([\w -]*[\w-])?$(?!\n)"
+"""Names of concepts, compositions, evaluators and recipes: they become folder names, and `+` and `.` join them."""
+
+
+def why_no_name(name: Any) -> str:
+    """What is wrong with a name, in words; empty where nothing is."""
+    if not isinstance(name, str) or not name.strip() or not re.match(NAME_PATTERN, name.strip()):
+        return f"must be letters, digits, spaces, - and _, not {name!r}"
+    if name != name.strip():
+        return f"must not begin or end with a space, as {name!r} does"
+    if len(name) > LONGEST_NAME:
+        return f"has {len(name):,} letters, and {LONGEST_NAME} are the most; it becomes a file's name: {name!r}"
+    return ""
 
 
 @dataclass(frozen=True)

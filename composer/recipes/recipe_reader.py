@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,15 @@ from composer.interfaces import (
 from composer.recipes.contracts import contract_problems, meaning_problems, without_misfits
 from composer.recipes.located_yaml import Document, Path_, read_document
 from composer.recipes.overrides import apply
-from composer.recipes.recipe import Composition, Concept, Recipe, nested_interface, placed_components, placed_splits
+from composer.recipes.recipe import (
+    Composition,
+    Concept,
+    Recipe,
+    nested_interface,
+    placed_components,
+    placed_splits,
+    why_no_name,
+)
 from composer.registry import Registry, load_registry, nearest
 
 Slot = TypeVar("Slot", bound=Component)
@@ -45,9 +52,7 @@ KEYS = (
 DEFAULT_EXTRACTOR = "convolutions"
 DEFAULT_CONTROLS = ("random", "parents")
 DEFAULT_EVALUATORS = ("recognition", "clusters")
-NAME = re.compile(r"[^\W_](?:[\w -]{0,58}[\w-])?\Z")
-"""Names of concepts, compositions and recipes: they become folder names, and `+` and `.` join them."""
-NAMED = "at most 60 letters, digits, spaces (not the last), - and _"
+LARGEST_SEED = 2**63 - 1
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
@@ -154,14 +159,14 @@ class _Reader:
 
     def read_name(self, data: Mapping[str, Any]) -> str:
         name = data.get("name", self.path.stem)
-        if not isinstance(name, str) or not NAME.match(name):
-            self.problem(("name",), f"must be {NAMED}, not {name!r}")
+        if wrong := why_no_name(name):
+            self.problem(("name",), wrong)
             return self.path.stem
-        return name
+        return str(name)
 
     def read_seed(self, data: Mapping[str, Any]) -> int:
         seed = data.get("seed", 0)
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
             self.problem(("seed",), f"must be a whole number from 0 to 2^63 - 1, not {seed!r}")
             return 0
         return seed
@@ -180,8 +185,10 @@ class _Reader:
             self.problem(("concepts",), f"a composition needs at least two concepts, not {len(named)}")
         seen: set[str] = set()
         for name, path in named:
-            if not isinstance(name, str) or not NAME.match(name) or name == "none":
-                self.problem(path, f"must be {NAMED}, and not 'none'; met {name!r}")
+            if wrong := why_no_name(name):
+                self.problem(path, wrong)
+            elif name == "none":
+                self.problem(path, "must not be 'none', which is what a picture that shows no concept is called")
             elif name in seen:
                 self.problem(path, f"{name!r} is named twice")
             seen.add(str(name))
@@ -233,8 +240,8 @@ class _Reader:
         compositions: dict[str, Composition] = {}
         for name, parts in written.items():
             path = ("compositions", name)
-            if not NAME.match(name):
-                self.problem(path, f"a composition's name is {NAMED}; met {name!r}")
+            if wrong := why_no_name(name):
+                self.problem(path, f"a composition's name {wrong}")
             if not isinstance(parts, dict):
                 self.problem(path, f"must be a mapping with assembler: and perhaps translator:, not {parts!r}")
                 continue
@@ -319,11 +326,12 @@ class _Reader:
             evaluator = self.slot(Evaluator, path, item)
             if evaluator is None:
                 continue
-            label = label or evaluator.name
-            if label in evaluators or not NAME.match(label):
+            label = evaluator.name if label is None else label
+            if wrong := why_no_name(label):
+                self.problem(path, f"a label {wrong}")
+            elif label in evaluators:
                 self.problem(
-                    path,
-                    f"every evaluator needs a label of its own, {NAMED}: `evaluators: {{label: ...}}`; met {label!r}",
+                    path, f"every evaluator needs a label of its own, `evaluators: {{label: ...}}`; met {label!r}"
                 )
             evaluators[label] = evaluator
         if not evaluators and not self.problems:
@@ -365,11 +373,12 @@ class _Reader:
             nested = nested_interface(fields[option].annotation)
             if nested is not None and value is not None:
                 values[option] = self.slot(nested, (*path, option), value)
-            elif isinstance(value, bool) and not _mentions(fields[option].annotation, bool):
-                self.problem((*path, option), f"must not be {json.dumps(value)}")
+            elif wrong := _misfits(fields[option].annotation, value):
+                self.problem((*path, option), wrong)
             else:
                 values[option] = value
-        if len(self.problems) > before:
+        unfilled = any(isinstance(options[option], (str, dict)) and values[option] is None for option in values)
+        if len(self.problems) > before or unfilled:  # problems that were met before are not counted anew
             return None
         try:
             return component.model_validate(values, context={"root": self.root})
@@ -441,5 +450,37 @@ class _Reader:
         }
 
 
-def _mentions(annotation: Any, wanted: type) -> bool:
-    return annotation is wanted or any(_mentions(part, wanted) for part in typing.get_args(annotation))
+_TEXT, _NUMBER = (str, Path), (int, float)
+
+
+def _misfits(annotation: Any, value: Any) -> str:
+    """Why a value's kind is none of the option's: pydantic would read '3' as 3, true as 1, and 1 as true."""
+    if isinstance(value, (list, tuple)):
+        return next((wrong for item in value if (wrong := _misfits(annotation, item))), "")
+    if isinstance(value, bool):
+        return "" if _mentions(annotation, (bool,)) else f"must not be {json.dumps(value)}"
+    if isinstance(value, _NUMBER):
+        return f"must be true or false, not {value!r}" if _only(annotation, bool) else ""
+    if isinstance(value, str) and not _mentions(annotation, _TEXT):
+        if _mentions(annotation, _NUMBER):
+            whole = "" if _mentions(annotation, (float,)) else "a valid integer, "
+            return f"should be {whole}a number and no text, not {value!r}"
+        if _only(annotation, bool):
+            return f"must be true or false, not {value!r}"
+    return ""
+
+
+def _parts(annotation: Any) -> set[Any]:
+    """All plain types in an annotation; of a literal the types of its values."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return {type(value) for value in typing.get_args(annotation)}
+    parts = typing.get_args(annotation)
+    return {found for part in parts for found in _parts(part)} if parts else {annotation}
+
+
+def _mentions(annotation: Any, wanted: tuple[type, ...]) -> bool:
+    return not _parts(annotation).isdisjoint((*wanted, Any))
+
+
+def _only(annotation: Any, wanted: type) -> bool:
+    return _parts(annotation) <= {wanted, type(None)}

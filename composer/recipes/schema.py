@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from composer.interfaces import INTERFACES, Component
-from composer.recipes.recipe import nested_interface
+from composer.recipes.recipe import LONGEST_NAME, NAME_PATTERN, nested_interface
 from composer.registry import Registry
 
-NAME = {"type": "string", "pattern": r"^[A-Za-z0-9]([A-Za-z0-9_ -]{0,58}[A-Za-z0-9_-])?$"}
+NAME = {"type": "string", "pattern": NAME_PATTERN, "maxLength": LONGEST_NAME}
+CONCEPT = {**NAME, "not": {"const": "none"}}
 
 
 def recipe_schema(registry: Registry) -> dict[str, Any]:
@@ -38,15 +39,21 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "name": {**NAME, "description": "names the run's folder; the file's name by default"},
-            "seed": {"type": "integer", "minimum": 0, "description": "every stage's own seed comes from it"},
+            "seed": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 2**63 - 1,
+                "description": "every stage's own seed comes from it",
+            },
             "root": {"type": "string", "description": "where relative paths start; the recipe's own folder by default"},
             "concepts": {
                 "description": "attributes first, the object last",
                 "anyOf": [
-                    {"type": "array", "minItems": 2, "uniqueItems": True, "items": NAME},
+                    {"type": "array", "minItems": 2, "uniqueItems": True, "items": CONCEPT},
                     {
                         "type": "object",
                         "minProperties": 2,
+                        "propertyNames": CONCEPT,
                         "additionalProperties": {
                             "anyOf": [
                                 {"type": "null"},
@@ -62,7 +69,12 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
             },
             **own,
             "extractor": _ref("extractor"),
-            "compositions": {"type": "object", "minProperties": 1, "additionalProperties": composition},
+            "compositions": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": NAME,
+                "additionalProperties": composition,
+            },
             "controls": {"type": "array", "items": control},
             "oracle": {
                 "type": "boolean",
@@ -71,7 +83,12 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
             "evaluators": {
                 "anyOf": [
                     {"type": "array", "minItems": 1, "items": _ref("evaluator")},
-                    {"type": "object", "minProperties": 1, "additionalProperties": _ref("evaluator")},
+                    {
+                        "type": "object",
+                        "minProperties": 1,
+                        "propertyNames": NAME,
+                        "additionalProperties": _ref("evaluator"),
+                    },
                 ]
             },
         },

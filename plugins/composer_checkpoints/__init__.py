@@ -43,7 +43,7 @@ class Checkpoints(ModelSource):
     names: Literal["imagenet"] | tuple[str, ...] | None = Field(
         None, description="names of the outputs in their order; `imagenet` for the 1000 usual ones"
     )
-    members: int | None = Field(None, ge=1, description="read only the first so many; left out: all")
+    members: int | None = Field(None, ge=1, le=1_000_000, description="read only the first so many; left out: all")
     key: str | None = Field(
         None,
         description="what the weights lie under in each file, such as model_ema; or a prefix of names, such as "

@@ -30,9 +30,14 @@ class Cifar10(ImageSource):
         "pixels [N, 32, 32, 3] from 0 to 255, and classes [N] or [N, 1] from 0 to 9 in the usual order"
     )
     tint: float = Field(0.7, gt=0, le=1, description="share of the tint in each pixel; 1 leaves one hue only")
-    train: int | None = Field(None, ge=20, description="most training pictures of each concept; null means all")
+    train: int | None = Field(
+        None, ge=20, le=1_000_000, description="most training pictures of each concept; null means all"
+    )
     test: int | None = Field(
-        None, ge=4, description="most test pictures, equally many of each cell; null means all of the rarest cell"
+        None,
+        ge=4,
+        le=1_000_000,
+        description="most test pictures, equally many of each cell; null means all of the rarest cell",
     )
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:

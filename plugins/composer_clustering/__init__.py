@@ -49,6 +49,7 @@ class Clusters(Evaluator):
     members: int | None = Field(
         8,
         ge=1,
+        le=1_000_000,
         description="most members that are judged when reduction is umap, evenly spaced over the population "
         "(null: all); UMAP takes about a second each",
     )
@@ -65,12 +66,15 @@ class Clusters(Evaluator):
     dbscan_eps: float | None = Field(
         None,
         gt=0,
+        le=1e9,
         description="radius of a neighbourhood, in units of the reduced features (null: at the knee of the sorted "
         "distances to the dbscan_min_samples-th picture; 3 in the study)",
     )
-    dbscan_min_samples: int = Field(3, ge=1, description="pictures in a neighbourhood that make a core point")
-    hdbscan_min_cluster_size: int = Field(5, ge=2, description="fewest pictures in a cluster of HDBSCAN")
-    svm_nu: float = Field(0.1, gt=0, le=1, description="largest share of the target's pictures left outside")
+    dbscan_min_samples: int = Field(
+        3, ge=1, le=1_000_000, description="pictures in a neighbourhood that make a core point"
+    )
+    hdbscan_min_cluster_size: int = Field(5, ge=2, le=1_000_000, description="fewest pictures in a cluster of HDBSCAN")
+    svm_nu: float = Field(0.1, gt=0, lt=1, description="largest share of the target's pictures left outside")
     umap_seed: int | None = Field(None, ge=0, lt=2**32, description="seed of UMAP (null: the run's; 47 in the study)")
     umap_figure: bool = Field(True, description="draw the picked member's pictures by UMAP, coloured by cell")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from composer import Architecture, Component, Contract, hook
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+Filters = Annotated[int, Field(ge=1, le=4096)]
 
 
 class CNN(Architecture):
@@ -20,7 +22,7 @@ class CNN(Architecture):
     contract = Contract(reference="LeCun et al. 1998, Gradient-based learning applied to document recognition")
     head: ClassVar[str] = "fc1"
 
-    filters: tuple[int, int] = Field((6, 16), description="filters of the two convolutions")
+    filters: tuple[Filters, Filters] = Field((6, 16), description="filters of the two convolutions")
     kernel_size: int = Field(5, ge=1, le=15, description="height and width of a kernel, in pixels")
     size: int = Field(32, ge=8, le=512, description="height and width of the input, in pixels")
 
@@ -34,9 +36,7 @@ class CNN(Architecture):
         return ""
 
     def problems(self, concepts: Iterable[str]) -> Iterable[tuple[str, str]]:
-        if min(self.filters) < 1:
-            yield "filters", f"every layer needs at least one filter, not {list(self.filters)}"
-        elif ((self.size - self.kernel_size + 1) // 2 - self.kernel_size + 1) // 2 < 1:
+        if ((self.size - self.kernel_size + 1) // 2 - self.kernel_size + 1) // 2 < 1:
             yield "size", f"{self.size} pixels are too few for two {self.kernel_size}x{self.kernel_size} convolutions"
 
     def build(self, outputs: int) -> nn.Module:

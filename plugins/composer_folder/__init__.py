@@ -49,7 +49,10 @@ class Folder(ImageSource):
         0.05, ge=0, le=1, description="highest share of pictures that may be unreadable before it is an error"
     )
     limit: int | None = Field(
-        None, ge=1, description="most pictures of each folder, evenly spaced in name order; null means all"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="most pictures of each folder, evenly spaced in name order; null means all",
     )
     ignore: tuple[str, ...] = Field(
         (), description="names of files and folders to leave out; `*` and `?` stand for any characters"

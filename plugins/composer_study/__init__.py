@@ -174,10 +174,15 @@ class Study(Evaluator):
     name = "study"
     contract = Contract(reference=f"{STUDY}; Arthur and Vassilvitskii 2007 (k-means++); McInnes et al. 2018 (UMAP)")
 
-    members: int | None = Field(None, ge=1, description="most members judged by K-means, evenly spaced (null: all)")
+    members: int | None = Field(
+        None, ge=1, le=1_000_000, description="most members judged by K-means, evenly spaced (null: all)"
+    )
     restarts: int = Field(10, ge=1, le=1000, description="starts of K-means, of which the tightest is kept")
     umap_members: int = Field(
-        0, ge=0, description="members judged after UMAP as well, evenly spaced; each takes a third of a second"
+        0,
+        ge=0,
+        le=1_000_000,
+        description="members judged after UMAP as well, evenly spaced; each takes a third of a second",
     )
     replay: bool = Field(True, description="judge the networks that the study's tables list, where a model has them")
     roundings: int = Field(
@@ -185,11 +190,13 @@ class Study(Evaluator):
     )
     umap_seed: int = Field(47, ge=0, lt=2**32, description="seed of UMAP")
     kmeans_seed: int = Field(1, ge=0, lt=2**32, description="seed of K-means after UMAP")
-    svm_nu: float = Field(0.1, gt=0, le=1, description="largest share of the target's pictures left outside")
+    svm_nu: float = Field(0.1, gt=0, lt=1, description="largest share of the target's pictures left outside")
     dbscan_eps: float = Field(
         3.0, gt=0, description="radius of a neighbourhood in the plane; the study changed it by hand for each network"
     )
-    dbscan_min_samples: int = Field(3, ge=1, description="pictures in a neighbourhood that make a core point")
+    dbscan_min_samples: int = Field(
+        3, ge=1, le=1_000_000, description="pictures in a neighbourhood that make a core point"
+    )
     processes: int | None = Field(
         None, ge=1, le=1024, description="networks judged at the same time (null: one on each core)"
     )
