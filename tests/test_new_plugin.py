@@ -175,3 +175,8 @@ def test_it_starts_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_name_is_taken_as_distributions_are_written(here: Path) -> None:
+    assert new_plugin("half-and-half", "--kind", "translator").exit_code == 0
+    assert (here / "composer-half-and-half" / "composer_half_and_half").is_dir()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 
@@ -90,3 +92,9 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 def test_a_name_of_another_kind_is_said_to_be_one() -> None:
     with pytest.raises(ComposerError, match="'product' is the name of a component of kind assembler"):
         load_registry().find("translator", "product")
+
+
+def test_without_docstrings_no_plugin_is_called_broken() -> None:
+    code = "from composer.registry import load_registry; print([p.error for p in load_registry().plugins if p.error])"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -56,6 +56,7 @@ def new_plugin(name: str, kind: str, output: Path | None) -> None:
     A whole distribution, to be edited: a component that works, which recipes call NAME, its tests with the contract
     checks, a recipe that uses it, README, licence and CI. Install it with pip install -e.
     """
+    name = name.replace("-", "_")  # as distributions are written: my-translator
     require_name(name)
     folder = output or Path(distribution(name))
     require_empty(folder)
