@@ -109,7 +109,7 @@ def test_a_run_compares_its_compositions_with_its_controls(first: tuple[Path, di
     _, report = first
     compared = {(one["composition"], one["control"], one["score"]) for one in report["comparisons"]}
     assert ("product", "parents.cat", "recognition.auc") in compared
-    assert ("cyclegan", "random", "clusters.kmeans.accuracy") in compared
+    assert ("cyclegan", "random", "clusters.kmeans.adjusted_rand") in compared
     assert not {name for name, _, _ in compared} & {"random", "parents.black", "parents.cat"}
     for one in report["comparisons"]:
         picked = [
@@ -118,10 +118,10 @@ def test_a_run_compares_its_compositions_with_its_controls(first: tuple[Path, di
         assert one["difference"] == pytest.approx(picked[0] - picked[1])
         assert one["interval"][0] <= one["interval"][1]
         assert one["p"] <= one["p_holm"] <= 1
-    score = report["compositions"]["cyclegan"]["scores"]["clusters.kmeans.accuracy"]
+    score = report["compositions"]["cyclegan"]["scores"]["clusters.kmeans.adjusted_rand"]
     assert score["judged"] == 6
     assert score["quartiles"][0] <= score["median"] <= score["quartiles"][1]
-    random = report["compositions"]["random"]["scores"]["clusters.kmeans.accuracy"]
+    random = report["compositions"]["random"]["scores"]["clusters.kmeans.adjusted_rand"]
     assert score["best_by_luck"] == pytest.approx(random["best"]), "there are as many random ones"
     assert score["best_by_luck_of"] == "random"
     assert set(score["best_of_controls"]) == {"random", "parents.black", "parents.cat"}
