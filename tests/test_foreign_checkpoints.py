@@ -305,9 +305,8 @@ def test_every_shared_checkpoint_is_read_right_or_refused(foreign: Path) -> None
         except ComposerError:
             outcomes[name] = "refused"
             continue
-        # Untrained outputs were spread by heads with weights of 1e4, with which float32 itself is off by 2e-3 of
-        # float64, more or less by processor; another network is off by 0.05 and more.
-        right = wanted is not None and bool((met - torch.tensor(wanted)).abs().max() < 0.01)
+        # Untrained outputs were spread by heads with weights of 1e4: float32 by one thread and by two differ by 2e-3.
+        right = wanted is not None and bool((met - torch.tensor(wanted)).abs().max() < 5e-3)
         outcomes[name] = "right" if right else "wrong"
     assert [name for name, outcome in outcomes.items() if outcome == "wrong"] == []
     beyond_this = {"behind-classifier-of-1000.pth", "temperature.pth", "head-mlp.pth"}

@@ -423,6 +423,6 @@ def test_a_page_of_400_pictures_is_small_and_quickly_written(tmp_path: Path) -> 
     run_recipe(read_recipe(tmp_path / "recipe.yaml"), tmp_path / "run", "cpu")
     started = time.perf_counter()
     page = write_page(tmp_path / "run")
-    assert time.perf_counter() - started < 60
+    assert time.perf_counter() - started < 10
     assert len(read(tmp_path / "run/page.json")["pictures"]["thumbnails"]) == 400
     assert page.stat().st_size < 6e6

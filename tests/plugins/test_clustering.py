@@ -503,6 +503,6 @@ def test_the_studys_published_networks_cluster_as_it_printed_to_a_few_pictures(
     true_positives = 34 * scores["kmeans.recall"].values[0]
     false_positives = true_positives / scores["kmeans.precision"].values[0] - true_positives
     # UMAP's layout depends on the order of the pictures, which the study does not tell, and on the last bit of the
-    # features: on other machines and under other versions of torch up to four of the 89 pictures changed sides.
-    assert true_positives == pytest.approx(found, abs=6.01)
-    assert false_positives == pytest.approx(wrong, abs=6.01)
+    # features: with torch 2.14.1 on one machine four more of the 89 pictures are called black cats for 229.
+    assert true_positives == pytest.approx(found, abs=4.01)
+    assert false_positives == pytest.approx(wrong, abs=4.01)
