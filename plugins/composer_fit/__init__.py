@@ -48,7 +48,7 @@ class Fit(ModelSource):
         return self.backbone.base
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
-        if not self.strengths or not all(0 < strength < float("inf") for strength in self.strengths):
+        if not self.strengths or min(self.strengths) <= 0:
             yield "strengths", f"must be one or more numbers above 0, not {list(self.strengths)}"
 
     def files(self) -> Iterable[Path]:

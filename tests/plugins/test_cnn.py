@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from composer_cnn import CNN
@@ -77,6 +78,11 @@ def test_stacked_features_need_no_head() -> None:
 
 def test_pictures_too_small_for_the_kernels_are_a_problem() -> None:
     assert dict(CNN(size=12, kernel_size=5).problems([])).keys() == {"size"}
-    assert dict(CNN(filters=(0, 3)).problems([])).keys() == {"filters"}
     assert not list(CNN(size=16, kernel_size=5).problems([]))
     assert CNN(size=16, kernel_size=5).build(outputs=2)(pixels(1)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("filters", [(0, 3), (6, -1), (10**9, 16)])
+def test_filters_out_of_bounds_make_no_architecture(filters: tuple[int, int]) -> None:
+    with pytest.raises(ValidationError, match="filters"):
+        CNN(filters=filters)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from composer import ComposedModel, ComposerError, Images, Run, Split
@@ -148,7 +149,13 @@ def test_the_source_is_what_its_backbone_is(backbone: Checkpoints) -> None:
     assert Fit(backbone=PretrainedEfficientNetLite()).base is not None
 
 
-@pytest.mark.parametrize("strengths", [(), (1.0, 0.0), (-1.0,), (float("inf"),), (float("nan"),)])
+@pytest.mark.parametrize("strength", [float("inf"), float("nan")])
+def test_a_strength_that_is_no_finite_number_makes_no_component(backbone: Checkpoints, strength: float) -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        Fit(backbone=backbone, strengths=(1.0, strength))
+
+
+@pytest.mark.parametrize("strengths", [(), (1.0, 0.0), (-1.0,)])
 def test_strengths_must_be_numbers_above_zero(backbone: Checkpoints, strengths: tuple[float, ...]) -> None:
     problems = list(Fit(backbone=backbone, strengths=strengths).problems(("black", "cat")))
     assert [option for option, _ in problems] == ["strengths"]
