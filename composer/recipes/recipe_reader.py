@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,6 +30,7 @@ from composer.recipes.recipe import (
     placed_splits,
     why_no_name,
 )
+from composer.recipes.value_kinds import misfit
 from composer.registry import Registry, load_registry, nearest
 
 Slot = TypeVar("Slot", bound=Component)
@@ -373,7 +372,7 @@ class _Reader:
             nested = nested_interface(fields[option].annotation)
             if nested is not None and value is not None:
                 values[option] = self.slot(nested, (*path, option), value)
-            elif wrong := _misfits(fields[option].annotation, value):
+            elif wrong := misfit(fields[option].annotation, value):
                 self.problem((*path, option), wrong)
             else:
                 values[option] = value
@@ -448,39 +447,3 @@ class _Reader:
             "evaluators": {label: evaluator.options() for label, evaluator in evaluators.items()},
             "oracle": bool(data.get("oracle", False)),
         }
-
-
-_TEXT, _NUMBER = (str, Path), (int, float)
-
-
-def _misfits(annotation: Any, value: Any) -> str:
-    """Why a value's kind is none of the option's: pydantic would read '3' as 3, true as 1, and 1 as true."""
-    if isinstance(value, (list, tuple)):
-        return next((wrong for item in value if (wrong := _misfits(annotation, item))), "")
-    if isinstance(value, bool):
-        return "" if _mentions(annotation, (bool,)) else f"must not be {json.dumps(value)}"
-    if isinstance(value, _NUMBER):
-        return f"must be true or false, not {value!r}" if _only(annotation, bool) else ""
-    if isinstance(value, str) and not _mentions(annotation, _TEXT):
-        if _mentions(annotation, _NUMBER):
-            whole = "" if _mentions(annotation, (float,)) else "a valid integer, "
-            return f"should be {whole}a number and no text, not {value!r}"
-        if _only(annotation, bool):
-            return f"must be true or false, not {value!r}"
-    return ""
-
-
-def _parts(annotation: Any) -> set[Any]:
-    """All plain types in an annotation; of a literal the types of its values."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return {type(value) for value in typing.get_args(annotation)}
-    parts = typing.get_args(annotation)
-    return {found for part in parts for found in _parts(part)} if parts else {annotation}
-
-
-def _mentions(annotation: Any, wanted: tuple[type, ...]) -> bool:
-    return not _parts(annotation).isdisjoint((*wanted, Any))
-
-
-def _only(annotation: Any, wanted: type) -> bool:
-    return _parts(annotation) <= {wanted, type(None)}
