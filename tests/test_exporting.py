@@ -123,7 +123,7 @@ def test_a_missing_package_is_named_with_what_installs_it(
     product: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "find_spec", lambda name: None)
-    with pytest.raises(ComposerError, match=r"packages onnx and onnxscript: pip install 'kernel-composer\[export\]'"):
+    with pytest.raises(ComposerError, match=r"packages onnx and onnxscript: pip install -e '\.\[export\]' in"):
         export(product, tmp_path / "model.onnx", "onnx")
 
 

@@ -166,5 +166,5 @@ def _require(*packages: str) -> None:
     if missing:
         raise ComposerError(
             f"this needs the package{'s' if len(missing) > 1 else ''} {' and '.join(missing)}: "
-            "pip install 'kernel-composer[export]'"
+            "pip install -e '.[export]' in composer's own folder"
         )

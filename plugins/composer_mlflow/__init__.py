@@ -17,7 +17,9 @@ FOLDER = "COMPOSER_MLFLOW"
 @hook
 def composer_stage_started() -> None:
     if os.environ.get(FOLDER) and find_spec("mlflow") is None:
-        raise ComposerError(f"{FOLDER} is set, and mlflow is absent: pip install 'kernel-composer[mlflow]'")
+        raise ComposerError(
+            f"{FOLDER} is set, and mlflow is absent: pip install -e '.[mlflow]' in composer's own folder"
+        )
 
 
 @hook

@@ -18,7 +18,9 @@ _seconds: dict[str, float] = {}
 @hook
 def composer_stage_started() -> None:
     if os.environ.get(FOLDER) and find_spec("tensorboard") is None:
-        raise ComposerError(f"{FOLDER} is set, and tensorboard is absent: pip install 'kernel-composer[tensorboard]'")
+        raise ComposerError(
+            f"{FOLDER} is set, and tensorboard is absent: pip install -e '.[tensorboard]' in composer's own folder"
+        )
 
 
 @hook

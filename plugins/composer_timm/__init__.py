@@ -130,7 +130,7 @@ def model_problems(model: str) -> Iterable[tuple[str, str]]:
     """(option, message) unless the installed timm has such a network."""
     known = networks()
     if not known:
-        yield "model", "the package timm is not installed: pip install 'kernel-composer[timm]'"
+        yield "model", "the package timm is not installed: pip install -e '.[timm]' in composer's own folder"
     elif model.partition(".")[0] not in known:
         near = get_close_matches(model, known, n=3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

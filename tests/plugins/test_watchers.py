@@ -101,7 +101,7 @@ def test_a_watcher_whose_library_is_absent_says_what_to_install_and_the_run_goes
     assert record.getMessage() == (
         f"the plugin {library} (kernel-composer 0.1.0) failed in composer_stage_started and is told nothing more of "
         f"this run, which goes on: {variable} is set, and {library} is absent: pip install "
-        f"'kernel-composer[{library}]'"
+        f"-e '.[{library}]' in composer's own folder"
     )
     assert not (tmp_path / "never").exists()
 
