@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from composer.runs.files import clear_parts, machine, part_of, refused, writing
 from composer.runs.locking import COMING, changing, put_in_place, reading, run_lock
 from composer.runs.records import JudgedModels
 from composer.runs.run_folder import read_part
-from saved_run import report
+from saved_run import report, saved_run
 from tiny import tiny_images, tiny_population
 
 KEY, OTHER = "a" * 64, "b" * 64
@@ -225,6 +226,19 @@ def test_results_are_put_in_place_even_if_their_run_was_killed_meanwhile(tmp_pat
     put_in_place(tmp_path, tmp_path / "made")
     assert (tmp_path / "report.json").read_text() == "newest"
     assert not (tmp_path / COMING).exists()
+
+
+@pytest.mark.parametrize("place", [".", "models/product"])
+def test_a_model_is_loaded_when_new_results_are_in_place_not_meanwhile(tmp_path: Path, place: str) -> None:
+    saved_run(tmp_path)
+    loaded: list[object] = []
+    with changing(tmp_path):
+        reader = threading.Thread(target=lambda: loaded.append(composer.load(tmp_path / place)))
+        reader.start()
+        reader.join(0.5)
+        assert not loaded, "somebody is changing the results"
+    reader.join(60)
+    assert len(loaded) == 1
 
 
 def test_only_dead_parts_of_this_machine_are_cleared_away(tmp_path: Path) -> None:

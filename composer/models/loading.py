@@ -20,8 +20,9 @@ from composer import decoding
 from composer.composed import ComposedModel, product_of_experts
 from composer.decoding import UnreadablePictureError, printable, read_picture
 from composer.errors import ComposerError
-from composer.models.model_folder import ModelFolder, find_model
+from composer.models.model_folder import MODELS, ModelFolder, find_model
 from composer.population import Population
+from composer.runs.locking import reading
 
 Picture = str | Path | Image.Image
 BATCH = 32
@@ -41,9 +42,10 @@ def load(path: str | Path, composition: str | None = None, member: int | str | N
     member: index or name; left out, the member that the report picked without labels, and without a report member 0.
     ComposerError where there is no such thing, or the architecture's plugin is not installed.
     """
-    home = find_model(Path(path), composition)
-    chosen = home.member(member)
-    return LoadedModel(home.read(chosen), home)
+    folder = Path(path).absolute()
+    with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
+        home = find_model(Path(path), composition)
+        return LoadedModel(home.read(home.member(member)), home)
 
 
 @dataclass(frozen=True)
