@@ -433,3 +433,17 @@ def test_letters_that_the_terminal_lacks_do_not_stop_a_command() -> None:
     assert done.returncode == 2
     assert "no component is called" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_version_names_another_library_that_is_imported_as_composer(tmp_path: Path) -> None:
+    other = tmp_path / "mosaicml-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: mosaicml\nVersion: 1.0\n")
+    (other / "top_level.txt").write_text("composer\n")
+    command = [sys.executable, "-m", "composer", "--version"]
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(tmp_path))))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": path})
+    assert (done.returncode, done.stdout) == (0, f"composer {__version__}\n")
+    assert done.stderr.startswith("warning: mosaicml is imported as `composer` too")
+    alone = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert alone.stderr == ""

@@ -130,6 +130,23 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
+def print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Prints the version, and names other libraries that are imported by the same name: they overwrite this one."""
+    if not asked:
+        return
+    from importlib.metadata import packages_distributions  # looks through all that is installed: half a second
+
+    click.echo(f"composer {__version__}")
+    others = sorted(set(packages_distributions().get("composer", ())) - {"kernel-composer"})
+    if others:
+        click.echo(
+            f"warning: {' and '.join(others)} is imported as `composer` too and may have overwritten parts of this "
+            "one: keep them in two environments",
+            err=True,
+        )
+    ctx.exit()
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -140,7 +157,14 @@ def examples(*lines: str) -> str:
         "composer describe cyclegan",
     ),
 )
-@click.version_option(__version__, "--version", prog_name="composer", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Make machine-learning models out of machine-learning models: black + cat = black cat.
 
