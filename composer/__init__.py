@@ -9,23 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from composer.component import Component, Contract, RecipePath
 from composer.errors import ComposerError
 from composer.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
 from composer.hookspecs import Stage, hook
-from composer.interfaces import (
-    Architecture,
-    Assembler,
-    Component,
-    Contract,
-    Evaluator,
-    ImageSource,
-    KernelExtractor,
-    ModelSource,
-    RecipePath,
-    Split,
-    Translator,
-)
+from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Split, Translator
+from composer.networks.architecture import Architecture
 from composer.run import Run
+from composer.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from composer.api import compose
@@ -40,8 +31,6 @@ if TYPE_CHECKING:
     from composer.ranking import auc
     from composer.scores import Report, Score, agreement, consensus_pick, replicate, resamples, tells_apart
     from composer.stacking import stack
-
-__version__ = "0.1.0"
 
 _LATER = {
     "ComposedModel": "composer.composed",

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from composer.component import Component
 from composer.errors import ComposerError
-from composer.interfaces import (
-    Assembler,
-    Component,
-    Evaluator,
-    ImageSource,
-    KernelExtractor,
-    ModelSource,
-    Translator,
-)
+from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.recipes.recipe_reader import read_data
 from composer.registry import Registry, load_registry
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pluggy
 
 if TYPE_CHECKING:
-    from composer.interfaces import Component
+    from composer.component import Component
 
 PROJECT = "composer"
 spec = pluggy.HookspecMarker(PROJECT)

@@ -5,114 +5,22 @@ Nothing here imports torch when it is imported, so that recipes are read and che
 
 from __future__ import annotations
 
-import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from composer.component import Component
+from composer.networks.architecture import Architecture
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
     from composer.composed import ComposedModel
     from composer.images import Images
     from composer.kernels import KernelSet
     from composer.population import Population
     from composer.run import Run
     from composer.scores import Report
-
-
-def _from_root(path: Path, info: ValidationInfo) -> Path:
-    root = (info.context or {}).get("root")
-    return Path(root) / path if root is not None else path
-
-
-RecipePath = Annotated[Path, AfterValidator(_from_root)]
-"""A path option: relative paths start from the recipe's `root`."""
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a component needs, as data: read by `check`, `describe`, `list-plugins` and the schema."""
-
-    parents: tuple[int, int | None] = (1, None)
-    """Fewest and most parents it takes (None: any number)."""
-    architecture: Literal["one", "any"] = "any"
-    """`one`: all parents must have the same architecture."""
-    base: Literal["shared", "any"] = "any"
-    """`shared`: all parents must have been trained from the same starting weights."""
-    pictures: Literal["none", "unlabelled", "labelled"] = "none"
-    """Which of the parents' own training pictures it uses (never the target's)."""
-    kernels: bool = False
-    """Whether an evaluator looks at the parents' kernels (`run.kernels`)."""
-    kernels_alone: bool = False
-    """Whether an assembler makes the whole body out of kernels and biases, so that nothing else may be in it."""
-    reference: str = ""
-    """Paper or equation it implements."""
-
-    def parents_text(self) -> str:
-        """`2 or more`, `1 to 3`: how many parents, for people."""
-        fewest, most = self.parents
-        if most is None:
-            return f"{fewest} or more"
-        return str(fewest) if fewest == most else f"{fewest} to {most}"
-
-
-class Component(BaseModel, ABC):
-    """Options, checked and frozen, plus one verb. Subclasses of an interface are final.
-
-    The class docstring's first line is what `list-plugins` shows; each option needs a description.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
-
-    kind: ClassVar[str]
-    noun: ClassVar[str]
-    """What people call this kind."""
-    name: ClassVar[str]
-    version: ClassVar[str] = "1"
-    """Raise it when the same options start to give another result."""
-    contract: ClassVar[Contract] = Contract()
-
-    def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
-        """(option, message) for all that can be seen to be wrong before any work; no torch in here."""
-        return ()
-
-    def files(self) -> Iterable[Path]:
-        """The files whose content decides the result; they are hashed into the stage's key."""
-        return ()
-
-    def options(self, *, paths: bool = True) -> dict[str, Any]:
-        """The options as a recipe would write them, `use` first; `paths=False` leaves path options out."""
-        written: dict[str, Any] = {"use": self.name}
-        for field in type(self).model_fields:
-            value = getattr(self, field)
-            if isinstance(value, Path) and not paths:
-                continue
-            written[field] = _plain(value)
-        return written
-
-    @classmethod
-    def summary(cls) -> str:
-        """First sentence of the docstring."""
-        return (cls.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ").strip()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Component):
-        return value.options()
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return json.loads(json.dumps(value))
 
 
 @dataclass(frozen=True)
@@ -166,49 +74,6 @@ class ImageSource(Component):
         For a training split: pictures labelled with `split.concept`, none of which shows the target.
         For an oracle's: pictures of every cell, labelled with all of `split.concepts`, none of them a test picture.
         """
-
-
-class Architecture(Component):
-    """A family of networks: how to build one, and how to run many with stacked weights."""
-
-    kind: ClassVar[str] = "architecture"
-    noun: ClassVar[str] = "architecture"
-    head: ClassVar[str]
-    """Name of the last linear layer: `{head}.weight` [K, D], `{head}.bias` [K]."""
-    mean: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
-    """What is usually subtracted from pixels in [0, 1], per channel; a file of weights does not say."""
-    std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
-    """What they are usually divided by then."""
-
-    def unfilled(self) -> str:
-        """What of the body kernels and their biases cannot fill, in words; empty where they fill all of it.
-
-        Builds the network without weights; an architecture that knows better answers without torch.
-        """
-        from composer.models.layers import unfilled  # imports torch
-
-        return unfilled(self)
-
-    @abstractmethod
-    def build(self, outputs: int) -> nn.Module:
-        """A fresh network with `features(x: [N, 3, S, S]) -> [N, D]` and `forward(x) -> [N, outputs]`."""
-
-    def own_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """A file's tensors under the names that `build` uses, where files call them otherwise."""
-        return state
-
-    def usual_name(self, name: str) -> str:
-        """What files call the parameter that `build` calls `name`: for messages."""
-        return name
-
-    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
-        """Features [M, N, D] of M stacked members on [N, 3, S, S] normalised pixels.
-
-        `weights` may lack the head. An architecture may do this faster than one member at a time.
-        """
-        from composer.stacking import features_one_by_one  # imports torch
-
-        return features_one_by_one(self, weights, pixels)
 
 
 class ModelSource(Component):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from composer.errors import ComposerError
 from composer.images import Images
-from composer.interfaces import Architecture
+from composer.networks.architecture import Architecture
 
 BATCH = 256
 WORTH_KEEPING = 2.0

@@ -16,9 +16,11 @@ from typing import Any
 
 import pluggy
 
-from composer import __version__, hookspecs
+from composer import hookspecs
+from composer.component import Component
 from composer.errors import ComposerError
-from composer.interfaces import INTERFACES, Component
+from composer.interfaces import INTERFACES
+from composer.version import __version__
 
 GROUP = "composer"
 DISTRIBUTION = "kernel-composer"

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 if TYPE_CHECKING:
-    from composer.interfaces import Architecture
+    from composer.networks.architecture import Architecture
 
 
 def stack(state_dicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -14,9 +14,10 @@ from typing import Any
 import click
 
 import composer
-from composer import hookspecs, interfaces, testing
+from composer import component, hookspecs, testing
 from composer.command_line.cli import main
-from composer.interfaces import INTERFACES, Component, Contract
+from composer.component import Component, Contract
+from composer.interfaces import INTERFACES
 from composer.registry import DISTRIBUTION, load_registry
 from composer.testing.kinds import CHECKS
 
@@ -70,7 +71,7 @@ def public(name: str) -> str:
         return "\n\n".join(filter(None, [f"### {name}", made, doc(value), *(member(value, each) for each in members)]))
     if inspect.isfunction(value):
         return f"### {name}\n\n`{name}{signature(value)}`: {doc(value)}"
-    module = hookspecs if name == "hook" else interfaces
+    module = hookspecs if name == "hook" else component
     return f"### {name}\n\n{attribute_docs(module)[name]}"
 
 

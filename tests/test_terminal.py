@@ -12,9 +12,9 @@ from rich.console import Console
 from composer.command_line.catalogue import example, print_component, print_plugins, type_text
 from composer.command_line.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
 from composer.command_line.terminal import print_error, seconds_text
+from composer.component import Component
 from composer.errors import ComposerError, Problem, RecipeError
 from composer.hookspecs import Stage
-from composer.interfaces import Component
 from composer.registry import load_registry
 from composer.tables.results_table import (
     BEATS,

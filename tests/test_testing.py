@@ -34,7 +34,8 @@ from composer import (
     Translator,
 )
 from composer.command_line.cli import main
-from composer.interfaces import INTERFACES, Component
+from composer.component import Component
+from composer.interfaces import INTERFACES
 from composer.registry import DISTRIBUTION, Registry, load_registry
 from composer.testing import (
     ContractError,

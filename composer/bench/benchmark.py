@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from composer.component import Component
 from composer.errors import ComposerError, RecipeError
-from composer.interfaces import Assembler, Component, Translator
+from composer.interfaces import Assembler, Translator
 from composer.judging import gain
 from composer.judging.gain import Sampled
 from composer.recipes.located_yaml import Document

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from composer.command_line.terminal import make_console, plain_table
-from composer.interfaces import Component
+from composer.component import Component
 from composer.registry import Registry
 
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from composer import __version__
 from composer.command_line import cli_bench, cli_runs
 from composer.command_line.cli_models import COMMANDS
 from composer.command_line.cli_new_plugin import new_plugin
 from composer.command_line.cli_plugins import check_plugin
 from composer.errors import ComposerError, PluginError
+from composer.version import __version__
 
 # Threads that wait by spinning make a run ten times slower where others use the same cores. Read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -17,8 +17,8 @@ from string import Template
 import click
 
 import composer
-from composer import __version__
 from composer.errors import ComposerError
+from composer.version import __version__
 
 KINDS = {
     "translator": "blending",

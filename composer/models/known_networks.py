@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from composer.errors import ComposerError
-from composer.interfaces import Architecture, ModelSource
+from composer.interfaces import ModelSource
 from composer.models.layers import Shapes
+from composer.networks.architecture import Architecture
 from composer.population import Population
 from composer.registry import Registry, load_registry, nearest
 from composer.run import Run

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from composer.interfaces import Architecture
+from composer.networks.architecture import Architecture
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from composer import __version__
 from composer.models.model_folder import CARD, CONFIG, picked_member, read_folder
 from composer.registry import load_registry
 from composer.running.storage import write_json, write_text
+from composer.version import __version__
 
 COLUMNS = (
     ("recognition.auc", "AUC", "picked"),

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from composer.errors import ComposerError
-from composer.interfaces import Architecture
 from composer.models.leftovers import Colours, find_head, listed, pixel_normalisation
 from composer.models.state_file import StateFile, read_state_file
 from composer.models.tensor_names import COUNTERS, HARMLESS, Claim, by_prefix, claim, joined, some
 from composer.models.weights_file import require_float_weights
+from composer.networks.architecture import Architecture
 
 Shapes = Mapping[str, tuple[int, ...]]
 

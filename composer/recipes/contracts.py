@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from composer.interfaces import Architecture, Component
+from composer.component import Component
+from composer.networks.architecture import Architecture
 from composer.recipes.located_yaml import Path_
 from composer.recipes.recipe import models_path
 from composer.registry import nearest

@@ -10,16 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from composer.interfaces import (
-    Assembler,
-    Component,
-    Evaluator,
-    ImageSource,
-    KernelExtractor,
-    ModelSource,
-    Split,
-    Translator,
-)
+from composer.component import Component
+from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Split, Translator
 from composer.recipes.located_yaml import Path_
 
 LONGEST_NAME = 50

@@ -8,16 +8,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from composer.component import Component
 from composer.errors import ComposerError, Problem, RecipeError
-from composer.interfaces import (
-    Assembler,
-    Component,
-    Evaluator,
-    ImageSource,
-    KernelExtractor,
-    ModelSource,
-    Translator,
-)
+from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.recipes.contracts import contract_problems, meaning_problems, without_misfits
 from composer.recipes.located_yaml import Document, Path_, read_document
 from composer.recipes.overrides import apply

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from composer.interfaces import INTERFACES, Component
+from composer.component import Component
+from composer.interfaces import INTERFACES
 from composer.recipes.recipe import LONGEST_NAME, NAME_PATTERN, nested_interface
 from composer.registry import Registry
 

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from composer.component import Component
 from composer.composed import ComposedModel
 from composer.decoding import FileDecoder
 from composer.figures import Figure
 from composer.images import Images
-from composer.interfaces import Architecture, Component, Split
+from composer.interfaces import Split
 from composer.kernels import KernelSet
 from composer.models.tensor_names import COUNTERS
+from composer.networks.architecture import Architecture
 from composer.population import Population
 from composer.run import Run
 from composer.scores import Report, Score

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from composer.component import Component
 from composer.figures import Figure, draw, from_json, to_json
 from composer.images import Images
-from composer.interfaces import Component
 from composer.recipes.recipe import nested_components
 from composer.running.code import code_digest
 from composer.running.storage import FACTS, TENSORS, Value, keep_tensors, load, read_json, save, write_json

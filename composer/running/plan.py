@@ -8,10 +8,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from composer import __version__
+from composer.component import Component
 from composer.composed import ComposedModel
 from composer.errors import ComposerError
-from composer.interfaces import Component, Evaluator, Split
+from composer.interfaces import Evaluator, Split
 from composer.judging import gain
 from composer.judging.oracle import alone, train_oracle
 from composer.judging.parents import judge_parent
@@ -25,6 +25,7 @@ from composer.running.cache import component_identity, digest, stage_seed
 from composer.running.code import core_digest
 from composer.running.storage import Value
 from composer.runs import sealing
+from composer.version import __version__
 
 
 @dataclass(frozen=True, eq=False)

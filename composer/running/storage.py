@@ -18,8 +18,8 @@ from torch import Tensor
 from composer.composed import ComposedModel
 from composer.decoding import FileDecoder
 from composer.images import Images
-from composer.interfaces import Architecture
 from composer.kernels import KernelSet
+from composer.networks.architecture import Architecture
 from composer.population import Population, Preprocessing
 from composer.registry import load_registry
 from composer.runs.files import read_json as read_json

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from composer import __version__
 from composer.hookspecs import Stage
 from composer.images import Images, cell_names
 from composer.judging import comparison, gain
@@ -27,6 +26,7 @@ from composer.runs.run_folder import COLUMNS, SCORES
 from composer.runs.sealing import file_digest
 from composer.runs.versions import versions
 from composer.scores import Report, Score
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from composer.running.cache import StageCache

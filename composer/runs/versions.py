@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
-from composer import __version__
+from composer.version import __version__
 
 LIBRARIES = ("torch", "numpy", "scikit-learn", "hdbscan", "umap-learn", "pillow", "scipy")
 

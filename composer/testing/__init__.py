@@ -23,19 +23,12 @@ from typing import Any
 
 from torch import Tensor
 
+from composer.component import Component
 from composer.composed import ComposedModel
 from composer.images import Images
-from composer.interfaces import (
-    Architecture,
-    Assembler,
-    Component,
-    Evaluator,
-    ImageSource,
-    KernelExtractor,
-    ModelSource,
-    Translator,
-)
+from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.kernels import KernelSet
+from composer.networks.architecture import Architecture
 from composer.population import Population
 from composer.testing.examples import CONCEPTS
 from composer.testing.kinds import CHECKS, make_trial

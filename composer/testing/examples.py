@@ -11,8 +11,8 @@ import torch
 
 from composer.composed import ComposedModel
 from composer.images import Images
-from composer.interfaces import Architecture
 from composer.kernels import KernelSet
+from composer.networks.architecture import Architecture
 from composer.population import Population, Preprocessing
 from composer.registry import load_registry
 from composer.stacking import stack

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from composer.command_line.catalogue import type_text
+from composer.component import Component
 from composer.errors import ComposerError
-from composer.interfaces import Component, ImageSource, Split
+from composer.interfaces import ImageSource, Split
 from composer.recipes.located_yaml import parse
 from composer.recipes.recipe_reader import read_component
 from composer.registry import Plugin, Registry, nearest

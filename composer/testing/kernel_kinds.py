@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from composer.component import Component, Contract
 from composer.errors import ComposerError
 from composer.images import Images
-from composer.interfaces import Component, Contract, KernelExtractor, Translator
+from composer.interfaces import KernelExtractor, Translator
 from composer.kernels import KernelSet
 from composer.population import Population
 from composer.testing import examples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from composer.interfaces import Component
+from composer.component import Component
 from composer.testing import kernel_kinds, model_kinds, picture_kinds
 from composer.testing.trial import Check, Trial
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from composer.composed import ComposedModel
 from composer.images import Images
-from composer.interfaces import Architecture, Assembler, ModelSource
+from composer.interfaces import Assembler, ModelSource
 from composer.kernels import KernelSet
+from composer.networks.architecture import Architecture
 from composer.population import Population, Preprocessing
 from composer.run import Run
 from composer.testing import examples

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from composer.component import Component
 from composer.errors import ComposerError
 from composer.images import Images
-from composer.interfaces import Component
 from composer.kernels import KernelSet
 from composer.population import Population
 from composer.run import Run

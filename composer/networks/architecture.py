@@ -1,0 +1,58 @@
+"""The kind of component that builds networks.
+
+Nothing here imports torch when it is imported, so that recipes are read and checked quickly.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from composer.component import Component
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Architecture(Component):
+    """A family of networks: how to build one, and how to run many with stacked weights."""
+
+    kind: ClassVar[str] = "architecture"
+    noun: ClassVar[str] = "architecture"
+    head: ClassVar[str]
+    """Name of the last linear layer: `{head}.weight` [K, D], `{head}.bias` [K]."""
+    mean: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
+    """What is usually subtracted from pixels in [0, 1], per channel; a file of weights does not say."""
+    std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
+    """What they are usually divided by then."""
+
+    def unfilled(self) -> str:
+        """What of the body kernels and their biases cannot fill, in words; empty where they fill all of it.
+
+        Builds the network without weights; an architecture that knows better answers without torch.
+        """
+        from composer.models.layers import unfilled  # imports torch
+
+        return unfilled(self)
+
+    @abstractmethod
+    def build(self, outputs: int) -> nn.Module:
+        """A fresh network with `features(x: [N, 3, S, S]) -> [N, D]` and `forward(x) -> [N, outputs]`."""
+
+    def own_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A file's tensors under the names that `build` uses, where files call them otherwise."""
+        return state
+
+    def usual_name(self, name: str) -> str:
+        """What files call the parameter that `build` calls `name`: for messages."""
+        return name
+
+    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
+        """Features [M, N, D] of M stacked members on [N, 3, S, S] normalised pixels.
+
+        `weights` may lack the head. An architecture may do this faster than one member at a time.
+        """
+        from composer.stacking import features_one_by_one  # imports torch
+
+        return features_one_by_one(self, weights, pixels)
