@@ -25,7 +25,7 @@ from scipy.special import log_expit
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from composer import Run, Split, product_of_experts
+from composer import Expression, Run, Split, cell_name
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.running.pipeline import load_pictures, load_population
@@ -143,7 +143,7 @@ def drawn_cases(pairs: Sequence[tuple[str, str]], seeds: int, members: int, trai
             parent = models.load(concept, Run(seed=seed, pictures=(pictures,)))
             own.append((parent.log_odds(pictures).double().numpy(), pictures.labels[concept]))
             parts.append(parent.log_odds(test).double().numpy())
-        whole = Case(f"{'+'.join(concepts)} {seed}", "", own, parts, test.cells, test.target)
+        whole = Case(f"{cell_name(concepts)} {seed}", "", own, parts, test.cells, test.target)
         for share, (of_target, of_others) in SHARES.items():
             kept = _kept(whole, of_target, of_others)
             yield replace(
@@ -230,7 +230,9 @@ def _catdog(root: Path) -> Recipe:
 
 
 def combined(parts: Sequence[Floats]) -> Floats:
-    return product_of_experts(torch.from_numpy(np.stack(parts))).double().numpy()
+    names = [str(number) for number in range(len(parts))]
+    each = dict(zip(names, map(torch.from_numpy, parts), strict=True))
+    return Expression.all_of(names).log_odds(each).double().numpy()
 
 
 def best_accuracy(log_odds: Floats, target: Flags) -> float:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from composer.component import Component, Contract, RecipePath
+from composer.data.expressions import Expression, cell_concepts, cell_name, cell_names
 from composer.errors import ComposerError
 from composer.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
 from composer.hookspecs import Stage, hook
@@ -20,9 +21,9 @@ from composer.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from composer.api import compose
-    from composer.composed import ComposedModel, product_of_experts
+    from composer.composed import ComposedModel
     from composer.decoding import FileDecoder, UnreadablePictureError, read_picture
-    from composer.images import Images, cell_name, cell_names, require_both_classes
+    from composer.images import Images, require_both_classes
     from composer.kernels import KernelSet
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
@@ -51,12 +52,9 @@ _LATER = {
     "expected_best": "composer.judging.comparison",
     "load": "composer.models.loading",
     "auc": "composer.ranking",
-    "cell_name": "composer.images",
-    "cell_names": "composer.images",
     "agreement": "composer.scores",
     "consensus_pick": "composer.scores",
     "tells_apart": "composer.scores",
-    "product_of_experts": "composer.composed",
     "read_picture": "composer.decoding",
     "read_state_file": "composer.models.state_file",
     "read_weights": "composer.models.network_weights",
@@ -74,6 +72,7 @@ __all__ = [
     "ComposerError",
     "Contract",
     "Evaluator",
+    "Expression",
     "FileDecoder",
     "FoundNetwork",
     "Heatmap",
@@ -103,6 +102,7 @@ __all__ = [
     "WeightsReader",
     "agreement",
     "auc",
+    "cell_concepts",
     "cell_name",
     "cell_names",
     "compose",
@@ -110,7 +110,6 @@ __all__ = [
     "expected_best",
     "hook",
     "load",
-    "product_of_experts",
     "read_picture",
     "read_state_file",
     "read_weights",

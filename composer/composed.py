@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
+from composer.data.expressions import Expression
 from composer.images import Images
 from composer.population import Population
-
-
-def product_of_experts(log_odds: Tensor) -> Tensor:
-    """Log-odds of all concepts at once, from [P, ...] log-odds of each: log p = sum of log P(concept).
-
-    Hinton 2002, "Training products of experts by minimizing contrastive divergence", eq. 1, for independent experts.
-    """
-    log_probability = logsigmoid(log_odds.double()).sum(0)
-    # log(1 - p) by expm1, exact where p is near 0; near 1 the clamp keeps it finite.
-    log_other = torch.log(-torch.expm1(log_probability.clamp(max=-1e-12)))
-    return (log_probability - log_other).float()
 
 
 @dataclass(frozen=True)
 class ComposedModel:
     """M models of the target. Each part has M members, or one that serves all.
 
-    A single part is a network of its own; several are run side by side and their log-odds multiplied
-    as probabilities (`product_of_experts`).
+    A single part is a network of its own; several are run side by side, and their log-odds combined as the target says
+    (`Expression.log_odds`). target: a formula of the parts' concepts; left out, all of them at once.
     """
 
     parts: tuple[Population, ...]
     members: tuple[str, ...]
+    target: Expression | None = None
 
     def __post_init__(self) -> None:
         for part in self.parts:
@@ -60,4 +51,46 @@ class ComposedModel:
     def log_odds(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
         """Log-odds of the target, float32 [M, N]; ValueError where a part has no head."""
         each = [part.log_odds(images, device).expand(len(self), -1) for part in self.parts]
-        return each[0] if len(each) == 1 else product_of_experts(torch.stack(each))
+        return combined([part.concept for part in self.parts], each, self.target)
+
+    def decisions(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
+        """Whether each picture counts as the target where every part decides at 0.5 for itself, bool [M, N]."""
+        each = [part.log_odds(images, device).expand(len(self), -1) > 0 for part in self.parts]
+        return decided([part.concept for part in self.parts], each, self.target)
+
+    def answering(self, target: Expression) -> ComposedModel:
+        """The same networks, asked for as much of `target` as they know.
+
+        Of a head of cells other outputs count; networks side by side are combined in another way. A single network
+        without such a head stays as it is, as do networks that know nothing of it.
+        """
+        (first, *others) = self.parts
+        asked = target.restricted(first.cells if first.cells and not others else [part.concept for part in self.parts])
+        if asked is None or not (others or first.cells):
+            return self
+        return replace(self, parts=self.parts if others else (first.knowing(asked),), target=asked)
+
+
+def combined(concepts: Sequence[str], log_odds: Sequence[Tensor], target: Expression | None) -> Tensor:
+    """Log-odds of the target out of those of its parts; of a single part they are the target's already."""
+    if len(log_odds) == 1:
+        return log_odds[0]
+    asked, named = _of_parts(concepts, log_odds, target)
+    return asked.log_odds(named)
+
+
+def decided(concepts: Sequence[str], shown: Sequence[Tensor], target: Expression | None) -> Tensor:
+    """Whether the target counts as shown, bool, where each part has decided for itself."""
+    if len(shown) == 1:
+        return shown[0]
+    asked, named = _of_parts(concepts, shown, target)
+    return asked.holds(named)
+
+
+def _of_parts(
+    concepts: Sequence[str], values: Sequence[Tensor], target: Expression | None
+) -> tuple[Expression, dict[str, Tensor]]:
+    if target is None:  # parts may share a concept: each is an expert of its own
+        concepts = [str(number) for number in range(len(values))]
+        target = Expression.all_of(concepts)
+    return target, dict(zip(concepts, values, strict=True))

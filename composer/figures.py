@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from composer.data.expressions import cell_order
+
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
@@ -190,7 +192,7 @@ def _draw_lines(figure: Lines, axes: Axes) -> None:
 
 
 def _draw_scatter(figure: Scatter, axes: Axes) -> None:
-    for group in sorted(set(figure.groups), key=lambda name: (name == "none", -name.count("+"), name)):
+    for group in sorted(set(figure.groups), key=cell_order):
         own = [index for index, name in enumerate(figure.groups) if name == group]
         x, y = [figure.x[i] for i in own], [figure.y[i] for i in own]
         axes.scatter(x, y, s=14, alpha=0.75, label=group, linewidths=0)

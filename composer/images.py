@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from composer.data.expressions import Expression, cell_name
 from composer.errors import ComposerError
 
 Decoder = Callable[[int], Tensor]
@@ -21,6 +22,7 @@ class Images:
 
     names: one per picture. labels: concept -> bool [N]. pixels: uint8 [N, 3, S, S], or a function
     from a size S to such a tensor. Pictures given as pixels are resized as PIL does (bilinear, antialiased).
+    expression: what is asked for of the labelled concepts; left out, all of them at once.
     """
 
     def __init__(
@@ -28,12 +30,14 @@ class Images:
         names: Sequence[str],
         labels: Mapping[str, Sequence[bool] | NDArray[np.bool_]],
         pixels: Tensor | Decoder,
+        expression: Expression | None = None,
     ) -> None:
         self.names = tuple(names)
         self.labels = {concept: np.asarray(values, dtype=np.bool_) for concept, values in labels.items()}
         for concept, values in self.labels.items():
             if values.shape != (len(self.names),):
                 raise ValueError(f"labels of {concept!r} have shape {values.shape}, not ({len(self.names)},)")
+        self.asked = expression
         self.decoded: dict[int, Tensor] = {}
         self.folder: Path | None = None
         """Where sizes decoded later are kept, once the pictures lie in the stage cache."""
@@ -82,17 +86,26 @@ class Images:
         return all(Path(file).exists() for file in getattr(self.decode, "files", ()))
 
     @property
+    def expression(self) -> Expression:
+        """What is asked for of the labelled concepts; ValueError where there are none."""
+        return Expression.all_of(self.labels) if self.asked is None else self.asked
+
+    def asked_for(self, expression: Expression) -> Images:
+        """The same pictures, asked for something else; the pixels are shared."""
+        other = copy(self)
+        other.asked = expression
+        return other
+
+    @property
     def target(self) -> NDArray[np.bool_]:
-        """bool [N]: True where a picture shows every concept."""
-        shown: NDArray[np.bool_] = np.logical_and.reduce([self.labels[concept] for concept in self.concepts])
-        return shown
+        """bool [N]: True where a picture shows what is asked for."""
+        return self.expression.holds(self.labels)
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The cell of each picture: the concepts it shows joined by `+`, or `none`."""
         return tuple(
-            cell_name([concept for concept in self.concepts if self.labels[concept][index]])
-            for index in range(len(self))
+            cell_name(concept for concept in self.concepts if self.labels[concept][index]) for index in range(len(self))
         )
 
     def select(self, indices: Sequence[int] | NDArray[np.int_]) -> Images:
@@ -103,20 +116,8 @@ class Images:
             [self.names[i] for i in chosen],
             {concept: values[chosen] for concept, values in self.labels.items()},
             lambda size: self.at(size)[index],
+            self.asked,
         )
-
-
-def cell_name(concepts: Sequence[str]) -> str:
-    """`black+cat`, `black`, or `none` for no concept."""
-    return "+".join(concepts) if concepts else "none"
-
-
-def cell_names(concepts: Sequence[str]) -> tuple[str, ...]:
-    """All cells of some concepts, the target first and `none` last."""
-    return tuple(
-        cell_name([concept for concept, shown in zip(concepts, flags, strict=True) if shown])
-        for flags in product([True, False], repeat=len(concepts))
-    )
 
 
 def _resizer(pixels: Tensor) -> Decoder:

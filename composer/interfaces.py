@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from composer.component import Component
+from composer.data.expressions import Expression
 from composer.networks.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -27,21 +28,33 @@ if TYPE_CHECKING:
 class Split:
     """Which pictures to load: those that train one concept, or (`concept=None`) the test pictures.
 
-    oracle: labelled training pictures of the target itself; asked for only where `ImageSource.shows_target`.
+    labelled: training pictures of every cell with the labels of all concepts, asked for only where
+    `ImageSource.shows_target`: an oracle's. formula: the target; left out, all concepts at once.
     """
 
     concepts: tuple[str, ...]
-    """All concepts of the recipe, attributes first and the object last; their conjunction is the target."""
+    """All concepts of the recipe, attributes first and the object last."""
     concept: str | None = None
-    oracle: bool = False
+    labelled: bool = False
+    formula: Expression | None = None
 
     @property
-    def target(self) -> str:
-        """All concepts at once: `black+cat`."""
-        return "+".join(self.concepts)
+    def target(self) -> Expression:
+        """What the recipe asks for."""
+        return Expression.all_of(self.concepts) if self.formula is None else self.formula
+
+    @property
+    def held_out(self) -> Expression:
+        """What no training picture shows: all concepts at once, which is the target unless a formula says otherwise."""
+        return Expression.all_of(self.concepts)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The concepts that its pictures are labelled with."""
+        return self.concepts if self.concept is None else (self.concept,)
 
     def __str__(self) -> str:
-        if self.oracle:
+        if self.labelled:
             return f"train.{self.target}"
         return f"train.{self.concept}" if self.concept else "test"
 
@@ -52,7 +65,7 @@ class ImageSource(Component):
     kind: ClassVar[str] = "images"
     noun: ClassVar[str] = "image source"
     shows_target: ClassVar[bool] = False
-    """Whether `load` also takes splits with `oracle=True`."""
+    """Whether `load` also takes splits with `labelled=True`."""
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         """(option, message) for all that can be seen to be wrong with one split that a run will load."""
@@ -64,15 +77,15 @@ class ImageSource(Component):
 
     def decided_by(self, split: Split) -> Mapping[str, Any]:
         """All of a split that decides its pictures, as plain data: splits that agree in it share their pictures."""
-        return {"concepts": list(split.concepts), "concept": split.concept, "oracle": split.oracle}
+        return {"concepts": list(split.concepts), "concept": split.concept, "labelled": split.labelled}
 
     @abstractmethod
     def load(self, split: Split, run: Run) -> Images:
         """Pictures with labels.
 
         For a test split: pictures of every cell, labelled with all of `split.concepts`.
-        For a training split: pictures labelled with `split.concept`, none of which shows the target.
-        For an oracle's: pictures of every cell, labelled with all of `split.concepts`, none of them a test picture.
+        For a training split: pictures labelled with `split.concept`, none of which shows what is `held_out`.
+        For a labelled split: pictures of every cell, with the labels of a test split's, and none of these.
         """
 
 

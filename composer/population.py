@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from composer.data.expressions import Expression
 from composer.errors import ComposerError
 from composer.images import Images
 from composer.networks.architecture import Architecture
@@ -42,6 +43,7 @@ class Population:
 
     outputs: which outputs of the head mean the concept; empty for a population without a head,
     whose features can be had but not its log-odds.
+    cells: concepts whose cells the head's outputs are, in the order of `cell_names`; empty for any other head.
     """
 
     concept: str
@@ -50,6 +52,7 @@ class Population:
     members: tuple[str, ...]
     preprocessing: Preprocessing
     outputs: tuple[int, ...] = (0,)
+    cells: tuple[str, ...] = ()
     _memo: dict[int, tuple[Images, Tensor]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +84,14 @@ class Population:
     def parameters(self) -> int:
         """Parameters of one member."""
         return sum(tensor[0].numel() for tensor in self.weights.values() if tensor.is_floating_point())
+
+    def knowing(self, target: Expression) -> Population:
+        """The same networks, of whose head of cells those count that satisfy as much of `target` as they know."""
+        asked = target.restricted(self.cells)
+        if asked is None:
+            raise ValueError(f"a head with the cells of {', '.join(self.cells) or 'nothing'} knows nothing of {target}")
+        true = tuple(index for index, holds in enumerate(asked.cells(self.cells)) if holds)
+        return replace(self, outputs=true, _memo={})
 
     def select(self, indices: Sequence[int]) -> Population:
         """The members at `indices`, in that order."""

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from composer import ComposedModel, Images, KernelSet, product_of_experts
-from composer.images import cell_names
+from composer import ComposedModel, Images, KernelSet
+from composer.data.expressions import cell_names
 from composer.stacking import features_one_by_one
 from tiny import tiny_images, tiny_kernels, tiny_population
 
@@ -63,17 +63,6 @@ def test_log_odds_are_those_of_the_summed_softmax_probability() -> None:
     images = tiny_images()
     probability = population.logits(images).double().softmax(-1)[..., 0]
     torch.testing.assert_close(population.log_odds(images).double(), torch.logit(probability), rtol=1e-4, atol=1e-5)
-
-
-def test_a_product_multiplies_probabilities() -> None:
-    log_odds = torch.randn(3, 2, 50, dtype=torch.float64) * 3
-    expected = torch.logit(log_odds.sigmoid().prod(0))
-    torch.testing.assert_close(product_of_experts(log_odds).double(), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_product_of_certainties_stays_finite() -> None:
-    for odds in (-1e4, 0.0, 1e4):
-        assert torch.isfinite(product_of_experts(torch.full((2, 1), odds))).all(), odds
 
 
 def test_a_part_with_one_member_serves_all() -> None:

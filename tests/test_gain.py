@@ -110,7 +110,7 @@ def test_no_composition_sees_the_oracles_pictures(small_recipe: Read) -> None:
 @pytest.mark.parametrize("source", [Drawings(size=16, train=60, test=40), Digits(size=16, train=60, test=40)])
 def test_the_oracles_pictures_are_half_the_target_and_never_test_pictures(source: Drawings | Digits) -> None:
     split = TARGET if isinstance(source, Digits) else Split(("black", "cat"))
-    oracle = source.load(Split(split.concepts, oracle=True), Run(seed=1))
+    oracle = source.load(Split(split.concepts, labelled=True), Run(seed=1))
     test = source.load(split, Run(seed=2))
     assert len(oracle) == 60
     assert {cell: oracle.cells.count(cell) for cell in set(oracle.cells)} == {

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import torch
 
-from composer import Images, KernelSet, Population, Preprocessing, stack
+from composer import Expression, Images, KernelSet, Population, Preprocessing, stack
 from composer_cnn import CNN
 
 ARCHITECTURE = CNN(filters=(2, 3), size=16)
@@ -58,3 +58,9 @@ def tiny_kernels(concept: str = "black", members: int = 3, seed: int = 0) -> Ker
         {layer: population.weights[f"{layer}.weight"] for layer in ("conv1", "conv2")},
         population.members,
     )
+
+
+def product_of_experts(log_odds: torch.Tensor) -> torch.Tensor:
+    """Log-odds of all concepts at once, float32, from [P, ...] of each."""
+    names = [str(number) for number in range(len(log_odds))]
+    return Expression.all_of(names).log_odds(dict(zip(names, log_odds, strict=True)))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.component import Component
+from composer.data.expressions import cell_name
 from composer.errors import ComposerError, RecipeError
 from composer.interfaces import Assembler, Translator
 from composer.judging import gain
@@ -90,7 +91,7 @@ def benchmark(
         try:
             for done, (recipe, (seed, pair)) in enumerate(zip(recipes, rounds, strict=True), start=1):
                 found.judgements.append(judge(engine, recipe, found))
-                say(f"{'+'.join(pair)}, seed {seed}: {done} of {len(rounds)}")
+                say(f"{cell_name(pair)}, seed {seed}: {done} of {len(rounds)}")
         finally:
             cache.remember({**engine.before, **engine.identities})
     return found

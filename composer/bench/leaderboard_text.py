@@ -12,6 +12,7 @@ import numpy as np
 from composer.bench.benchmark import MODELS, OPTIONS, PAIRS, PICTURES, Benchmark
 from composer.bench.leaderboard import Row, by_pair, leaderboard
 from composer.command_line.terminal import seconds_text
+from composer.data.expressions import cell_name
 from composer.judging.gain import Gain
 from composer.runs.versions import versions
 
@@ -95,7 +96,7 @@ def pair_rows(found: Benchmark, rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """A row per pair: the references, and the gain of every entrant."""
     return [
         (
-            "+".join(pair),
+            cell_name(pair),
             f"{np.mean([one.parent.value for one in own]):.3f}",
             f"{np.mean([one.oracle.value for one in own]):.3f}",
             *(gain_texts(row.by_pair[pair])[0] for row in rows),

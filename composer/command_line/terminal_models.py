@@ -28,9 +28,12 @@ def columns_of(model: LoadedModel) -> tuple[str, ...]:
     return model.concepts if len(model.concepts) > 1 else ()
 
 
-def rule_text(threshold: float | None) -> str:
+def rule_text(model: LoadedModel, threshold: float | None) -> str:
     """When a picture counts as the target."""
-    return "every concept above 50 %" if threshold is None else f"the target above {percent(threshold)}"
+    if threshold is not None:
+        return f"the target above {percent(threshold)}"
+    formula = model.expression is not None and not model.expression.is_conjunction
+    return "by which concepts are above 50 %" if formula else "every concept above 50 %"
 
 
 def print_predictions(model: LoadedModel, predictions: Sequence[Prediction], threshold: float | None) -> None:
@@ -49,7 +52,9 @@ def print_predictions(model: LoadedModel, predictions: Sequence[Prediction], thr
     if readable:
         console.print(table)
         shown = sum(bool(prediction.shown) for prediction in readable)
-        console.print(f"\n{shown} of {len(readable)} show {model.target} ({rule_text(threshold)})", soft_wrap=True)
+        console.print(
+            f"\n{shown} of {len(readable)} show {model.target} ({rule_text(model, threshold)})", soft_wrap=True
+        )
 
 
 def print_unreadable(predictions: Sequence[Prediction]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from composer.composed import ComposedModel
+from composer.data.expressions import Expression
 from composer.images import Images
 from composer.interfaces import ModelSource
 from composer.population import Population
@@ -17,7 +18,7 @@ from composer.run import Run
 def train_oracle(models: ModelSource, target: str, run: Run) -> Population:
     """A population that knows the target, from `run.pictures[0]` with labels of every concept."""
     (pictures,) = run.pictures
-    labelled = Images(pictures.names, {target: pictures.target}, pictures.at)
+    labelled = Images(pictures.names, {target: pictures.target}, pictures.at, Expression.of(target))
     return models.load(target, replace(run, pictures=(labelled,)))
 
 

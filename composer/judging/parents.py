@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.images import Images, cell_name
+from composer.data.expressions import cell_name
+from composer.images import Images
 from composer.population import Population
 from composer.ranking import auc
 from composer.run import Run

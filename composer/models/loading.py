@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from composer import decoding
-from composer.composed import ComposedModel, product_of_experts
+from composer.composed import ComposedModel, combined, decided
+from composer.data.expressions import Expression
 from composer.decoding import UnreadablePictureError, printable, read_picture
 from composer.errors import ComposerError
 from composer.models.model_folder import MODELS, ModelFolder, find_model
@@ -72,7 +73,7 @@ class Part(nn.Module):
         self.member = population.members[0]
         self.architecture = population.architecture
         self.preprocessing = population.preprocessing
-        self.outputs = population.outputs
+        self.outputs, self.cells = population.outputs, population.cells
         self.network = _network(population)
 
     @property
@@ -95,7 +96,7 @@ class Part(nn.Module):
         """The network as a population of one member, with the weights that it has now."""
         weights = {name: tensor.detach().cpu()[None] for name, tensor in self.network.state_dict().items()}
         return Population(
-            self.concept, self.architecture, weights, (self.member,), self.preprocessing, outputs=self.outputs
+            self.concept, self.architecture, weights, (self.member,), self.preprocessing, self.outputs, self.cells
         )
 
     def _prepared(self, pixels: Tensor) -> Tensor:
@@ -116,6 +117,7 @@ class LoadedModel(nn.Module):
         self.home = home
         self.member = model.members[0]
         self.concepts = tuple(part.concept for part in model.parts)
+        self.expression = model.target
         self.eval()
 
     @property
@@ -125,8 +127,8 @@ class LoadedModel(nn.Module):
 
     @property
     def target(self) -> str:
-        """All concepts at once: `black+cat`."""
-        return "+".join(self.concepts)
+        """What it was composed for: `black+cat`, all concepts at once, or a formula of them."""
+        return str(self.expression or Expression.all_of(self.concepts))
 
     @property
     def has_log_odds(self) -> bool:
@@ -230,7 +232,7 @@ class LoadedModel(nn.Module):
                 "take another member"
             )
         probability = log_odds.double().sigmoid()
-        shown = (each > 0).all(0) if threshold is None else probability > threshold
+        shown = probability > threshold if threshold is not None else self._decided(each)
         own = dict(zip(self.concepts, each.double().sigmoid().tolist(), strict=True)) if len(each) > 1 else {}
         return [
             Prediction("", value, decided, {concept: values[index] for concept, values in own.items()})
@@ -244,7 +246,11 @@ class LoadedModel(nn.Module):
         return torch.stack([part(pixels[part.size]) for part in self._parts()])
 
     def _combined(self, each: Tensor) -> Tensor:
-        return each[0] if len(each) == 1 else product_of_experts(each)
+        return combined(self.concepts, list(each), self.expression)
+
+    def _decided(self, each: Tensor) -> Tensor:
+        """Whether the target is shown where each part decides at 0.5 for itself, bool [N]."""
+        return decided(self.concepts, list(each > 0), self.expression)
 
     def _parts(self) -> list[Part]:
         return [part for part in self.parts if isinstance(part, Part)]

@@ -11,6 +11,7 @@ import yaml
 from composer.models.model_folder import CARD, CONFIG, picked_member, read_folder
 from composer.registry import load_registry
 from composer.running.storage import write_json, write_text
+from composer.runs.records import target_of
 from composer.version import __version__
 
 COLUMNS = (
@@ -65,7 +66,7 @@ def one_member_card(text: str, member: str) -> str:
 def _facts(parts: Sequence[Mapping[str, Any]], report: Mapping[str, Any], composition: str) -> dict[str, Any]:
     architectures = list(dict.fromkeys(part["architecture"]["use"] for part in parts))
     member, picked_by = picked_member(report, composition)
-    target = "+".join(report["concepts"])
+    target = target_of(report)
     return {
         "model_type": "composer",
         "library_name": "composer",

@@ -13,10 +13,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from composer.composed import ComposedModel
+from composer.data.expressions import Expression
 from composer.errors import ComposerError
 from composer.population import Population
 from composer.registry import nearest
-from composer.running.storage import read_json, unpack
+from composer.running.storage import formula, read_json, unpack
 from composer.runs.records import JudgedModels
 from composer.runs.run_folder import read_part
 
@@ -73,7 +74,7 @@ class ModelFolder:
             parts = tuple(self._part(index, member) for index in range(len(self.parts)))
         except (OSError, SafetensorError) as error:
             raise ComposerError(f"{self.path / WEIGHTS}: cannot be read ({error}); copy it again") from error
-        return ComposedModel(parts, (self.members[member],))
+        return ComposedModel(parts, (self.members[member],), self._target())
 
     def beside(self) -> list[str]:
         """Names of the other compositions of the same run that give log-odds."""
@@ -88,6 +89,12 @@ class ModelFolder:
             report = _report(self.path.absolute().parent.parent)
             picked = picked_member(report, self.name)[0] if self.name in report.get("compositions", {}) else 0
         return int(picked)
+
+    def _target(self) -> Expression | None:
+        try:
+            return formula(self.config)
+        except ValueError as error:
+            raise ComposerError(f"{self.path / CONFIG}: expression: {error}") from None
 
     def _part(self, index: int, member: int) -> Population:
         facts = self.parts[index]

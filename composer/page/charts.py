@@ -21,6 +21,7 @@ from bokeh.models import (
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
+from composer.data.expressions import cell_order
 from composer.figures import (
     Figure,
     Heatmap,
@@ -132,7 +133,7 @@ def _scatter(drawn: Scatter) -> Any:
         plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, drawn.y_label
     else:
         plot.axis.visible = plot.grid.visible = False
-    groups = sorted(set(drawn.groups), key=lambda name: (name == "none", -name.count("+"), name))
+    groups = sorted(set(drawn.groups), key=cell_order)
     names = drawn.names or [""] * len(drawn.x)
     items = []
     for group, colour, marker in zip(groups, group_colours(groups), cycled(MARKERS, len(groups)), strict=True):

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from composer.composed import ComposedModel
-from composer.images import Images, cell_names
+from composer.data.expressions import cell_names
+from composer.images import Images
 from composer.models.loading import Part
 from composer.population import Population
 from composer.scores import Report, Score
@@ -193,9 +194,8 @@ def _umap(features: Floats, seed: int) -> Floats:
 
 
 def _called(model: ComposedModel, images: Images, device: str) -> NDArray[np.bool_]:
-    """bool [M, N]: which pictures count as the target, by `composer predict`'s rule: every part says yes."""
-    each = [part.log_odds(images, device).expand(len(model), -1) for part in model.parts]
-    called: NDArray[np.bool_] = (torch.stack(each) > 0).all(0).numpy()
+    """bool [M, N]: which pictures count as the target, by `composer predict`'s rule: every part decides for itself."""
+    called: NDArray[np.bool_] = model.decisions(images, device).numpy()
     return called
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from composer.data.expressions import cell_names
 from composer.decoding import printable
 from composer.figures import Figure, Histogram, Lines, Scatter, Strip, draw, to_json
-from composer.images import Images, cell_names
+from composer.images import Images
 from composer.models import model_card
 from composer.models.model_folder import read_folder
 from composer.page import gathering

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from composer.data.expressions import cell_name
 from composer.page.table import main_column
+from composer.runs.records import target_of
 
 Arms = Mapping[str, Mapping[str, Any]]
 Comparisons = Sequence[Mapping[str, Any]]
@@ -13,8 +15,9 @@ Comparisons = Sequence[Mapping[str, Any]]
 
 
 def target_words(report: Mapping[str, Any]) -> str:
-    """`“black cat”`."""
-    return f"“{' '.join(report['concepts'])}”"
+    """`“black cat”`: the concepts of a conjunction one after the other, or the formula."""
+    target = target_of(report)
+    return f"“{' '.join(report['concepts']) if target == cell_name(report['concepts']) else target}”"
 
 
 def summary(report: Mapping[str, Any], random_pairs: Sequence[Sequence[str]]) -> str:

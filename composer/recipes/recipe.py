@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.component import Component
+from composer.data.expressions import Expression
 from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Split, Translator
 from composer.recipes.located_yaml import Path_
 
@@ -70,6 +71,8 @@ class Recipe:
     """The same as plain data, all defaults filled in: what `recipe.yaml` in the run's folder holds."""
     oracle: bool = False
     """Whether to train an oracle on labelled pictures of the target, where there are any, to measure gain by."""
+    formula: Expression | None = None
+    """The target; left out, all concepts at once."""
     notes: tuple[str, ...] = ()
     """What of the usual is left out, and why: for `check` and the run's warnings."""
 
@@ -77,9 +80,14 @@ class Recipe:
     def names(self) -> tuple[str, ...]:
         return tuple(concept.name for concept in self.concepts)
 
+    @property
+    def target(self) -> Expression:
+        """What the compositions are asked for."""
+        return self.split().target
+
     def split(self, concept: str | None = None) -> Split:
         """The training split of a concept, or the test split."""
-        return Split(self.names, concept)
+        return Split(self.names, concept, formula=self.formula)
 
 
 def placed_components(recipe: Recipe) -> Iterable[tuple[Path_, Component]]:

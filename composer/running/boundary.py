@@ -73,7 +73,7 @@ def _in_images(images: Images, split: Split) -> Iterator[str]:
         yield "no pictures"
     if images.native is None and not isinstance(images.decode, FileDecoder):
         yield "pictures made by a function, which cannot be kept: give pixels or a FileDecoder"
-    wanted = split.concepts if split.concept is None else (split.concept,)
+    wanted = split.shown
     if set(images.concepts) != set(wanted):
         yield f"pictures of {split} labelled with {_few(images.concepts) or 'nothing'}; asked for are {_few(wanted)}"
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from composer.component import Component
 from composer.composed import ComposedModel
+from composer.data.expressions import Expression
 from composer.errors import ComposerError
+from composer.images import Images
 from composer.interfaces import Evaluator, Split
 from composer.judging import gain
 from composer.judging.oracle import alone, train_oracle
@@ -145,9 +147,10 @@ def make_plan(recipe: Recipe) -> Plan:
 
     def pictures(source: Any, split: Split) -> Step:
         name = f"images.{split}"
-        about = source.decided_by(split)
+        about = {**source.decided_by(split), **({} if split.concept else {"target": split.target.text})}
         files = tuple(source.split_files(split))
-        return step(name, str(split), source, partial(source.load, split), about=about, files=files, split=split)
+        work = partial(_load_pictures, source, split)
+        return step(name, str(split), source, work, about=about, files=files, split=split)
 
     def population(concept: Concept) -> Step:
         own = (training[concept.name],) if concept.models.contract.pictures != "none" else ()
@@ -173,8 +176,9 @@ def make_plan(recipe: Recipe) -> Plan:
             kernels = step(f"translate.{translator.name}", subject, translator, work, inputs=extracted, pictures=seen)
         seen = shown if assembler.contract.pictures != "none" else ()
         inputs = parents if kernels is None else (kernels, *parents)
-        assemble = partial(_assemble, assembler, kernels is not None)
-        model = step(f"assemble.{assembler.name}", subject, assembler, assemble, inputs=inputs, pictures=seen)
+        assemble = partial(_assemble, assembler, recipe.target, kernels is not None)
+        name, about = f"assemble.{assembler.name}", {"target": recipe.target.text}
+        model = step(name, subject, assembler, assemble, inputs=inputs, pictures=seen, about=about)
 
         def judged(label: str, evaluator: Evaluator) -> Step:
             seen = extracted if evaluator.contract.kernels else ()
@@ -188,8 +192,8 @@ def make_plan(recipe: Recipe) -> Plan:
         evaluator = recipe.evaluators.get(gain.EVALUATOR)
         if not recipe.oracle or evaluator is None or why_no_oracle(recipe):
             return None
-        split = replace(recipe.split(), oracle=True)
-        models, target = recipe.concepts[-1].models, split.target
+        split = replace(recipe.split(), labelled=True)
+        models, target = recipe.concepts[-1].models, str(split.target)
         shown = pictures(recipe.images, split)
         work = partial(train_oracle, models, target)
         about = {"concept": target}
@@ -222,6 +226,14 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(test, training, populations, parents, arms, oracle())
 
 
+def _load_pictures(source: Any, split: Split, run: Run) -> Images:
+    """The pictures of a split; where all concepts are labelled, with what is asked for."""
+    images: Images = source.load(split, run)
+    if split.concept is not None or first_fault(source, images, (), split):
+        return images
+    return images.asked_for(split.target)
+
+
 def _load_population(concept: Concept, log_odds: bool, run: Run) -> Population:
     """The concept's models, with the outputs that the recipe's `classes` say; log_odds: whether these are needed."""
     population = concept.models.load(concept.name, run)
@@ -251,8 +263,10 @@ def _translate(translator: Any, *kernels_and_run: Any) -> KernelSet:
     return translated
 
 
-def _assemble(assembler: Any, with_kernels: bool, *inputs_and_run: Any) -> ComposedModel:
+def _assemble(assembler: Any, target: Expression, with_kernels: bool, *inputs_and_run: Any) -> ComposedModel:
     *inputs, run = inputs_and_run
     kernels, parents = (inputs[0], inputs[1:]) if with_kernels else (None, inputs)
     model: ComposedModel = assembler.assemble(kernels, parents, run)
-    return model
+    if first_fault(assembler, model, inputs, None):
+        return model  # the engine looks at it and says what is wrong
+    return model.answering(target)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from composer.composed import ComposedModel
+from composer.data.expressions import Expression
 from composer.decoding import FileDecoder
 from composer.images import Images
 from composer.kernels import KernelSet
@@ -141,6 +142,7 @@ def _pack_images(images: Images) -> Packed:
     facts: dict[str, Any] = {
         "names": list(images.names),
         "labels": {concept: values.tolist() for concept, values in images.labels.items()},
+        "expression": None if images.asked is None else images.asked.text,
     }
     if isinstance(images.decode, FileDecoder):
         return {**facts, "files": list(images.decode.files), "alpha": images.decode.alpha}, {}
@@ -151,7 +153,7 @@ def _pack_images(images: Images) -> Packed:
 
 def _unpack_images(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Images:
     pixels = FileDecoder(tuple(facts["files"]), facts["alpha"]) if "files" in facts else tensors["pixels"]
-    return Images(facts["names"], facts["labels"], pixels)
+    return Images(facts["names"], facts["labels"], pixels, formula(facts))
 
 
 def _pack_population(population: Population) -> Packed:
@@ -165,6 +167,7 @@ def _pack_population(population: Population) -> Packed:
             "std": list(population.preprocessing.std),
         },
         "outputs": list(population.outputs),
+        "cells": list(population.cells),
     }
     return facts, dict(population.weights)
 
@@ -181,13 +184,15 @@ def _unpack_population(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
         tuple(facts["members"]),
         Preprocessing(prepared["size"], tuple(prepared["mean"]), tuple(prepared["std"])),
         tuple(facts["outputs"]),
+        tuple(facts.get("cells", ())),  # models that were saved before have none
     )
 
 
 def _pack_model(model: ComposedModel) -> Packed:
     packed = [_pack_population(part) for part in model.parts]
     tensors = {f"{i}.{name}": tensor for i, (_, part) in enumerate(packed) for name, tensor in part.items()}
-    return {"members": list(model.members), "parts": [facts for facts, _ in packed]}, tensors
+    target = None if model.target is None else model.target.text
+    return {"members": list(model.members), "parts": [facts for facts, _ in packed], "expression": target}, tensors
 
 
 def _unpack_model(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ComposedModel:
@@ -195,7 +200,13 @@ def _unpack_model(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Co
     for i, part in enumerate(facts["parts"]):
         own = {name.removeprefix(f"{i}."): tensor for name, tensor in tensors.items() if name.startswith(f"{i}.")}
         parts.append(_unpack_population(part, own))
-    return ComposedModel(tuple(parts), tuple(facts["members"]))
+    return ComposedModel(tuple(parts), tuple(facts["members"]), formula(facts))
+
+
+def formula(facts: Mapping[str, Any]) -> Expression | None:
+    """What stored pictures or a stored model are asked for; None where that is all of their concepts."""
+    text = facts.get("expression")
+    return None if text is None else Expression.parse(text)
 
 
 def _pack_report(report: Report) -> Packed:

@@ -8,6 +8,7 @@ from typing import Any
 
 from composer.errors import ComposerError
 from composer.registry import nearest
+from composer.runs.records import target_of
 from composer.runs.run_folder import SavedRun, read_runs
 
 DEFAULT_SCORE = "recognition.auc"
@@ -113,7 +114,7 @@ def _facts(run: SavedRun) -> dict[str, Any]:
     return {
         "folder": str(run.folder),
         "name": run.report["name"],
-        "target": "+".join(run.report["concepts"]),
+        "target": target_of(run.report),
         "seed": run.report["seed"],
         "finished": run.run["finished"],
     }
@@ -128,7 +129,7 @@ def _comparable(run: SavedRun) -> dict[str, Any]:
     """All in which runs can differ, flattened. A seed counts once, the name of a run not at all."""
     document = {key: value for key, value in run.document.items() if key not in ("name", "seed", "root")}
     return {
-        "target": "+".join(run.report["concepts"]),
+        "target": target_of(run.report),
         "seed": run.report["seed"],
         "device": run.run.get("device"),
         **flatten(document, "recipe"),

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from composer.data.expressions import cell_names
 from composer.hookspecs import Stage
-from composer.images import Images, cell_names
+from composer.images import Images
 from composer.judging import comparison, gain
 from composer.models import model_card
 from composer.recipes.recipe import Composition, Recipe, placed_components, why_no_oracle
@@ -104,6 +105,7 @@ def report(
     return {
         "name": recipe.name,
         "concepts": list(recipe.names),
+        "target": str(recipe.target),
         "seed": recipe.seed,
         "version": __version__,
         "images": {

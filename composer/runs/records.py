@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from composer.data.expressions import cell_name
 
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 Place = Annotated[str, StringConstraints(pattern=r"^[^\x00]+$")]
@@ -46,6 +49,11 @@ class ArmRecord(Record):
             if max(score.picked_member, score.best_member) >= self.members:
                 raise ValueError(f"{name} is of a member beyond the {self.members} that there are")
         return self
+
+
+def target_of(report: Mapping[str, Any]) -> str:
+    """What a report's compositions were made for: `black+cat`; runs that were written before have no target."""
+    return str(report.get("target") or cell_name(report["concepts"]))
 
 
 class JudgedModels(Record):

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from composer.command_line.terminal import make_console, plain_table, seconds_text
 from composer.recipes.recipe import Recipe
+from composer.runs.records import target_of
 from composer.tables.gain_table import gain_notes, gain_table
 from composer.tables.parents_table import parents_table
 
@@ -200,8 +201,8 @@ def print_results(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]], w
 
 def _heading(report: Mapping[str, Any]) -> str:
     images = report["images"]
-    target = "+".join(report["concepts"])
-    return f"{report['name']}: {target} in {images['count']} test pictures, {images['positives']} of which show it"
+    shown = f"{images['count']} test pictures, {images['positives']} of which show it"
+    return f"{report['name']}: {target_of(report)} in {shown}"
 
 
 def print_saved(folder: Path, seconds: float) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from composer.composed import ComposedModel
+from composer.data.expressions import cell_name
 from composer.images import Images
 from composer.kernels import KernelSet
 from composer.networks.architecture import Architecture
@@ -78,7 +79,7 @@ def new_kernels(parents: Sequence[Population]) -> KernelSet:
     first = kernels(parents[0])
     layers = {layer: torch.cat([tensor.flip(-1), -tensor]) for layer, tensor in first.layers.items()}
     names = tuple(f"kernels {member}" for member in range(2 * len(first)))
-    return KernelSet("+".join(parent.concept for parent in parents), layers, names)
+    return KernelSet(cell_name(parent.concept for parent in parents), layers, names)
 
 
 def model(parents: Sequence[Population]) -> ComposedModel:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from composer.composed import ComposedModel
-from composer.images import Images, cell_names
+from composer.data.expressions import cell_names
+from composer.images import Images
 from composer.interfaces import Evaluator, ImageSource, Split
 from composer.population import Population
 from composer.scores import Report, Score
@@ -51,7 +52,7 @@ def pixels(trial: Trial) -> str | None:
 
 def labels(trial: Trial) -> str | None:
     for split, images in splits(trial).values():
-        wanted = split.concepts if split.concept is None else (split.concept,)
+        wanted = split.shown
         missing = [concept for concept in wanted if concept not in images.labels]
         if missing:
             return f"{split} has labels of {list(images.labels)}; label its pictures with {missing[0]!r} too"
@@ -81,9 +82,9 @@ def no_target(trial: Trial) -> str | None:
         if split.concept is None:
             continue
         if set(split.concepts) <= set(images.labels):
-            shown = np.logical_and.reduce([images.labels[concept] for concept in split.concepts])
+            shown = split.held_out.holds(images.labels)
             if shown.any():
-                return f"{int(shown.sum())} pictures of {split} show {split.target} by their labels; leave them out"
+                return f"{int(shown.sum())} pictures of {split} show {split.held_out} by their labels; leave them out"
         same = [
             name for name, own in zip(images.names, images.at(size), strict=True) if own.numpy().tobytes() in targets
         ]

@@ -53,7 +53,8 @@ def refit(kernels: KernelSet, parents: Sequence[Population], ridge: float | None
         f"{head}.weight": (signs @ slopes.mT / 2).float().contiguous(),
         f"{head}.bias": (intercepts @ signs.mT / 2).float(),
     }
-    return replace(body, weights=weights, outputs=(0,), _memo={})
+    cells = tuple(parent.concept for parent in parents)
+    return replace(body, weights=weights, outputs=(0,), cells=cells, _memo={})
 
 
 def _batches(pictures: Sequence[Images]) -> list[Images]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from composer import ComposerError, KernelSet, Population
+from composer import ComposerError, KernelSet, Population, cell_name
 
 
 def transplant(kernels: KernelSet, parents: Sequence[Population]) -> Population:
@@ -35,7 +35,7 @@ def transplant(kernels: KernelSet, parents: Sequence[Population]) -> Population:
     unused = [layer for layer in kernels.layers if f"{layer}.weight" not in weights]
     if missing or unused:
         raise ComposerError(_refusal(first, missing, unused))
-    concept = "+".join(parent.concept for parent in parents)
+    concept = cell_name(parent.concept for parent in parents)
     return Population(concept, first.architecture, weights, kernels.members, first.preprocessing, outputs=())
 
 

@@ -45,7 +45,7 @@ class Cifar10(ImageSource):
             yield "file", f"there is no file {self.file}"
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
-        for concept in (split.concept,) if split.concept else split.concepts:
+        for concept in split.shown:
             if concept not in CLASS_OF and concept not in HUES:
                 yield "", _unknown(concept)
         for kind, words in (("class", CLASS_OF), ("colour", HUES)):

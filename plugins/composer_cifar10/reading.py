@@ -30,7 +30,7 @@ def load_split(source: Cifar10, split: Split, run: Run) -> Images:
     pixels, classes = read(source.file, "test" if testing else "train")
     rng = run.rng()
     colours = choose_colours(split, classes, rng)
-    asked = split.concepts if split.concept is None else (split.concept,)
+    asked = split.shown
     labels = {concept: shows(concept, classes, colours) for concept in asked}
     shown = np.stack([shows(concept, classes, colours) for concept in split.concepts])
     kept = _equal_cells(shown, source.test, rng) if testing else _without_others(split, shown, source.train, rng)

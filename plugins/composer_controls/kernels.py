@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from composer import ComposerError, KernelSet, Run
+from composer import ComposerError, KernelSet, Run, cell_name
 
 
 def random(parents: Sequence[KernelSet], members: int | None, run: Run) -> KernelSet:
@@ -58,7 +58,7 @@ def _shuffle_within_members(kernels: Tensor, generator: torch.Generator) -> Tens
 
 
 def _target(parents: Sequence[KernelSet]) -> str:
-    return "+".join(parent.concept for parent in parents)
+    return cell_name(parent.concept for parent in parents)
 
 
 def _require_same_layers(parents: Sequence[KernelSet]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from composer import ComposerError, KernelSet, Run, Tiles
+from composer import ComposerError, KernelSet, Run, Tiles, cell_name
 from composer_cyclegan.figures import kernel_tiles, loss_curves
 from composer_cyclegan.networks import Generator
 from composer_cyclegan.training import Training
@@ -73,7 +73,7 @@ def translate(options: CycleGAN, parents: Sequence[KernelSet], run: Run) -> Kern
         layer: through_all_generators([pair for pair in pairs if pair.layer == layer]) * scale
         for layer, scale in scales.items()
     }
-    return KernelSet("+".join(parent.concept for parent in parents), layers, member_names(parents))
+    return KernelSet(cell_name(parent.concept for parent in parents), layers, member_names(parents))
 
 
 @torch.no_grad()

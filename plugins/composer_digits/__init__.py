@@ -30,7 +30,7 @@ class Digits(ImageSource):
     test: int = Field(400, ge=4, le=100_000, description="test pictures in all, equally many of each cell")
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
-        for concept in (split.concept,) if split.concept else split.concepts:
+        for concept in split.shown:
             if concept not in FACTOR_OF:
                 yield "", _unknown(concept)
         owners: dict[str, str] = {}
@@ -52,7 +52,7 @@ class Digits(ImageSource):
             raise ComposerError("\n".join(": ".join(filter(None, problem)) for problem in problems))
         from composer_digits.source import load_split  # imports torch
 
-        return load_split(split, self.size, self.train if split.concept or split.oracle else self.test, run)
+        return load_split(split, self.size, self.train if split.concept or split.labelled else self.test, run)
 
 
 def _unknown(concept: str) -> str:

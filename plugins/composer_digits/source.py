@@ -23,8 +23,8 @@ every fourth sample would flatter: a nearest neighbour errs on 1.1 % of those, a
 def load_split(split: Split, size: int, count: int, run: Run) -> Images:
     """`count` pictures of `size` pixels, each named by what it shows and the sample it was made from."""
     rng = run.rng()
-    concepts = split.concepts if split.concept is None else (split.concept,)
-    testing = split.concept is None and not split.oracle
+    concepts = split.shown
+    testing = split.concept is None and not split.labelled
     if split.concept is not None:
         shown = training_subjects(split, split.concept, count, rng)
     else:

@@ -43,7 +43,7 @@ class Drawings(ImageSource):
                 yield "held_out", f"leaves no {factor} for the training pictures: {', '.join(values)} are all held out"
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
-        for concept in (split.concept,) if split.concept else split.concepts:
+        for concept in split.shown:
             if concept not in FACTOR_OF:
                 yield "", _unknown(concept)
         owners: dict[str, str] = {}
@@ -57,7 +57,7 @@ class Drawings(ImageSource):
                 )
             elif factor is not None:
                 owners[factor] = concept
-        if split.concept is None and not split.oracle and self.test < 2 ** len(split.concepts):
+        if split.concept is None and not split.labelled and self.test < 2 ** len(split.concepts):
             cells = 2 ** len(split.concepts)
             yield "test", f"must be at least {cells}, one picture for each cell of {split.target}, not {self.test}"
         if split.concepts == (split.concept,):

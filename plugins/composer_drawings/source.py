@@ -13,10 +13,10 @@ from composer_drawings.world import oracle_subjects, test_subjects, training_sub
 def draw_split(split: Split, source: Drawings, run: Run) -> Images:
     """The pictures of a split, named by what they show."""
     rng, size = run.rng(), source.size
-    concepts = split.concepts if split.concept is None else (split.concept,)
+    concepts = split.shown
     if split.concept is not None:
         shown = training_subjects(split, split.concept, source.train, rng, source.held_out)
-    elif split.oracle:
+    elif split.labelled:
         shown = oracle_subjects(concepts, source.train, rng)
     else:
         shown = test_subjects(concepts, source.test, rng)

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from itertools import product
 from pathlib import Path
 from typing import NoReturn
 
-from composer import ComposerError
+from composer import ComposerError, cell_concepts, cell_name, cell_names
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 ANSWERS = {"yes": True, "no": False}
@@ -142,16 +141,12 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 def _cells(concepts: Sequence[str]) -> dict[frozenset[str], str]:
     """Shown concepts -> name of the cell, the target first and `none` last."""
-    chosen = (
-        [concept for concept, shown in zip(concepts, flags, strict=True) if shown]
-        for flags in product([True, False], repeat=len(concepts))
-    )
-    return {frozenset(cell): "+".join(cell) or "none" for cell in chosen}
+    return {frozenset(cell_concepts(cell)): cell for cell in cell_names(concepts)}
 
 
 def _shown_by(name: str, concepts: Sequence[str]) -> frozenset[str] | None:
     """The concepts that a cell's folder shows (`cat+black` shows both), or None for another folder."""
-    parts = [] if name == "none" else name.split("+")
+    parts = cell_concepts(name)
     shown = frozenset(parts)
     return shown if len(shown) == len(parts) and shown <= set(concepts) else None
 
@@ -212,5 +207,5 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
 
 def _nearest_cell(name: str, concepts: Sequence[str]) -> str | None:
     """`cat+blck` -> `cat+black`, `Other` -> None."""
-    mended = "+".join(_nearest(part, concepts) or part for part in name.split("+"))
+    mended = cell_name(_nearest(part, concepts) or part for part in cell_concepts(name))
     return mended if _shown_by(mended, concepts) else _nearest(name, _cells(concepts).values())

@@ -24,7 +24,7 @@ def log(report: Mapping[str, Any], folder: Path, store: Path) -> None:
     experiment = known.experiment_id if known else client.create_experiment(report["name"])
     for name, composition in report["compositions"].items():
         run = client.create_run(experiment, run_name=name).info.run_id
-        facts = {"version": report["version"], "seed": report["seed"], "concepts": "+".join(report["concepts"])}
+        facts = {"version": report["version"], "seed": report["seed"], "target": report["target"]}
         for key in ("control", "members", "parameters"):
             facts[key] = composition[key]
         for key, value in facts.items():

@@ -12,7 +12,6 @@ from composer import (
     Report,
     Run,
     Score,
-    cell_name,
     cell_names,
     resamples,
     tells_apart,
@@ -30,11 +29,7 @@ def evaluate(model: ComposedModel, images: Images, threshold: str, pick: str, ru
         return Report({})
     cells = _cells(images)
     log_odds = _answers(model.log_odds(images, run.device).double().numpy(), model, run)
-    parts = [
-        np.nan_to_num(np.broadcast_to(part.log_odds(images, run.device).double().numpy(), log_odds.shape))
-        for part in model.parts
-    ]
-    decided = RULES[threshold](log_odds, parts)
+    decided = model.decisions(images, run.device).numpy() if threshold == "concepts" else RULES[threshold](log_odds, ())
     right = decided == images.target
     base = float(max(images.target.mean(), 1 - images.target.mean()))
 
@@ -80,12 +75,12 @@ def _scores(
 def _cells(images: Images) -> dict[str, NDArray[np.bool_]]:
     """Cell -> which pictures are in it, the target first, cells without a picture left out."""
     shown = np.asarray(images.cells)
-    cells = {cell: shown == cell for cell in cell_names(images.concepts) if cell in images.cells}
-    target = cell_name(images.concepts)
-    if target not in cells or len(cells) < 2:
-        missing = f"no picture of {target!r}" if target not in cells else f"only pictures of {target!r}"
+    others = set(shown[~images.target].tolist())
+    if images.target.all() or not images.target.any():
+        missing = f"{'only pictures' if images.target.any() else 'no picture'} of {str(images.expression)!r}"
         raise ComposerError(f"recognition: {missing} among {len(images)} test pictures; it needs both kinds")
-    return cells
+    cells = {cell: shown == cell for cell in cell_names(images.concepts) if cell in others}
+    return {str(images.expression): images.target, **cells}
 
 
 def _answers(log_odds: Floats, model: ComposedModel, run: Run) -> Floats:

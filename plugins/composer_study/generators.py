@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from composer import ComposerError, KernelSet, Run
+from composer import ComposerError, KernelSet, Run, cell_name
 from composer_study.names import numbered
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def untouched(parents: Sequence[KernelSet], members: int | None) -> KernelSet:
             for parent, count in zip(parents, kept, strict=True)
             for name in parent.members[:count]
         ]
-    return KernelSet("+".join(parent.concept for parent in parents), layers, tuple(names))
+    return KernelSet(cell_name(parent.concept for parent in parents), layers, tuple(names))
 
 
 def untrained(parents: Sequence[KernelSet], members: int | None, run: Run) -> KernelSet:
@@ -116,7 +116,7 @@ def untrained(parents: Sequence[KernelSet], members: int | None, run: Run) -> Ke
         shape = kernels.shape[1:]
         bound = shape[1:].numel() ** -0.5
         layers[layer] = (2 * torch.rand((count, *shape), generator=generator) - 1) * bound
-    concept = "+".join(parent.concept for parent in parents)
+    concept = cell_name(parent.concept for parent in parents)
     return KernelSet(concept, layers, tuple(f"untrained {index}" for index in range(count)))
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from composer import ComposerError, Images, KernelSet, Population, Preprocessing, Run, product_of_experts
+from composer import ComposerError, Images, KernelSet, Population, Preprocessing, Run
 from composer_assembly import Product, Refit, Transplant
 from composer_cnn import CNN
-from tiny import ARCHITECTURE, tiny_images, tiny_kernels, tiny_population, training_images
+from tiny import ARCHITECTURE, product_of_experts, tiny_images, tiny_kernels, tiny_population, training_images
 
 IMAGES = tiny_images()
 

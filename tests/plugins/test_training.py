@@ -10,11 +10,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from composer import Architecture, ComposerError, Images, Lines, Population, Run, Split, product_of_experts
+from composer import Architecture, ComposerError, Images, Lines, Population, Run, Split
 from composer_cnn import CNN
 from composer_training import Train, training
 from composer_training.training import minibatches, mirror_half, sample, schedule
-from tiny import ARCHITECTURE, training_images
+from tiny import ARCHITECTURE, product_of_experts, training_images
 
 PICTURES = training_images("cat", count=48)
 

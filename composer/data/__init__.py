@@ -1,0 +1,1 @@
+"""What flows between components: pictures, populations, kernels, composed models, scores, and formulas of concepts."""
