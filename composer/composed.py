@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from composer.data.expressions import Expression
 from composer.images import Images
-from composer.population import Population
+from composer.population import Population, count_parameters
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class ComposedModel:
     """M models of the target. Each part has M members, or one that serves all.
 
     A single part is a network of its own; several are run side by side, and their log-odds combined as the target says
-    (`Expression.log_odds`). target: a formula of the parts' concepts; left out, all of them at once.
+    (`Expression.log_odds`). Parts that share a body are one network with several heads: the body is kept, counted and
+    run once. target: a formula of the parts' concepts; left out, all of them at once.
     """
 
     parts: tuple[Population, ...]
@@ -29,6 +31,11 @@ class ComposedModel:
         for part in self.parts:
             if len(part) not in (1, len(self.members)):
                 raise ValueError(f"a part has {len(part)} members, the model {len(self.members)}")
+        parts = list(self.parts)
+        for index, first in enumerate(self.bodies):
+            if first != index:
+                parts[index] = parts[index].on_body_of(parts[first])
+        object.__setattr__(self, "parts", tuple(parts))
 
     def __len__(self) -> int:
         return len(self.members)
@@ -41,11 +48,23 @@ class ComposedModel:
     @property
     def parameters(self) -> int:
         """Parameters of one member, all parts together."""
-        return sum(part.parameters for part in self.parts)
+        return sum(
+            part.parameters if first == index else count_parameters(part.head_weights)
+            for index, (part, first) in enumerate(zip(self.parts, self.bodies, strict=True))
+        )
+
+    @cached_property
+    def bodies(self) -> tuple[int, ...]:
+        """For each part the first part that has the same body: its own number where none before it has."""
+        found: list[int] = []
+        for index, part in enumerate(self.parts):
+            before = (first for first in dict.fromkeys(found) if part.shares_body(self.parts[first]))
+            found.append(next(before, index))
+        return tuple(found)
 
     def features(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
-        """Features of all parts, float32 [M, N, D]."""
-        features = [part.features(images, device) for part in self.parts]
+        """Features of all bodies, float32 [M, N, D]."""
+        features = [self.parts[first].features(images, device) for first in dict.fromkeys(self.bodies)]
         return torch.cat([part.expand(len(self), -1, -1) for part in features], dim=-1)
 
     def log_odds(self, images: Images, device: torch.device | str = "cpu") -> Tensor:

@@ -42,7 +42,7 @@ class Population:
     """M models that know `concept`: parameter -> [M, ...], a name per member.
 
     outputs: which outputs of the head mean the concept; empty for a population without a head,
-    whose features can be had but not its log-odds.
+    whose features can be had but not its log-odds. Several outputs are a softmax's, a single one is a sigmoid's.
     cells: concepts whose cells the head's outputs are, in the order of `cell_names`; empty for any other head.
     """
 
@@ -83,7 +83,7 @@ class Population:
     @property
     def parameters(self) -> int:
         """Parameters of one member."""
-        return sum(tensor[0].numel() for tensor in self.weights.values() if tensor.is_floating_point())
+        return count_parameters(self.weights)
 
     def knowing(self, target: Expression) -> Population:
         """The same networks, of whose head of cells those count that satisfy as much of `target` as they know."""
@@ -162,7 +162,43 @@ class Population:
 
     def log_odds(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
         """log P(concept) - log P(not concept) from the summed softmax probability, float32 [M, N]."""
-        logits = self.logits(images, device)
-        meant = torch.zeros(logits.shape[-1], dtype=torch.bool)
-        meant[list(self.outputs)] = True
-        return logits[..., meant].logsumexp(-1) - logits[..., ~meant].logsumexp(-1)
+        return concept_log_odds(self.logits(images, device), self.outputs)
+
+    def on_body_of(self, other: Population) -> Population:
+        """The same population with the body of `other` in place of its own, which must be equal: it is kept once."""
+        return replace(self, weights={**self.head_weights, **other.body_weights}, _memo=other._memo)
+
+    def shares_body(self, other: Population) -> bool:
+        """Whether all but the head is the same: architecture, preprocessing, and every other weight of every member."""
+        if (self.architecture, self.preprocessing) != (other.architecture, other.preprocessing):
+            return False
+        own, others = self.body_weights, other.body_weights
+        return own.keys() == others.keys() and all(
+            tensor is others[name] or torch.equal(tensor, others[name]) for name, tensor in own.items()
+        )
+
+    @property
+    def body_weights(self) -> dict[str, Tensor]:
+        """All weights but the head's."""
+        return {name: tensor for name, tensor in self.weights.items() if not self._of_head(name)}
+
+    @property
+    def head_weights(self) -> dict[str, Tensor]:
+        """The weights of the head."""
+        return {name: tensor for name, tensor in self.weights.items() if self._of_head(name)}
+
+    def _of_head(self, name: str) -> bool:
+        return name.startswith(f"{self.architecture.head}.")
+
+
+def count_parameters(weights: Mapping[str, Tensor]) -> int:
+    """Numbers in one member of stacked weights."""
+    return sum(tensor[0].numel() for tensor in weights.values() if tensor.is_floating_point())
+
+
+def concept_log_odds(logits: Tensor, outputs: Sequence[int]) -> Tensor:
+    """log P(concept) - log P(not concept) from logits [..., K] of a softmax, or of a sigmoid where K is 1."""
+    if logits.shape[-1] == 1:
+        return logits[..., 0]
+    others = [output for output in range(logits.shape[-1]) if output not in outputs]
+    return logits[..., list(outputs)].logsumexp(-1) - logits[..., others].logsumexp(-1)

@@ -143,7 +143,7 @@ def _about(model: LoadedModel) -> str:
 def _write_folder(model: LoadedModel, folder: Path) -> None:
     folder.mkdir()
     parts = tuple(part.population() for part in model.parts if isinstance(part, Part))
-    facts, tensors = pack(ComposedModel(parts, (model.member,)))
+    facts, tensors = pack(ComposedModel(parts, (model.member,), model.expression))
     config = {**model.home.config, "composition": model.composition, **facts, "picked_member": 0}
     if "picked_by" in config:
         config["picked_by"] = "the only member"

@@ -22,7 +22,7 @@ from composer.data.expressions import Expression
 from composer.decoding import UnreadablePictureError, printable, read_picture
 from composer.errors import ComposerError
 from composer.models.model_folder import MODELS, ModelFolder, find_model
-from composer.population import Population
+from composer.population import Population, concept_log_odds
 from composer.runs.locking import reading
 
 Picture = str | Path | Image.Image
@@ -67,14 +67,15 @@ class Prediction:
 class Part(nn.Module):
     """One network of a composition with its own preprocessing."""
 
-    def __init__(self, population: Population) -> None:
+    def __init__(self, population: Population, body: Part | None = None) -> None:
         super().__init__()
         self.concept = population.concept
         self.member = population.members[0]
         self.architecture = population.architecture
         self.preprocessing = population.preprocessing
         self.outputs, self.cells = population.outputs, population.cells
-        self.network = _network(population)
+        self.network: nn.Module = _network(population) if body is None else body.network
+        self.own_head = None if body is None else _network(population).get_submodule(population.architecture.head)
 
     @property
     def size(self) -> int:
@@ -88,13 +89,21 @@ class Part(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Log-odds of the concept, float32 [N], from pixels 0..255 of any size."""
-        logits: Tensor = self.network(self._prepared(pixels))
-        others = [output for output in range(logits.shape[-1]) if output not in self.outputs]
-        return logits[:, list(self.outputs)].logsumexp(-1) - logits[:, others].logsumexp(-1)
+        if self.own_head is not None:
+            return self.log_odds_of(self.features(pixels))
+        return concept_log_odds(self.network(self._prepared(pixels)), self.outputs)
+
+    def log_odds_of(self, features: Tensor) -> Tensor:
+        """Log-odds of the concept, float32 [N], from the body's features [N, D]."""
+        head = self.network.get_submodule(self.architecture.head) if self.own_head is None else self.own_head
+        return concept_log_odds(head(features), self.outputs)
 
     def population(self) -> Population:
         """The network as a population of one member, with the weights that it has now."""
         weights = {name: tensor.detach().cpu()[None] for name, tensor in self.network.state_dict().items()}
+        if self.own_head is not None:
+            own = self.own_head.state_dict().items()
+            weights |= {f"{self.architecture.head}.{name}": tensor.detach().cpu()[None] for name, tensor in own}
         return Population(
             self.concept, self.architecture, weights, (self.member,), self.preprocessing, self.outputs, self.cells
         )
@@ -113,7 +122,11 @@ class LoadedModel(nn.Module):
         super().__init__()
         if len(model) != 1:
             raise ValueError(f"a loaded model is one member, not {len(model)}")
-        self.parts = nn.ModuleList(Part(part) for part in model.parts)
+        parts: list[Part] = []
+        for index, (first, part) in enumerate(zip(model.bodies, model.parts, strict=True)):
+            parts.append(Part(part, None if first == index else parts[first]))
+        self.parts = nn.ModuleList(parts)
+        self.bodies = model.bodies
         self.home = home
         self.member = model.members[0]
         self.concepts = tuple(part.concept for part in model.parts)
@@ -151,7 +164,7 @@ class LoadedModel(nn.Module):
         return self.log_odds_of(in_255(pixels))
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Features of all networks, float32 [N, D]; pixels as for `forward`."""
+        """Features of all networks, a shared body's once, float32 [N, D]; pixels as for `forward`."""
         return self.features_of(in_255(pixels))
 
     def log_odds_of(self, pixels: Tensor) -> Tensor:
@@ -160,7 +173,8 @@ class LoadedModel(nn.Module):
 
     def features_of(self, pixels: Tensor) -> Tensor:
         """Features [N, D] of pixels that are in 0..255 already, which is not looked at."""
-        return torch.cat([part.features(pixels) for part in self._parts()], dim=-1)
+        parts = self._parts()
+        return torch.cat([parts[first].features(pixels) for first in dict.fromkeys(self.bodies)], dim=-1)
 
     def predict(
         self, pictures: Picture | Iterable[Picture], threshold: float | None = None, batch: int = BATCH
@@ -243,7 +257,16 @@ class LoadedModel(nn.Module):
         """Log-odds of each part, [P, N]."""
         if not self.has_log_odds:
             raise ComposerError(self._headless())
-        return torch.stack([part(pixels[part.size]) for part in self._parts()])
+        parts, features = self._parts(), {}
+        for first in self.bodies:
+            if self.bodies.count(first) > 1 and first not in features:  # one body, several heads
+                features[first] = parts[first].features(pixels[parts[first].size])
+        return torch.stack(
+            [
+                part.log_odds_of(features[first]) if first in features else part(pixels[part.size])
+                for part, first in zip(parts, self.bodies, strict=True)
+            ]
+        )
 
     def _combined(self, each: Tensor) -> Tensor:
         return combined(self.concepts, list(each), self.expression)

@@ -17,7 +17,7 @@ from composer.data.expressions import Expression
 from composer.errors import ComposerError
 from composer.population import Population
 from composer.registry import nearest
-from composer.running.storage import formula, read_json, unpack
+from composer.running.storage import formula, read_json, unpack, weights_of_part
 from composer.runs.records import JudgedModels
 from composer.runs.run_folder import read_part
 
@@ -102,9 +102,8 @@ class ModelFolder:
         own = 0 if shared else member
         with safe_open(self.path / WEIGHTS, framework="pt") as file:
             weights: dict[str, Tensor] = {
-                name.removeprefix(f"{index}."): file.get_slice(name)[own : own + 1]
-                for name in file.keys()  # noqa: SIM118  # no dict
-                if name.startswith(f"{index}.")
+                name: file.get_slice(stored)[own : own + 1]
+                for stored, name in weights_of_part(self.parts, index, file.keys()).items()
             }
         facts = {**facts, "type": "Population", "members": [facts["members"][own]]}
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,17 +190,31 @@ def _unpack_population(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
 
 def _pack_model(model: ComposedModel) -> Packed:
     packed = [_pack_population(part) for part in model.parts]
-    tensors = {f"{i}.{name}": tensor for i, (_, part) in enumerate(packed) for name, tensor in part.items()}
+    tensors: dict[str, Tensor] = {}
+    for index, (first, part) in enumerate(zip(model.bodies, model.parts, strict=True)):
+        own = part.weights if first == index else part.head_weights
+        tensors |= {f"{index}.{name}": tensor for name, tensor in own.items()}
+        if first != index:
+            packed[index][0]["body"] = first
     target = None if model.target is None else model.target.text
     return {"members": list(model.members), "parts": [facts for facts, _ in packed], "expression": target}, tensors
 
 
 def _unpack_model(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ComposedModel:
     parts = []
-    for i, part in enumerate(facts["parts"]):
-        own = {name.removeprefix(f"{i}."): tensor for name, tensor in tensors.items() if name.startswith(f"{i}.")}
-        parts.append(_unpack_population(part, own))
+    for index, part in enumerate(facts["parts"]):
+        names = weights_of_part(facts["parts"], index, tensors)
+        parts.append(_unpack_population(part, {name: tensors[stored] for stored, name in names.items()}))
     return ComposedModel(tuple(parts), tuple(facts["members"]), formula(facts))
+
+
+def weights_of_part(parts: Sequence[Mapping[str, Any]], index: int, stored: Iterable[str]) -> dict[str, str]:
+    """Stored name -> the network's own name, of all weights of one part of a model; a shared body is stored once."""
+    names = list(stored)
+    found = {name: name.removeprefix(f"{index}.") for name in names if name.startswith(f"{index}.")}
+    first = parts[index].get("body", index)
+    body = {name: name.removeprefix(f"{first}.") for name in names if name.startswith(f"{first}.")}
+    return {name: own for name, own in body.items() if own not in found.values()} | found
 
 
 def formula(facts: Mapping[str, Any]) -> Expression | None:
