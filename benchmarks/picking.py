@@ -83,8 +83,9 @@ def losses(recipe: str, seed: int, changes: list[str], folder: Path) -> list[Los
     read = read_recipe(ROOT / "recipes" / f"{recipe}.yaml", changes)
     if not (home / "report.json").exists():
         run_recipe(read, home)
-    plan = make_plan(read)
-    images: Images = Engine(StageCache(home / "stages"), "cpu", load_registry()).result(plan.test)
+    test = make_plan(read).test
+    assert test is not None, f"{recipe} has no test pictures"
+    images: Images = Engine(StageCache(home / "stages"), "cpu", load_registry()).result(test)
     found = []
     for composition in read.compositions:
         model = some_members(home / "models" / composition.name)

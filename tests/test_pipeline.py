@@ -159,6 +159,8 @@ def test_a_changed_evaluator_is_all_that_is_computed_again(small_recipe: Read, t
 
 def test_another_seed_changes_every_stage_that_draws(small_recipe: Read) -> None:
     before, after = make_plan(small_recipe()), make_plan(small_recipe("seed=4"))
+    assert before.test is not None
+    assert after.test is not None
     assert before.test.key != after.test.key
     assert before.populations["cat"].key != after.populations["cat"].key
 

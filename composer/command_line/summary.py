@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from composer.recipes.recipe import Recipe, why_no_oracle
+from composer.recipes.recipe import Recipe, why_no_oracle, why_not_judged
 
 
 def recipe_summary(recipe: Recipe) -> list[str]:
@@ -18,17 +18,18 @@ def recipe_summary(recipe: Recipe) -> list[str]:
         for arm in arms
     ]
     lines = {
-        "pictures": _by_concept([(c.name, written(c.images)) for c in recipe.concepts], written(recipe.images)),
+        "pictures": _by_concept([(c.name, _written(c.images)) for c in recipe.concepts], _written(recipe.images)),
         "models": _by_concept([(concept.name, written(concept.models)) for concept in recipe.concepts]),
         "kernels": written(recipe.extractor) if any(arm.translator for arm in recipe.compositions) else "",
         "compositions": "; ".join(made),
         "controls": ", ".join(controls) or "none",
-        "evaluators": ", ".join(recipe.evaluators),
+        "evaluators": ", ".join(recipe.evaluators) or "none",
         "oracle": (why_no_oracle(recipe) or f"trained on pictures of {recipe.split().target}") if recipe.oracle else "",
     }
     head = f"recipe is fine: {recipe.name} makes {recipe.split().target} (seed {recipe.seed})"
     said = [f"  {title:<13} {text}" for title, text in lines.items() if text]
-    return [head, *said, *(f"  {'note':<13} {note}" for note in recipe.notes)]
+    notes = [*([why] if (why := why_not_judged(recipe)) else []), *recipe.notes]
+    return [head, *said, *(f"  {'note':<13} {note}" for note in notes)]
 
 
 def _by_concept(each: Sequence[tuple[str, str]], test: str | None = None) -> str:
@@ -45,6 +46,10 @@ def written(component: Any) -> str:
         f"{key} {_short(options[key])}" for key in type(component).model_fields if key in component.model_fields_set
     ]
     return f"{component.name} ({', '.join(chosen)})" if chosen else str(component.name)
+
+
+def _written(component: Any) -> str:
+    return "none" if component is None else written(component)
 
 
 def _short(value: Any) -> str:

@@ -138,6 +138,8 @@ def _usage(config: Mapping[str, Any]) -> str:
 
 
 def _results(report: Mapping[str, Any], composition: str) -> str:
+    if said := report.get("not_judged"):
+        return str(said)
     images, arms = report["images"], report["compositions"]
     columns = [column for column in COLUMNS if any(column[0] in arm["scores"] for arm in arms.values())]
     if not columns:
@@ -167,6 +169,11 @@ def _cell(score: Mapping[str, Any] | None, kind: str) -> str:
 
 
 def _labels(report: Mapping[str, Any], composition: str, target: str) -> str:
+    if report.get("not_judged"):
+        return (
+            "No label of a test picture. What a parent that was not trained here had learned from was not looked at, "
+            "and no member was picked."
+        )
     fitted = [name for name, score in report["compositions"][composition]["scores"].items() if _fits(score)]
     said = (
         "Composer gave the steps before the evaluation the pictures that the recipe trains each parent's own concept "
@@ -182,15 +189,15 @@ def _labels(report: Mapping[str, Any], composition: str, target: str) -> str:
 
 def limits(config: Mapping[str, Any], report: Mapping[str, Any], composition: str) -> list[str]:
     """What nobody should expect of a composition, in sentences; the run's warnings left out."""
+    intervals = "The intervals say how much the choice of test pictures matters, not what another seed would bring."
     points = [
-        _against_controls(report, composition),
-        "The intervals say how much the choice of test pictures matters, not what another seed would bring.",
+        *([said] if (said := report.get("not_judged")) else [_against_controls(report, composition), intervals]),
         "It has seen only what its parents' pictures show. On pictures of another kind (other cameras, drawings in "
         "place of photographs, several things at once) try it before you trust it.",
         "Not for decisions about people.",
     ]
     if min(part["preprocessing"]["size"] for part in config["parts"]) < 64:
-        points.insert(2, "It looks at very small pictures: details that vanish at that size do not exist for it.")
+        points.insert(-2, "It looks at very small pictures: details that vanish at that size do not exist for it.")
     return [point for point in points if point]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from composer.composed import ComposedModel
 from composer.data.expressions import cell_names
@@ -40,12 +41,15 @@ DIGITS = 5
 
 
 def gather(
-    model: ComposedModel, images: Images, reports: Mapping[str, Report], seed: int, device: str, control: bool
+    model: ComposedModel, images: Images | None, reports: Mapping[str, Report], seed: int, device: str, control: bool
 ) -> dict[str, Any]:
     """All that JSON can hold of one composition; `page.json` has it under the composition's name.
 
-    A composition shows its picked, median and best member in the plane; a control the picked one.
+    A composition shows its picked, median and best member in the plane; a control the picked one. Without pictures
+    there is nothing to show but what a picture costs.
     """
+    if images is None:
+        return {"main_score": None, "values": {}, "members": [], "cost": _cost(model, None, device)}
     scores = {f"{label}.{name}": score for label, report in reports.items() for name, score in report.scores.items()}
     main = main_score(scores)
     chosen = _chosen(None if main is None else scores[main], len(model))
@@ -227,23 +231,26 @@ def _gallery(images: Images, log_odds: Floats, called: NDArray[np.bool_]) -> dic
     return found
 
 
-def _cost(model: ComposedModel, images: Images, device: str) -> dict[str, Any]:
+def _cost(model: ComposedModel, images: Images | None, device: str) -> dict[str, Any]:
     """Multiply-adds and milliseconds for one picture, of the first member with all of its parts."""
     first = [part if len(part) == 1 else part.select([0]) for part in model.parts]
     adds, seconds = 0, 0.0
     for part in first:
-        operations, took = _part_cost(part, images.select(range(min(BATCH, len(images)))), device)
+        size = part.preprocessing.size
+        black = torch.zeros(BATCH, 3, size, size, dtype=torch.uint8)
+        pixels = black if images is None else images.select(range(min(BATCH, len(images)))).at(size)
+        operations, took = _part_cost(part, pixels, device)
         adds += operations
         seconds += took
     return {"multiply_adds": adds, "milliseconds": float(f"{1000 * seconds:.3g}"), "batch": BATCH, "device": device}
 
 
-def _part_cost(part: Population, images: Images, device: str) -> tuple[int, float]:
+def _part_cost(part: Population, pixels: Tensor, device: str) -> tuple[int, float]:
     """(multiply-adds, seconds) for one picture; the seconds are the shortest of several tries, after one to warm up."""
     from torch.utils.flop_counter import FlopCounterMode
 
     network = Part(part).eval().to(device)
-    pixels = images.at(part.preprocessing.size).to(device)
+    pixels = pixels.to(device)
     took: list[float] = []
     with torch.no_grad():
         run = network if part.has_head else network.features

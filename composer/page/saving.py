@@ -37,9 +37,11 @@ QUALITY = 85
 CUT_LABEL = "as likely as not"
 
 
-def gathered(folder: Path, arm: Arm, test: Step, fresh: bool, gather: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def gathered(
+    folder: Path, arm: Arm, test: Step | None, fresh: bool, gather: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
     """What `gather` returns, or what it returned for the same results before: kept in `folder`."""
-    steps = [arm.model, test, *arm.reports.values()]
+    steps = [arm.model, *([] if test is None else [test]), *arm.reports.values()]
     code = Path(gathering.__file__).read_text(encoding="utf-8")
     key = digest([[step.key for step in steps], arm.composition.control, code])
     file = folder / f"{key[:16]}.json"
@@ -59,7 +61,7 @@ def save(
     recipe: Recipe,
     cache: StageCache,
     plan: Plan,
-    images: Images,
+    images: Images | None,
     report: Mapping[str, Any],
     shown: Mapping[str, Any],
 ) -> None:
@@ -67,8 +69,8 @@ def save(
 
     shown: composition -> what `gather` found.
     """
-    figures = _recorded(cache, plan, len(images))
-    for (subject, name), figure in _own_figures(images, report, shown).items():
+    figures = _recorded(cache, plan, 0 if images is None else len(images))
+    for (subject, name), figure in ({} if images is None else _own_figures(images, report, shown)).items():
         figures.append({"shows": "judged", "subject": subject, "name": name, **to_json(figure)})
         for ending in ("png", "svg"):
             draw(figure, folder / "figures" / f"{subject} - {name}.{ending}")
@@ -188,7 +190,9 @@ def _scores_to_show(shown: Mapping[str, Any]) -> Iterator[str]:
     yield from (name for name in dict.fromkeys(wanted) if name in names)
 
 
-def _pictures(images: Images, shown: Mapping[str, Any]) -> dict[str, Any]:
+def _pictures(images: Images | None, shown: Mapping[str, Any]) -> dict[str, Any]:
+    if images is None:
+        return {"names": [], "cells": [], "cell": [], "scatter": [], "thumbnails": {}}
     scatter = gathering.chosen_pictures(images)
     galleries = [side for said in shown.values() for side in said.get("gallery", {}).values()]
     wanted = sorted({*scatter, *(index for side in galleries for index in (*side["right"], *side["wrong"]))})

@@ -25,6 +25,8 @@ def summary(report: Mapping[str, Any], random_pairs: Sequence[Sequence[str]]) ->
     arms: Arms = report["compositions"]
     made = {name: arm for name, arm in arms.items() if not arm["control"]}
     column = main_column(made)
+    if said := report.get("not_judged"):
+        return f"Made: {_listed(list(made))}, for {target_words(report)}. {said}"
     if column is None:
         return f"Made, and scored by no evaluator: {_listed(list(made))}, for {target_words(report)}."
     score, title = column

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from composer.recipes.recipe import Composition, Recipe
 
 
+WHICH = "which with `images:`"
+
+
 def contract_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
     """(path in the recipe, what is not given)."""
+    for concept in recipe.concepts:
+        if concept.images is None and concept.models.contract.pictures != "none":
+            message = f"{concept.models.name!r} needs pictures of {concept.name!r}: say {WHICH}"
+            yield models_path(recipe, concept), message
     for arm in recipe.compositions:
         for slot, component in (("translator", arm.translator), ("assembler", arm.assembler)):
             if component is not None:
@@ -86,6 +93,10 @@ def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[s
                 instead = "use an assembler that keeps the parents, such as 'product'"
                 whose = written(network)
                 yield f"{title} makes networks of kernels alone, which cannot fill {unfilled} of {whose}; {instead}"
+    if contract.pictures != "none":
+        without = [concept.name for concept in recipe.concepts if concept.name in sources and concept.images is None]
+        if without:
+            yield f"{title} needs pictures of {', '.join(without)}: say {WHICH}"
     if contract.base == "shared":
         bases = {name: source.base for name, source in sources.items()}
         if None in bases.values() or len(set(bases.values())) > 1:

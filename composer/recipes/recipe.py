@@ -17,6 +17,7 @@ from composer.recipes.located_yaml import Path_
 
 LONGEST_NAME = 50
 """Letters in a name: with four bytes each they still fit a file's name."""
+NO_PICTURES = "the recipe has no `images:`, and so no test pictures"
 NAME_PATTERN = r"^[^\W_]([\w -]*[\w-])?$(?!\n)"
 """Names of concepts, compositions, evaluators and recipes: they become folder names, and `+` and `.` join them."""
 
@@ -37,7 +38,7 @@ class Concept:
     """One concept, the pictures that show it, and where the models that know it come from."""
 
     name: str
-    images: ImageSource
+    images: ImageSource | None
     models: ModelSource
     outputs: tuple[int, ...] | None = None
     """Which of the models' outputs mean the concept, where the recipe's `classes` say so."""
@@ -63,7 +64,8 @@ class Recipe:
     seed: int
     root: Path
     concepts: tuple[Concept, ...]
-    images: ImageSource
+    images: ImageSource | None
+    """Where the test pictures come from; without any, compositions are made and not judged."""
     extractor: KernelExtractor
     compositions: tuple[Composition, ...]
     evaluators: Mapping[str, Evaluator]
@@ -92,10 +94,11 @@ class Recipe:
 
 def placed_components(recipe: Recipe) -> Iterable[tuple[Path_, Component]]:
     """Every component of a recipe with the path at which it was written."""
-    yield ("images",), recipe.images
+    if recipe.images is not None:
+        yield ("images",), recipe.images
     for concept in recipe.concepts:
         yield from nested_components(models_path(recipe, concept), concept.models)
-        if concept.images != recipe.images:
+        if concept.images is not None and concept.images != recipe.images:
             yield ("concepts", concept.name, "images"), concept.images
     yield ("extractor",), recipe.extractor
     for arm in recipe.compositions:
@@ -109,7 +112,8 @@ def placed_components(recipe: Recipe) -> Iterable[tuple[Path_, Component]]:
 
 def placed_splits(recipe: Recipe) -> Iterable[tuple[Path_, ImageSource, Split]]:
     """Every split of pictures that a run will load."""
-    yield ("images",), recipe.images, recipe.split()
+    if recipe.images is not None:
+        yield ("images",), recipe.images, recipe.split()
     composing = any(
         component.contract.pictures != "none"
         for arm in recipe.compositions
@@ -117,7 +121,7 @@ def placed_splits(recipe: Recipe) -> Iterable[tuple[Path_, ImageSource, Split]]:
         if component is not None
     )
     for concept in recipe.concepts:
-        if composing or concept.models.contract.pictures != "none":
+        if concept.images is not None and (composing or concept.models.contract.pictures != "none"):
             own = concept.images != recipe.images
             path: Path_ = ("concepts", concept.name, "images") if own else ("images",)
             yield path, concept.images, recipe.split(concept.name)
@@ -126,11 +130,20 @@ def placed_splits(recipe: Recipe) -> Iterable[tuple[Path_, ImageSource, Split]]:
 def why_no_oracle(recipe: Recipe) -> str:
     """Why none can be trained, in words; empty where one can."""
     models = recipe.concepts[-1].models
+    if recipe.images is None:
+        return f"no oracle: {NO_PICTURES}"
     if not recipe.images.shows_target:
         return f"no oracle: images {recipe.images.name!r} have no labelled training pictures of the target"
     if models.contract.pictures != "labelled":
         return f"no oracle: models {models.name!r} are not trained here, so none can be trained on the target"
     return ""
+
+
+def why_not_judged(recipe: Recipe) -> str | None:
+    """Why no score is given, in a sentence for report, card and page; None where there are test pictures."""
+    if recipe.images is not None:
+        return None
+    return f"Not judged: {NO_PICTURES}. Nobody knows yet how well these models do."
 
 
 def models_path(recipe: Recipe, concept: Concept) -> Path_:

@@ -15,6 +15,7 @@ from composer.recipes.contracts import contract_problems, meaning_problems, with
 from composer.recipes.located_yaml import Document, Path_, read_document
 from composer.recipes.overrides import apply
 from composer.recipes.recipe import (
+    NO_PICTURES,
     Composition,
     Concept,
     Recipe,
@@ -91,7 +92,7 @@ class _Reader:
         seed = self.read_seed(data)
         concepts = self.read_concepts(data)
         names = tuple(concept for concept, _ in concepts)
-        images = self.slot(ImageSource, ("images",), data.get("images"), "which pictures to use")
+        images = self.read_images(("images",), data)
         models = [self.read_concept(concept, path, data) for concept, path in concepts]
         extractor = self.slot(KernelExtractor, ("extractor",), data.get("extractor", DEFAULT_EXTRACTOR))
         written = self.read_compositions(data)
@@ -100,7 +101,9 @@ class _Reader:
         oracle = data.get("oracle", False)
         if not isinstance(oracle, bool):
             self.problem(("oracle",), f"must be true or false, not {oracle!r}")
-        if self.problems or images is None or extractor is None:
+        if oracle and "images" not in data:
+            self.problem(("oracle",), f"an oracle is trained and judged on labelled pictures; {NO_PICTURES}")
+        if self.problems or extractor is None:
             raise RecipeError(self.problems)
         recipe = Recipe(
             self.path,
@@ -194,14 +197,18 @@ class _Reader:
             self.problem(path, f"must be a mapping with images: and models:, not {own!r}")
             return None
         self.unknown_keys(path, own, ("images", "models", "classes"))
-        images_path = (*path, "images") if "images" in own else ("images",)
         models_path = (*path, "models") if "models" in own else ("models",)
-        images = self.slot(ImageSource, images_path, own.get("images", data.get("images")), "which pictures to use")
+        own_images = ((*path, "images"), own) if "images" in own else (("images",), data)
+        images = self.read_images(*own_images)
         models = self.slot(ModelSource, models_path, own.get("models", data.get("models")), "where models come from")
-        if images is None or models is None:
+        if models is None:
             return None
         outputs = None if own.get("classes") is None else self.read_classes((*path, "classes"), own["classes"], models)
         return Concept(name, images, models, outputs)
+
+    def read_images(self, path: Path_, holder: Mapping[str, Any]) -> ImageSource | None:
+        """The pictures that a recipe or one of its concepts names; None where it names none, or with problems."""
+        return self.slot(ImageSource, path, holder["images"], "which pictures to use") if "images" in holder else None
 
     def read_classes(self, path: Path_, written: Any, models: ModelSource) -> tuple[int, ...]:
         """Output indices from indices, class names and names of groups of classes."""
@@ -259,9 +266,12 @@ class _Reader:
         A translator stands in for the compositions' own, once with each of their assemblers; a component
         that takes one parent is applied to each parent alone.
         """
-        written = data.get("controls", list(DEFAULT_CONTROLS))
+        written = data.get("controls", list(DEFAULT_CONTROLS) if "images" in data else [])
         if not isinstance(written, list):
             self.problem(("controls",), f"must be a list such as [random, parents], not {written!r}")
+            return []
+        if written and "images" not in data:
+            self.problem(("controls",), f"controls are there to be judged beside; {NO_PICTURES}")
             return []
         assemblers: list[Assembler] = []
         for composition in compositions.values():
@@ -303,6 +313,10 @@ class _Reader:
 
     def read_evaluators(self, data: Mapping[str, Any]) -> dict[str, Evaluator]:
         """label -> evaluator; in a list the label is the component's name."""
+        if "images" not in data:
+            if "evaluators" in data:
+                self.problem(("evaluators",), f"evaluators judge on test pictures; {NO_PICTURES}")
+            return {}
         written = data.get("evaluators", list(DEFAULT_EVALUATORS))
         if isinstance(written, list):
             items: list[tuple[str | None, Path_, Any]] = [
@@ -409,7 +423,7 @@ class _Reader:
         seed: int,
         data: Mapping[str, Any],
         concepts: Sequence[Concept | None],
-        images: ImageSource,
+        images: ImageSource | None,
         extractor: KernelExtractor,
         compositions: Mapping[str, Composition],
         evaluators: Mapping[str, Evaluator],
@@ -420,14 +434,14 @@ class _Reader:
             "root": str(self.root),
             "concepts": {
                 concept.name: {
-                    "images": concept.images.options(),
+                    **({"images": concept.images.options()} if concept.images is not None else {}),
                     "models": concept.models.options(),
                     **({"classes": list(concept.outputs)} if concept.outputs is not None else {}),
                 }
                 for concept in concepts
                 if concept is not None
             },
-            "images": images.options(),
+            **({"images": images.options()} if images is not None else {}),
             "extractor": extractor.options(),
             "compositions": {
                 arm.name: {
@@ -436,7 +450,7 @@ class _Reader:
                 }
                 for arm in compositions.values()
             },
-            "controls": list(data.get("controls", DEFAULT_CONTROLS)),
-            "evaluators": {label: evaluator.options() for label, evaluator in evaluators.items()},
+            "controls": list(data.get("controls", DEFAULT_CONTROLS if images is not None else ())),
+            **({"evaluators": {label: one.options() for label, one in evaluators.items()}} if evaluators else {}),
             "oracle": bool(data.get("oracle", False)),
         }

@@ -38,6 +38,8 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
         "type": "object",
         "required": ["concepts", "compositions"],
         "additionalProperties": False,
+        "if": {"required": ["images"]},
+        "else": {"properties": {"controls": {"maxItems": 0}, "evaluators": False, "oracle": {"const": False}}},
         "properties": {
             "name": {**NAME, "description": "names the run's folder; the file's name by default"},
             "seed": {

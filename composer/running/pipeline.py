@@ -16,7 +16,7 @@ from composer.errors import ComposerError, PluginError
 from composer.images import Images
 from composer.page import gathering, saving, writing
 from composer.population import Population
-from composer.recipes.recipe import Recipe
+from composer.recipes.recipe import NO_PICTURES, Recipe
 from composer.registry import Registry, load_registry
 from composer.running.cache import StageCache
 from composer.running.engine import Engine, told
@@ -84,14 +84,15 @@ def _run(recipe: Recipe, folder: Path, engine: Engine) -> dict[str, Any]:
     plan = make_plan(recipe)
     inputs = plan.inputs()  # before they are read, so that one that is edited meanwhile shows
     try:
-        parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.parents}
+        parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.populations}
         arms = [_judge(engine, arm, plan.test) for arm in plan.arms]
         oracle = judge_oracle(engine, plan.oracle)
         engine.complete(plan)
     finally:
         engine.cache.remember({**engine.before, **engine.identities})
-    report = output.report(recipe, engine.result(plan.test), arms, parents, [*recipe.notes, *engine.warnings(plan)])
-    report["oracle"] = output.oracle_facts(recipe, oracle, arms, engine.result(plan.test).cells)
+    test = None if plan.test is None else engine.result(plan.test)
+    report = output.report(recipe, test, arms, parents, [*recipe.notes, *engine.warnings(plan)])
+    report["oracle"] = output.oracle_facts(recipe, oracle, arms, () if test is None else test.cells)
     stages = list(engine.finished.values())
     run = output.provenance(recipe, engine.device, stages, time.perf_counter() - started, engine.registry)
     kept = [engine.cache.path(step.name, step.key) for step in plan.steps()]
@@ -100,7 +101,7 @@ def _run(recipe: Recipe, folder: Path, engine: Engine) -> dict[str, Any]:
         output.write(made, recipe, report, run)
         output.write_scores(made, arms)
         output.copy_results(made, engine.cache, plan, report)
-        saving.save(made, recipe, engine.cache, plan, engine.result(plan.test), report, shown)
+        saving.save(made, recipe, engine.cache, plan, test, report, shown)
         writing.write_page(made)
         sealing.seal(made, inputs, kept)
         put_in_place(folder, made)
@@ -125,7 +126,7 @@ def _judge_parent(engine: Engine, plan: Plan, concept: str) -> output.Parent:
     """How well one concept's population knows it, as far as the test pictures and its own source say."""
     step = plan.populations[concept]
     population: Population = engine.result(step)
-    report: Report = engine.result(plan.parents[concept])
+    report: Report = engine.result(plan.parents[concept]) if concept in plan.parents else Report({})
     return output.Parent(len(population), population.parameters, engine.measured(step), report)
 
 
@@ -138,7 +139,7 @@ def judge_oracle(engine: Engine, steps: OracleSteps | None) -> output.Oracle | N
     return output.Oracle(len(population), population.parameters, engine.result(steps.report), parents)
 
 
-def _judge(engine: Engine, arm: Arm, test: Step) -> output.Judged:
+def _judge(engine: Engine, arm: Arm, test: Step | None) -> output.Judged:
     """Evaluates one composition; its features are let go of before the next."""
     reports: dict[str, Report] = {}
     for label, step in arm.reports.items():
@@ -147,9 +148,9 @@ def _judge(engine: Engine, arm: Arm, test: Step) -> output.Judged:
         except (ComposerError, PluginError) as error:
             raise told(error, f"composition {arm.composition.name!r}") from (error.__cause__ or error)
     model: ComposedModel = engine.result(arm.model)
-    gather = partial(
-        gathering.gather, model, engine.result(test), reports, test.seed, engine.device, arm.composition.control
-    )
+    images = None if test is None else engine.result(test)
+    seed = arm.model.seed if test is None else test.seed
+    gather = partial(gathering.gather, model, images, reports, seed, engine.device, arm.composition.control)
     shown = saving.gathered(engine.cache.folder / "page", arm, test, engine.fresh, gather)
     judged = output.Judged(arm.composition, len(model), model.members, model.parameters, reports, shown)
     for part in model.parts:
@@ -162,10 +163,12 @@ def load_pictures(
     recipe: Recipe, folder: Path, fresh: bool = False, registry: Registry | None = None
 ) -> dict[str, Images]:
     """Every split that the recipe's pictures have: `test`, `train.black`, ... -> Images."""
+    plan = make_plan(recipe)
+    steps: Sequence[Step] = [*([plan.test] if plan.test is not None else []), *plan.training.values()]
+    if not steps:
+        raise ComposerError(f"{recipe.path}: {NO_PICTURES}; there is nothing to show")
     with working(folder) as cache:
         engine = Engine(cache, "cpu", registry or load_registry(), fresh)
-        plan = make_plan(recipe)
-        steps: Sequence[Step] = [plan.test, *plan.training.values()]
         return {step.subject: cast("Images", engine.result(step)) for step in steps}
 
 

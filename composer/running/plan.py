@@ -108,7 +108,8 @@ class OracleSteps:
 class Plan:
     """All steps of a recipe; nothing is computed yet."""
 
-    test: Step
+    test: Step | None
+    """The test pictures; None where a recipe has none, and nothing is judged."""
     training: Mapping[str, Step]
     populations: Mapping[str, Step]
     parents: Mapping[str, Step]
@@ -125,9 +126,10 @@ class Plan:
                 visit(other)
             found.setdefault(step.key, step)
 
-        reports = [report for arm in self.arms for report in arm.reports.values()]
+        test = () if self.test is None else (self.test,)
+        made = [step for arm in self.arms for step in (arm.model, *arm.reports.values())]
         beside = (self.oracle.report, *self.oracle.parents.values()) if self.oracle else ()
-        for last in (self.test, *self.parents.values(), *reports, *beside):
+        for last in (*test, *self.parents.values(), *made, *beside):
             visit(last)
         return list(found.values())
 
@@ -158,9 +160,12 @@ def make_plan(recipe: Recipe) -> Plan:
         about = {"concept": concept.name, "outputs": concept.outputs and list(concept.outputs)}
         return step(f"population.{concept.name}", concept.name, concept.models, work, pictures=own, about=about)
 
+    def shown(component: Component, composition: Composition) -> tuple[Step, ...]:
+        needed = component.contract.pictures != "none"
+        return tuple(training[name] for name in composition.parents) if needed else ()
+
     def arm(composition: Composition) -> Arm:
         parents = tuple(populations[name] for name in composition.parents)
-        shown = tuple(training[name] for name in composition.parents)
         subject = composition.name
         translator, assembler = composition.translator, composition.assembler
         kernels = None
@@ -171,35 +176,35 @@ def make_plan(recipe: Recipe) -> Plan:
                 step(f"kernels.{name}", name, recipe.extractor, extract, inputs=(parent,))
                 for name, parent in zip(composition.parents, parents, strict=True)
             )
-            seen = shown if translator.contract.pictures != "none" else ()
+            seen = shown(translator, composition)
             work = partial(_translate, translator)
             kernels = step(f"translate.{translator.name}", subject, translator, work, inputs=extracted, pictures=seen)
-        seen = shown if assembler.contract.pictures != "none" else ()
+        seen = shown(assembler, composition)
         inputs = parents if kernels is None else (kernels, *parents)
         assemble = partial(_assemble, assembler, recipe.target, kernels is not None)
         name, about = f"assemble.{assembler.name}", {"target": recipe.target.text}
         model = step(name, subject, assembler, assemble, inputs=inputs, pictures=seen, about=about)
 
-        def judged(label: str, evaluator: Evaluator) -> Step:
+        def judged(label: str, evaluator: Evaluator, test: Step) -> Step:
             seen = extracted if evaluator.contract.kernels else ()
             inputs = (model, test)
             return step(f"evaluate.{label}", subject, evaluator, evaluator.evaluate, inputs=inputs, kernels=seen)
 
-        reports = {label: judged(label, evaluator) for label, evaluator in recipe.evaluators.items()}
+        reports = {} if test is None else {name: judged(name, one, test) for name, one in recipe.evaluators.items()}
         return Arm(composition, model, kernels, reports)
 
     def oracle() -> OracleSteps | None:
         evaluator = recipe.evaluators.get(gain.EVALUATOR)
-        if not recipe.oracle or evaluator is None or why_no_oracle(recipe):
+        if not recipe.oracle or evaluator is None or why_no_oracle(recipe) or recipe.images is None or test is None:
             return None
         split = replace(recipe.split(), labelled=True)
         models, target = recipe.concepts[-1].models, str(split.target)
-        shown = pictures(recipe.images, split)
+        labelled = pictures(recipe.images, split)
         work = partial(train_oracle, models, target)
         about = {"concept": target}
-        trained = step(f"population.{target}", target, models, work, pictures=(shown,), about=about)
+        trained = step(f"population.{target}", target, models, work, pictures=(labelled,), about=about)
 
-        def judged(concept: str, component: Component, known: Step) -> Step:
+        def judged(concept: str, component: Component, known: Step, test: Step = test) -> Step:
             model = step(f"alone.{concept}", concept, component, alone, inputs=(known,), files=(), verb=False)
             name = f"evaluate.{gain.EVALUATOR}"
             return step(name, f"{concept} alone", evaluator, evaluator.evaluate, inputs=(model, test))
@@ -207,8 +212,12 @@ def make_plan(recipe: Recipe) -> Plan:
         parents = {one.name: judged(one.name, one.models, populations[one.name]) for one in recipe.concepts}
         return OracleSteps(trained, judged(target, models, trained), parents)
 
-    test = pictures(recipe.images, recipe.split())
-    training = {concept.name: pictures(concept.images, recipe.split(concept.name)) for concept in recipe.concepts}
+    test = None if recipe.images is None else pictures(recipe.images, recipe.split())
+    training = {
+        concept.name: pictures(concept.images, recipe.split(concept.name))
+        for concept in recipe.concepts
+        if concept.images is not None
+    }
     populations = {concept.name: population(concept) for concept in recipe.concepts}
     parents = {
         concept.name: step(
@@ -221,6 +230,7 @@ def make_plan(recipe: Recipe) -> Plan:
             verb=False,
         )
         for concept in recipe.concepts
+        if test is not None
     }
     arms = tuple(arm(composition) for composition in recipe.compositions)
     return Plan(test, training, populations, parents, arms, oracle())

@@ -45,11 +45,15 @@ def choose_score(runs: Sequence[SavedRun], score: str | None) -> str:
     known = list(dict.fromkeys(name for run in runs for arm in _arms(run).values() for name in arm["scores"]))
     if score is None:
         if not known:
-            raise ComposerError("these runs have no scores to compare")
+            raise ComposerError(" ".join(["these runs have no scores to compare.", *_not_judged(runs)]))
         return DEFAULT_SCORE if DEFAULT_SCORE in known else known[0]
     if score not in known:
         raise ComposerError(f"--score {score}: none of these runs has it{nearest(score, known)}")
     return score
+
+
+def _not_judged(runs: Sequence[SavedRun]) -> list[str]:
+    return list(dict.fromkeys(said for run in runs if (said := run.report.get("not_judged"))))
 
 
 def run_titles(runs: Sequence[SavedRun]) -> list[str]:

@@ -20,7 +20,7 @@ from composer.hookspecs import Stage
 from composer.images import Images
 from composer.judging import comparison, gain
 from composer.models import model_card
-from composer.recipes.recipe import Composition, Recipe, placed_components, why_no_oracle
+from composer.recipes.recipe import Composition, Recipe, placed_components, why_no_oracle, why_not_judged
 from composer.registry import Registry
 from composer.running.storage import FACTS, TENSORS, write_json, write_text
 from composer.runs.run_folder import COLUMNS, SCORES
@@ -97,10 +97,13 @@ def _named_facts(said: Report) -> dict[str, Any]:
 
 
 def report(
-    recipe: Recipe, images: Images, judged: Sequence[Judged], parents: Mapping[str, Parent], warnings: Sequence[str]
+    recipe: Recipe,
+    images: Images | None,
+    judged: Sequence[Judged],
+    parents: Mapping[str, Parent],
+    warnings: Sequence[str],
 ) -> dict[str, Any]:
     """The content of report.json; docs/report.md describes it."""
-    cells = images.cells
     beside = beside_controls(judged, images)
     return {
         "name": recipe.name,
@@ -108,11 +111,8 @@ def report(
         "target": str(recipe.target),
         "seed": recipe.seed,
         "version": __version__,
-        "images": {
-            "count": len(images),
-            "positives": int(images.target.sum()),
-            "cells": {cell: cells.count(cell) for cell in cell_names(recipe.names) if cell in cells},
-        },
+        "images": None if images is None else picture_facts(images),
+        "not_judged": why_not_judged(recipe),
         "parents": {concept: parent_facts(parent) for concept, parent in parents.items()},
         "compositions": {
             arm.composition.name: {
@@ -129,6 +129,16 @@ def report(
         },
         "comparisons": [one.facts() for one in beside.comparisons],
         "warnings": list(warnings),
+    }
+
+
+def picture_facts(images: Images) -> dict[str, Any]:
+    """How many test pictures there are, and of what."""
+    cells = images.cells
+    return {
+        "count": len(images),
+        "positives": int(images.target.sum()),
+        "cells": {cell: cells.count(cell) for cell in cell_names(images.concepts) if cell in cells},
     }
 
 
@@ -155,7 +165,7 @@ class BesideControls:
         }
 
 
-def beside_controls(judged: Sequence[Judged], images: Images) -> BesideControls:
+def beside_controls(judged: Sequence[Judged], images: Images | None) -> BesideControls:
     """Compares all compositions with all controls."""
     scores = {
         arm.composition.name: {
@@ -164,7 +174,8 @@ def beside_controls(judged: Sequence[Judged], images: Images) -> BesideControls:
         for arm in judged
     }
     controls = tuple(arm.composition.name for arm in judged if arm.composition.control)
-    return BesideControls(scores, controls, comparison.compare(scores, controls, images.cells))
+    compared = [] if images is None else comparison.compare(scores, controls, images.cells)
+    return BesideControls(scores, controls, compared)
 
 
 def parent_facts(parent: Parent) -> dict[str, Any]:

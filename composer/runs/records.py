@@ -107,7 +107,8 @@ class ReportRecord(JudgedModels):
     """report.json."""
 
     version: str
-    images: PicturesRecord
+    images: PicturesRecord | None
+    not_judged: str | None = None
     parents: dict[str, ParentRecord] = Field(default={})
     comparisons: list[ComparisonRecord]
     warnings: list[str]
@@ -115,6 +116,8 @@ class ReportRecord(JudgedModels):
 
     @model_validator(mode="after")
     def _names_what_is_there(self) -> ReportRecord:
+        if (self.images is None) != (self.not_judged is not None):
+            raise ValueError("images and not_judged: one of the two is null, and only one")
         named = [name for one in self.comparisons for name in (one.composition, one.control)]
         named += list(self.oracle.gains) if self.oracle else []
         for name in named:

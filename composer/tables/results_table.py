@@ -201,6 +201,8 @@ def print_results(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]], w
 
 def _heading(report: Mapping[str, Any]) -> str:
     images = report["images"]
+    if images is None:
+        return f"{report['name']}: {target_of(report)}"
     shown = f"{images['count']} test pictures, {images['positives']} of which show it"
     return f"{report['name']}: {target_of(report)} in {shown}"
 

@@ -14,6 +14,8 @@ def verdicts(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> lis
     pairs: (composition of translated kernels, the control that puts random kernels in their place).
     """
     compositions, comparisons = report["compositions"], report.get("comparisons", [])
+    if said := report.get("not_judged"):
+        return [said]
     sentences = [
         best_sentence(compositions, comparisons),
         *(kernels_sentence(compositions, comparisons, *pair) for pair in pairs),

@@ -50,7 +50,7 @@ def finish(report: Mapping[str, Any], folder: Path) -> None:
     import yaml
 
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    for label, options in recipe["evaluators"].items():
+    for label, options in recipe.get("evaluators", {}).items():
         if options["use"] == "study":
             arms = read_arms(report, folder, label)
             text = "\n".join([*replay_tables(arms, options["roundings"]), *field_tables(arms)])
