@@ -77,7 +77,7 @@ class Population:
         return (
             f"the network {self.members[0]!r} has {weight.shape[1]} outputs, and nothing says which of them mean "
             f"{self.concept!r}: give `outputs` or `names` of its models, or `classes` of the concept (numbers from 0). "
-            "Try one where you do not know: the report warns of a parent that ranks its concept the wrong way round"
+            "`composer inspect FILE --images FOLDER` shows which of them fires for which pictures"
         )
 
     @property

@@ -14,6 +14,7 @@ import click
 from composer.errors import ComposerError
 
 if TYPE_CHECKING:
+    from composer import Architecture
     from composer.models.loading import LoadedModel, Prediction
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -148,12 +149,23 @@ def export(model: Path, format_: str, output: Path | None, composition: str | No
     epilog=_examples(
         "composer inspect resnet50",
         "composer inspect my_models/cat.pth",
+        "composer inspect my_models/cat.pth --images photos/   # which output fires for photos/cat, photos/dog, ...",
         "composer inspect runs/black_cat/models/product",
     )
 )
 @click.argument("model")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of pictures, a folder in it for each kind: show which output fires for which.",
+)
+@click.option(
+    "--architecture",
+    metavar="NAME|MAPPING",
+    help="With --images, the network of a file as a recipe says it: '{use: cnn, size: 32}'.  [default: recognised]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
-def inspect(model: str, as_json: bool) -> None:
+def inspect(model: str, images: Path | None, architecture: str | None, as_json: bool) -> None:
     """Say what composer sees in MODEL.
 
     MODEL is a checkpoint (.pth, .pt, .safetensors), the folder of a composition or of a run, or the name of a model:
@@ -161,9 +173,17 @@ def inspect(model: str, as_json: bool) -> None:
 
     Lists its layers and shapes, which can be extracted, aligned and assembled, which cannot and why, and what is
     known of its preprocessing and outputs.
+
+    With --images, runs it on pictures and prints the mean probability of each output for each folder of them, and how
+    often it comes first: so an output without a name is found out.
     """
     from dataclasses import asdict
 
+    if images is not None:
+        _inspect_responses(model, images, architecture, as_json)
+        return
+    if architecture is not None:
+        raise click.UsageError("--architecture: is for --images")
     from composer.models.inspection import inspect_model  # imports torch, which takes seconds
 
     found = inspect_model(model)
@@ -176,6 +196,30 @@ def inspect(model: str, as_json: bool) -> None:
         if index:
             click.echo()
         print_inspection(each)
+
+
+def _inspect_responses(model: str, images: Path, architecture: str | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    groups = picture_groups(images)
+    from composer.models.responses import responses  # imports torch, which takes seconds
+
+    found = responses(model, groups, None if architecture is None else _architecture(architecture))
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False))
+        return
+    from composer.command_line.terminal_responses import print_responses
+
+    for each in found:
+        print_responses(each)
+
+
+def _architecture(written: str) -> Architecture:
+    """The architecture that a recipe's slot of the same text would hold."""
+    from composer.networks.architecture import Architecture
+    from composer.recipes.recipe_reader import read_text
+
+    return read_text(Architecture, written, "--architecture")
 
 
 COMMANDS = (predict, export, inspect)
@@ -205,6 +249,17 @@ def picture_files(given: Sequence[str]) -> list[Path]:
         else:
             found.append(path)  # one that is not there is named with the unreadable ones
     return list(dict.fromkeys(found))
+
+
+def picture_groups(folder: Path) -> dict[str, list[Path]]:
+    """The pictures in each folder of a folder, at whatever depth; those beside these under `.`."""
+    if not folder.is_dir():
+        raise ComposerError(f"--images {folder}: {'is a file' if folder.exists() else 'there is no such folder'}")
+    groups: dict[str, list[Path]] = {}
+    for file in picture_files([str(folder)]):
+        first, *rest = file.relative_to(folder).parts
+        groups.setdefault(first if rest else ".", []).append(file)
+    return groups
 
 
 def member_of(written: str | None) -> int | str | None:

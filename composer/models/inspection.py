@@ -54,7 +54,7 @@ def inspect_model(model: str, registry: Registry | None = None) -> list[Inspecti
         return [_of_file(path, registry)]
     if len(path.parts) > 1 or path.suffix in (".pth", ".pt", ".th", ".safetensors", ".bin", ".ckpt"):
         raise ComposerError(f"{model}: there is no such file or folder")
-    source = _named_source(model, registry)
+    source = named_source(model, registry)
     if source is not None:
         return [_of_source(source)]
     others = [component.name for component, _ in registry.components("models") if _needs_nothing(component)]
@@ -110,7 +110,7 @@ def _of_layers(title: str, layers: Sequence[Layer], classes: Sequence[str], prep
 def _of_file(file: Path, registry: Registry) -> Inspection:
     state = read_state_file(file)
     members, shapes = unstacked(shapes_of(state.tensors))
-    known, prefix = _recognised(shapes, file, registry)
+    known, prefix = recognised(shapes, file, registry)
     if known is not None and not known.differences:
         found = _of_known(known)
         network, facts = known.title, found.facts
@@ -133,7 +133,7 @@ def _of_file(file: Path, registry: Registry) -> Inspection:
     return replace(found, title=str(file), facts={**notes, "network": network, **facts})
 
 
-def _recognised(shapes: Shapes, file: Path, registry: Registry) -> tuple[Known | None, str]:
+def recognised(shapes: Shapes, file: Path, registry: Registry) -> tuple[Known | None, str]:
     """The network that is known, and the prefix under which most of a file's names lie and it is found."""
     near = None
     for prefix, inside in by_prefix(shapes).items():
@@ -187,7 +187,7 @@ def _outputs(head: Layer | None, classes: Sequence[str]) -> str:
     return f"{head.shape[0]}{listed}, from {head.shape[1]:,} features in {head.name!r}"
 
 
-def _named_source(name: str, registry: Registry) -> ModelSource | None:
+def named_source(name: str, registry: Registry) -> ModelSource | None:
     for component, _ in registry.components("models"):
         if component.name == name and _needs_nothing(component):
             made = component.model_validate({})

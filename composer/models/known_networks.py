@@ -19,7 +19,7 @@ from composer.errors import ComposerError
 from composer.interfaces import ModelSource
 from composer.models.layers import Shapes
 from composer.networks.architecture import Architecture
-from composer.population import Population
+from composer.population import Population, Preprocessing
 from composer.registry import Registry, load_registry, nearest
 from composer.run import Run
 
@@ -53,6 +53,10 @@ class Known:
     classes: tuple[str, ...] = ()
     architecture: str | None = None
     """What a recipe calls it, where a plugin knows it."""
+    instance: Architecture | None = None
+    """The architecture itself then."""
+    prepared: Preprocessing | None = None
+    """How pixels become its input, where that is known."""
     differences: tuple[str, ...] = field(default=())
     """Shapes in which a checkpoint with the same names differs."""
 
@@ -100,6 +104,7 @@ def torchvision_network(name: str, outputs: int | None = None) -> Known:
         last_linear(network),
         text,
         classes if (outputs or 1000) == len(classes) else (),
+        prepared=Preprocessing(prepare.crop_size[0], tuple(prepare.mean), tuple(prepare.std)),
     )
 
 
@@ -181,13 +186,16 @@ def _known_architecture(
     size = getattr(architecture, "size", None)
     preprocessing = f"{size}x{size} pixels; mean and std are not in such a file" if isinstance(size, int) else ""
     classes: tuple[str, ...] = ()
+    prepared: Preprocessing | None = None
     source = _source(architecture, file, registry)
     if source is not None:
         classes = tuple(source.class_names() or ())
         population = source_population(source, architecture.name) if not differences else None
         if population is not None:
             preprocessing = f"{describe_preprocessing(population)} (by models: {source.name})"
-    return Known(title, network, architecture.head, preprocessing, classes, architecture.name, differences)
+            prepared = population.preprocessing
+    name = architecture.name
+    return Known(title, network, architecture.head, preprocessing, classes, name, architecture, prepared, differences)
 
 
 def _title(architecture: Architecture) -> str:

@@ -87,16 +87,26 @@ class Part(nn.Module):
         features: Tensor = self.network.features(self._prepared(pixels))  # type: ignore[operator]  # untyped attribute
         return features
 
+    def logits(self, pixels: Tensor) -> Tensor:
+        """All outputs of the head, float32 [N, K], from pixels 0..255 of any size."""
+        if self.own_head is not None:
+            return self.logits_of(self.features(pixels))
+        logits: Tensor = self.network(self._prepared(pixels))
+        return logits
+
+    def logits_of(self, features: Tensor) -> Tensor:
+        """All outputs of the head, float32 [N, K], from the body's features [N, D]."""
+        head = self.network.get_submodule(self.architecture.head) if self.own_head is None else self.own_head
+        logits: Tensor = head(features)
+        return logits
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Log-odds of the concept, float32 [N], from pixels 0..255 of any size."""
-        if self.own_head is not None:
-            return self.log_odds_of(self.features(pixels))
-        return concept_log_odds(self.network(self._prepared(pixels)), self.outputs)
+        return concept_log_odds(self.logits(pixels), self.outputs)
 
     def log_odds_of(self, features: Tensor) -> Tensor:
         """Log-odds of the concept, float32 [N], from the body's features [N, D]."""
-        head = self.network.get_submodule(self.architecture.head) if self.own_head is None else self.own_head
-        return concept_log_odds(head(features), self.outputs)
+        return concept_log_odds(self.logits_of(features), self.outputs)
 
     def population(self) -> Population:
         """The network as a population of one member, with the weights that it has now."""

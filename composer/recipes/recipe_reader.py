@@ -12,7 +12,7 @@ from composer.component import Component
 from composer.errors import ComposerError, Problem, RecipeError
 from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.recipes.contracts import contract_problems, meaning_problems, without_misfits
-from composer.recipes.located_yaml import Document, Path_, read_document
+from composer.recipes.located_yaml import Document, Path_, parse, read_document
 from composer.recipes.overrides import apply
 from composer.recipes.recipe import (
     NO_PICTURES,
@@ -68,6 +68,16 @@ def read_component(component: type[Slot], options: Mapping[str, Any], registry: 
     if filled is None:
         raise RecipeError(reader.problems)
     return cast("Slot", filled)
+
+
+def read_text(interface: type[Slot], text: str, origin: str) -> Slot:
+    """The component that a slot with this YAML would hold; RecipeError, placed in `origin`, where there is none."""
+    document = parse(text, origin)
+    reader = _Reader(document, Path(), load_registry())
+    found = reader.slot(interface, (), document.data)
+    if found is None:
+        raise RecipeError(reader.problems)
+    return found
 
 
 class _Reader:
