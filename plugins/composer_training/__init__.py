@@ -1,18 +1,18 @@
-"""Trains a concept's population from its own pictures, all members at once."""
+"""Trains networks, all members at once: on a concept's own pictures, or on what the parents say of theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Architecture, Component, Contract, ModelSource, Run, hook
+from composer import Architecture, Assembler, Component, Contract, ModelSource, Run, hook
 from composer_cnn import CNN
 
 if TYPE_CHECKING:
-    from composer import Population
+    from composer import ComposedModel, KernelSet, Population
 
 
 class Train(ModelSource):
@@ -51,6 +51,45 @@ class Train(ModelSource):
         return train(self, concept, run)
 
 
+class Distil(Assembler):
+    """One network in place of several: students that learn what the parents say of their own pictures, without labels.
+
+    Each student has one output for each parent's concept, so that any formula of the concepts can be asked of it. It
+    learns the parents' log-odds by least squares, on their pictures and on pictures mixed two and two. The weights kept
+    are those that agree best with the teachers on pictures held out.
+    """
+
+    name = "distil"
+    contract = Contract(
+        pictures="unlabelled",
+        reference="Hinton, Vinyals and Dean 2015, arXiv:1503.02531; Zhang et al. 2018, mixup, arXiv:1710.09412",
+    )
+    needs_kernels: ClassVar[bool] = False
+
+    architecture: Architecture | None = Field(
+        None, description="the students; left out: as the parents, where these differ as the smallest of them"
+    )
+    members: int | None = Field(
+        None, ge=1, le=10_000, description="students; left out: as many as the product of the parents has"
+    )
+    teachers: Literal["mean", "pairs"] = Field(
+        "mean",
+        description="whom a student learns from: `mean`, the mean log-odds of all members of each parent, or `pairs`, "
+        "the first student from the first member of each, and so on",
+    )
+    mixed: float = Field(0.5, ge=0, le=0.9, description="share of the pictures that are mixed of two (mixup)")
+    steps: int = Field(800, ge=1, le=1_000_000, description="steps of each student")
+    batch: int = Field(128, ge=1, le=8192, description="pictures per step; all students see the same")
+    learning_rate: float = Field(0.01, gt=0, le=1, description="Adam's largest step; it rises to this and falls to 0")
+    clip: float = Field(5.0, gt=0, le=100, description="log-odds beyond this count as this: certainty is not taught")
+    flip: bool = Field(True, description="mirror half the pictures of a step; false where left and right differ")
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_training.distilling import distil  # imports torch
+
+        return distil(self, parents, run)
+
+
 @hook
 def composer_components() -> Iterable[type[Component]]:
-    return [Train]
+    return [Train, Distil]

@@ -97,11 +97,11 @@ def input_size(architecture: Architecture) -> int:
     return size
 
 
-def initial_weights(architecture: Architecture, members: int, seed: int) -> dict[str, Tensor]:
+def initial_weights(architecture: Architecture, members: int, seed: int, outputs: int = 2) -> dict[str, Tensor]:
     """parameter -> [M, ...], each member as its layers initialise themselves; the global random state is kept."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the GPU's state too
-        networks = [architecture.build(outputs=2) for _ in range(members)]
+        networks = [architecture.build(outputs) for _ in range(members)]
     parameters = dict(networks[0].named_parameters())
     kept = [*networks[0].state_dict(), *(name for name, _ in networks[0].named_buffers())]
     if unsupported := [name for name in dict.fromkeys(kept) if name not in parameters]:

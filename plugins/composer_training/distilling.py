@@ -1,0 +1,247 @@
+"""Students: networks that learn what the parents say of pictures, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from composer import (
+    Architecture,
+    ComposedModel,
+    ComposerError,
+    Images,
+    Lines,
+    Population,
+    Preprocessing,
+    Run,
+)
+from composer_training import Distil
+from composer_training.training import (
+    initial_weights,
+    input_size,
+    mirror_half,
+    schedule,
+    split_members,
+    stacked_logits,
+)
+
+HELD_OUT = 0.1
+"""Share of the pictures that no student learns from: agreement with the teachers is measured on them."""
+CHECKS = 10
+"""How often agreement is measured on the way."""
+POOR = 0.8
+"""Correlation with the teachers' log-odds below which a student is said not to have learned them."""
+PICTURES_AT_ONCE = 512
+"""Pictures that the teachers are asked about at once: their features are neither held together nor kept on disk."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Pictures for the students, and what the teachers say of them.
+
+    pixels: uint8 [N, 3, S, S]. taught: log-odds, float32 [T, N, concepts] of T sets of teachers, clipped.
+    """
+
+    pixels: Tensor
+    taught: Tensor
+
+    def of(self, students: slice) -> Tensor:
+        """What some students' own teachers say, [M, N, concepts]; [1, N, concepts] where all have the same."""
+        return self.taught if len(self.taught) == 1 else self.taught[students]
+
+
+@dataclass(frozen=True)
+class Students:
+    """Networks that learn at once: groups of members with stacked weights that require gradients."""
+
+    architecture: Architecture
+    preprocessing: Preprocessing
+    groups: tuple[dict[str, Tensor], ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def fresh(cls, options: Distil, parents: Sequence[Population], count: int, run: Run) -> Students:
+        """Untrained ones: as the recipe says, or as the parents; where these differ as the smallest of them."""
+        smallest = min(parents, key=lambda parent: parent.parameters)
+        architecture = options.architecture or smallest.architecture
+        own = Preprocessing(input_size(architecture), architecture.mean, architecture.std)
+        return cls(
+            architecture,
+            smallest.preprocessing if architecture == smallest.architecture else own,
+            tuple(
+                {name: tensor.to(run.device).requires_grad_() for name, tensor in group.items()}
+                for group in split_members(initial_weights(architecture, count, run.seed, outputs=len(parents)))
+            ),
+            tuple(f"student {member}" for member in range(count)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def logits(self, pixels: Tensor) -> Iterator[Tensor]:
+        """Log-odds of each concept from preprocessed pixels: [M, N, concepts] of each group of members."""
+        return (stacked_logits(self.architecture, group, pixels) for group in self.groups)
+
+    @torch.no_grad()
+    def weights(self) -> dict[str, Tensor]:
+        """All weights as they are now, [M, ...] on the CPU."""
+        return {name: torch.cat([group[name].detach().cpu() for group in self.groups]) for name in self.groups[0]}
+
+    @torch.no_grad()
+    def agreement(self, held_out: Lessons, device: str) -> Tensor:
+        """Correlation of each student's log-odds with its teachers' on pictures held out, [M, concepts]; 0 if flat."""
+        batches = [self.preprocessing(batch.to(device)) for batch in torch.split(held_out.pixels, PICTURES_AT_ONCE)]
+        said = torch.cat([torch.cat(list(self.logits(batch))).cpu() for batch in batches], dim=1)
+        taught = held_out.of(slice(0, len(said))).expand_as(said)
+        ours, theirs = said - said.mean(1, keepdim=True), taught - taught.mean(1, keepdim=True)
+        norms = ours.norm(dim=1) * theirs.norm(dim=1)
+        return torch.where(norms > 0, (ours * theirs).sum(1) / norms.clamp(min=1e-12), 0.0)
+
+
+def distil(options: Distil, parents: Sequence[Population], run: Run) -> ComposedModel:
+    """Students with one output for each parent's concept, side by side on one body."""
+    for parent in parents:
+        if not parent.has_head:
+            raise ComposerError(f"distil: {parent.why_no_log_odds}")
+    fewest = round(2 / HELD_OUT)
+    if (there := sum(len(images) for images in run.pictures)) < fewest:
+        raise ComposerError(f"distil: {there} pictures to learn from; {fewest} of the parents' are the fewest")
+    pairs = min((len(parent) for parent in parents if len(parent) > 1), default=1)
+    count = options.members or pairs
+    if options.teachers == "pairs" and count > pairs:
+        raise ComposerError(
+            f"distil: members: {count} students need as many pairs of teachers, and there are {pairs}; lower it, "
+            "or take teachers: mean"
+        )
+    generator = run.generator()
+    students = Students.fresh(options, parents, count, run)
+    learning, held_out = lessons(options, parents, pairs, students.preprocessing.size, generator, run)
+    weights, agreement = teach(options, students, learning, held_out, generator, run)
+    warn_of_poor_students(agreement, [parent.concept for parent in parents], run)
+    head = f"{students.architecture.head}."
+    parts = []
+    for index, parent in enumerate(parents):
+        own = {name: tensor[:, index : index + 1] for name, tensor in weights.items() if name.startswith(head)}
+        parts.append(
+            Population(parent.concept, students.architecture, weights | own, students.names, students.preprocessing)
+        )
+    return ComposedModel(tuple(parts), students.names)
+
+
+def lessons(
+    options: Distil, parents: Sequence[Population], pairs: int, size: int, generator: torch.Generator, run: Run
+) -> tuple[Lessons, Lessons]:
+    """(what the students learn, what is held out): the parents' pictures, to learn from also some mixed two and two."""
+    owner = torch.cat([torch.full((len(images),), number) for number, images in enumerate(run.pictures)])
+    place = torch.cat([torch.arange(len(images)) for images in run.pictures])
+    order = torch.randperm(len(owner), generator=generator)
+    kept_apart = max(1, round(HELD_OUT * len(owner)))
+    apart, own = order[:kept_apart], order[kept_apart:]
+    mixed = round(len(own) * options.mixed / (1 - options.mixed))
+    first = own[torch.randint(len(own), (mixed,), generator=generator)]
+    second = own[torch.randint(len(own), (mixed,), generator=generator)]
+    share = torch.rand(mixed, generator=generator)
+    plain = torch.cat([apart, own])
+
+    def at(wanted: int) -> Tensor:
+        every = [images.at(wanted) for images in run.pictures]
+
+        def chosen(index: Tensor) -> Tensor:
+            rows = zip(owner[index].tolist(), place[index].tolist(), strict=True)
+            return torch.stack([every[number][row] for number, row in rows])
+
+        blended = chosen(first).float().lerp(chosen(second).float(), 1 - share[:, None, None, None])
+        return torch.cat([chosen(plain), blended.round().to(torch.uint8)])
+
+    pool = Images([str(number) for number in range(len(plain) + mixed)], {}, at)
+    taught = asked(options, parents, pairs, pool, run)
+    pixels = pool.at(size)
+    return (
+        Lessons(pixels[kept_apart:], taught[:, kept_apart:]),
+        Lessons(pixels[:kept_apart], taught[:, :kept_apart]),
+    )
+
+
+def asked(options: Distil, parents: Sequence[Population], pairs: int, pool: Images, run: Run) -> Tensor:
+    """What the teachers say, once for all students: float32 [T, N, concepts], clipped."""
+    batches = [
+        pool.select(range(start, min(start + PICTURES_AT_ONCE, len(pool))))
+        for start in range(0, len(pool), PICTURES_AT_ONCE)
+    ]
+    said = []
+    for parent in run.progress(parents, "asking the teachers", len(parents)):
+        each = torch.cat([parent.log_odds(batch, run.device) for batch in batches], dim=1)  # [M, N]
+        if not bool(each.isfinite().all()):
+            raise ComposerError(
+                f"distil: the log-odds of {parent.concept!r} are not finite; its training or its file is broken"
+            )
+        said.append(each.clamp(-options.clip, options.clip))
+        parent.forget_features()
+    if options.teachers == "mean":
+        return torch.stack([each.mean(0, keepdim=True) for each in said], dim=-1)
+    return torch.stack([each.expand(pairs, -1) if len(each) == 1 else each[:pairs] for each in said], dim=-1)
+
+
+def teach(
+    options: Distil, students: Students, learning: Lessons, held_out: Lessons, generator: torch.Generator, run: Run
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The weights with which each student agreed best with its teachers, and how well it did, [M, concepts]."""
+    # Adam works element by element: one over the stacked weights is the same as one per student.
+    optimiser = torch.optim.Adam([tensor for group in students.groups for tensor in group.values()])
+    pixels = learning.pixels.to(run.device)
+    every = max(1, options.steps // CHECKS)
+    best = students.weights()
+    agreement = torch.full((len(students), learning.taught.shape[-1]), -torch.inf)
+    losses, agreements = torch.zeros(options.steps), []
+    for step in run.progress(range(options.steps), f"teaching {len(students)} students", options.steps):
+        optimiser.param_groups[0]["lr"] = options.learning_rate * schedule(step, options.steps)
+        index = torch.randint(len(pixels), (min(options.batch, len(pixels)),), generator=generator)
+        batch = students.preprocessing(pixels[index])
+        if options.flip:
+            batch = mirror_half(batch, generator)
+        first = 0
+        for said in students.logits(batch):  # [M, B, concepts]
+            taught = learning.of(slice(first, first + len(said)))[:, index].to(said)
+            loss = (said - taught).square().mean((1, 2))  # [M]
+            torch.autograd.backward(loss.sum())
+            losses[step] += loss.detach().sum().cpu() / len(students)
+            first += len(said)
+        optimiser.step()
+        optimiser.zero_grad()
+        if (step + 1) % every == 0 or step + 1 == options.steps:
+            now = students.agreement(held_out, run.device)
+            better = now.mean(1) > agreement.mean(1)
+            for name, tensor in students.weights().items():
+                best[name] = torch.where(better.view(-1, *[1] * (tensor.ndim - 1)), tensor, best[name])
+            agreement = torch.where(better[:, None], now, agreement)
+            agreements.append(float(now.mean(1).median()))
+    run.figure("students", curves(losses, agreements, every))
+    run.measure("agreement_with_teachers", agreement.mean(1).tolist())
+    return best, agreement
+
+
+def warn_of_poor_students(agreement: Tensor, concepts: Sequence[str], run: Run) -> None:
+    """Warns of concepts that students have not learned from their teachers."""
+    for concept, own in zip(concepts, agreement.T, strict=True):
+        if poor := int((own < POOR).sum()):
+            run.warn(
+                f"{poor} of {len(own)} students agree badly with their teachers on {concept!r} (correlation below "
+                f"{POOR} on pictures held out): take more steps, a larger architecture, or more pictures"
+            )
+
+
+def curves(losses: Tensor, agreements: Sequence[float], every: int) -> Lines:
+    """The mean loss between two checks, and the median student's agreement at each."""
+    return Lines(
+        title="students",
+        series={
+            "loss (squared log-odds)": [float(part.mean()) for part in torch.split(losses, every)][: len(agreements)],
+            "agreement on pictures held out": list(agreements),
+        },
+        x_label=f"{every} steps",
+        y_label="",
+        logarithmic=True,
+    )

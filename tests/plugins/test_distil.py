@@ -1,0 +1,156 @@
+"""Students that learn what the parents say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from composer import ComposedModel, ComposerError, Expression, Images, Lines, Population, Preprocessing, Run
+from composer_cnn import CNN
+from composer_training import Distil
+from tiny import tiny_images, training_images
+
+SMALL, LARGE = CNN(filters=(2, 2), size=24), CNN(filters=(6, 8), size=24)
+IMAGES = tiny_images(per_cell=20, size=24)
+
+
+class Secret(dict[str, NDArray[np.bool_]]):
+    """Labels that nobody may look at."""
+
+    def __getitem__(self, concept: str) -> NDArray[np.bool_]:
+        raise AssertionError("a student looked at a label")
+
+    def items(self) -> NoReturn:
+        raise AssertionError("a student looked at the labels")
+
+    values = items
+
+
+OTHERS = training_images("black", 80, 24, seed=9)
+"""Pictures as the students learn from, and others."""
+
+
+def clear(concept: str) -> Population:
+    """Two networks that see how bright a ninth of the picture is, and know black by all of it and cats by a corner."""
+    light = torch.zeros(2, 3, 3)
+    if concept == "black":
+        light -= 1
+    else:
+        light[:, 0, 0], light[:, 2, 2] = 1, -1
+    weights = {
+        "conv1.weight": torch.full((2, 2, 3, 5, 5), 1 / 75),
+        "conv1.bias": torch.ones(2, 2),
+        "conv2.weight": torch.full((2, 2, 2, 5, 5), 1 / 50),
+        "conv2.bias": torch.zeros(2, 2),
+        "fc1.weight": torch.stack([light.flatten(), torch.zeros(18)]).expand(2, -1, -1),
+        "fc1.bias": torch.zeros(2, 2),
+    }
+    parent = Population(concept, SMALL, weights, (f"{concept} 0", f"{concept} 1"), Preprocessing(24))
+    said = parent.log_odds(IMAGES)
+    scale = float(3 / said.std())
+    bias = torch.tensor([-float(said.mean()), 0.0]).expand(2, -1)
+    head = {"fc1.weight": weights["fc1.weight"] * scale, "fc1.bias": bias * scale}
+    return replace(parent, weights={**weights, **head}, _memo={})
+
+
+PARENTS = [clear("black"), clear("cat")]
+
+
+def pictures(count: int = 80) -> tuple[Images, ...]:
+    shown = tuple(training_images(concept, count, 24) for concept in ("black", "cat"))
+    for images in shown:
+        images.labels = Secret(images.labels)
+    return shown
+
+
+def taught(parents: list[Population] = PARENTS, seed: int = 4, **options: object) -> tuple[ComposedModel, Run]:
+    run = Run(seed=seed, pictures=pictures())
+    settings: dict[str, Any] = {"architecture": LARGE, "steps": 150, "batch": 32, "flip": False, **options}
+    return Distil(**settings).assemble(None, parents, run), run
+
+
+def correlation(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(np.corrcoef(one.flatten().numpy(), other.flatten().numpy())[0, 1])
+
+
+def test_a_student_says_what_its_teachers_say_and_never_sees_a_label() -> None:
+    model, run = taught()
+    for part, parent in zip(model.parts, PARENTS, strict=True):
+        assert part.concept == parent.concept
+        mean = parent.log_odds(OTHERS).clamp(-5, 5).mean(0)
+        for student in part.log_odds(OTHERS):
+            assert correlation(student, mean) > 0.8, parent.concept
+    assert isinstance(run.figures["students"], Lines)
+    assert len(run.measured["agreement_with_teachers"]) == len(model) == 2
+
+
+def test_a_student_is_one_network_of_a_parents_size_with_an_output_for_each_concept() -> None:
+    model, _ = taught(steps=2, architecture=None)
+    assert model.bodies == (0, 0)
+    assert [part.weights["fc1.weight"].shape[1] for part in model.parts] == [1, 1]
+    assert model.parameters == PARENTS[0].parameters, "two outputs, as a parent has"
+    assert model.parts[0].architecture == SMALL
+    asked = model.answering(Expression.parse("cat and not black"))
+    each = {part.concept: part.log_odds(IMAGES) for part in model.parts}
+    assert torch.equal(asked.log_odds(IMAGES), Expression.parse("cat and not black").log_odds(each))
+
+
+def test_the_first_student_of_pairs_learns_from_the_first_member_of_each() -> None:
+    opposite = [
+        replace(
+            parent,
+            weights={
+                name: torch.cat([t[:1], -t[:1] if "fc1" in name else t[:1]]) for name, t in parent.weights.items()
+            },
+            _memo={},
+        )
+        for parent in PARENTS
+    ]
+    model, _ = taught(opposite, teachers="pairs")
+    for part, parent in zip(model.parts, opposite, strict=True):
+        for student, teacher in zip(part.log_odds(OTHERS), parent.log_odds(OTHERS), strict=True):
+            assert correlation(student, teacher) > 0.8, "the mean of both teachers says nothing"
+
+
+def test_students_may_be_of_another_architecture_and_number() -> None:
+    wide = CNN(filters=(4, 6), size=16)
+    model, _ = taught(architecture=wide, members=3, steps=2)
+    assert len(model) == 3
+    assert model.parts[0].architecture == wide
+    assert model.parts[0].preprocessing.size == 16
+
+
+def test_the_same_seed_gives_the_same_students() -> None:
+    one, same, other = (taught(steps=5, seed=seed)[0].parts[0].weights["conv1.weight"] for seed in (4, 4, 5))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_student_that_has_learned_nothing_is_told_of() -> None:
+    _, run = taught(steps=1, learning_rate=1e-8)
+    assert any("agree badly with their teachers on 'black'" in warning for warning in run.warnings)
+    assert not any("agree badly" in warning for warning in taught()[1].warnings)
+
+
+def test_too_few_pictures_too_few_teachers_and_no_heads_are_refused() -> None:
+    few = Run(pictures=pictures(5))
+    with pytest.raises(ComposerError, match="distil: 10 pictures to learn from; 20"):
+        Distil().assemble(None, PARENTS, few)
+    with pytest.raises(ComposerError, match="members: 3 students need as many pairs of teachers, and there are 2"):
+        taught(teachers="pairs", members=3)
+    headless = replace(PARENTS[0], outputs=())
+    with pytest.raises(ComposerError, match=r"distil: .*'black'"):
+        taught([headless, PARENTS[1]])
+
+
+def test_a_teacher_whose_answers_are_not_finite_is_named() -> None:
+    weight = PARENTS[1].weights["fc1.weight"].clone()
+    weight[1, 0, 0] = torch.nan
+    broken = replace(PARENTS[1], weights={**PARENTS[1].weights, "fc1.weight": weight}, _memo={})
+    with pytest.raises(ComposerError, match="distil: the log-odds of 'cat' are not finite"):
+        taught([PARENTS[0], broken])
