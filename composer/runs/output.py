@@ -111,7 +111,7 @@ def report(
         "target": str(recipe.target),
         "seed": recipe.seed,
         "version": __version__,
-        "images": None if images is None else picture_facts(images),
+        "images": None if images is None else picture_facts(images, recipe.names),
         "not_judged": why_not_judged(recipe),
         "parents": {concept: parent_facts(parent) for concept, parent in parents.items()},
         "compositions": {
@@ -132,13 +132,13 @@ def report(
     }
 
 
-def picture_facts(images: Images) -> dict[str, Any]:
+def picture_facts(images: Images, concepts: Sequence[str]) -> dict[str, Any]:
     """How many test pictures there are, and of what."""
     cells = images.cells
     return {
         "count": len(images),
         "positives": int(images.target.sum()),
-        "cells": {cell: cells.count(cell) for cell in cell_names(images.concepts) if cell in cells},
+        "cells": {cell: cells.count(cell) for cell in cell_names(concepts) if cell in cells},
     }
 
 
