@@ -15,7 +15,7 @@ from composer.errors import ComposerError
 from composer.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
 from composer.hookspecs import Stage, hook
 from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Split, Translator
-from composer.networks.architecture import Architecture
+from composer.networks.architecture import Architecture, Footprint
 from composer.run import Run
 from composer.version import __version__ as __version__
 
@@ -74,6 +74,7 @@ __all__ = [
     "Evaluator",
     "Expression",
     "FileDecoder",
+    "Footprint",
     "FoundNetwork",
     "Heatmap",
     "Histogram",

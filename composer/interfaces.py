@@ -75,6 +75,13 @@ class ImageSource(Component):
         """The files whose content decides what one split holds."""
         return self.files()
 
+    def picture_count(self, split: Split) -> tuple[str, int] | None:
+        """(option that decides it, how many pictures a split will hold at most), for estimates of memory.
+
+        None where nobody knows before they are read; no torch in here.
+        """
+        return None
+
     def decided_by(self, split: Split) -> Mapping[str, Any]:
         """All of a split that decides its pictures, as plain data: splits that agree in it share their pictures."""
         return {"concepts": list(split.concepts), "concept": split.concept, "labelled": split.labelled}
@@ -104,6 +111,14 @@ class ModelSource(Component):
     def base(self) -> str | None:
         """What the members were all trained from, or None where each started by itself."""
         return None
+
+    def member_count(self) -> int | None:
+        """How many members there will be, where the option `members` says so: for estimates of memory."""
+        return None
+
+    def memory(self) -> Iterable[tuple[str, int, str]]:
+        """(option, bytes held at once, what they are) of its own work, as far as it is known; no torch in here."""
+        return ()
 
     def class_names(self) -> Sequence[str] | None:
         """Names of the network's outputs in their order, or None where they are not known; no torch in here."""
@@ -136,6 +151,10 @@ class Translator(Component):
     noun: ClassVar[str] = "translator"
     control: ClassVar[bool] = False
     """True: made to be compared with, not to compose; `composer bench` lists it so."""
+
+    def member_count(self) -> int | None:
+        """How many members it will make, where the option `members` says so: for estimates of memory."""
+        return None
 
     @abstractmethod
     def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:

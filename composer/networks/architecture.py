@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from composer.component import Component
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Numbers that one network holds: its parameters; for one picture, its features and what training keeps of it."""
+
+    parameters: int
+    features: int
+    activations: int
 
 
 class Architecture(Component):
@@ -26,6 +36,10 @@ class Architecture(Component):
     """What is usually subtracted from pixels in [0, 1], per channel; a file of weights does not say."""
     std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
     """What they are usually divided by then."""
+
+    def footprint(self) -> Footprint | None:
+        """How large a network of two outputs is, for estimates of memory; None where nobody knows. No torch in here."""
+        return None
 
     def unfilled(self) -> str:
         """What of the body kernels and their biases cannot fill, in words; empty where they fill all of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,6 +14,7 @@ from composer.errors import ComposerError, Problem, RecipeError
 from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.recipes.contracts import contract_problems, meaning_problems, without_misfits
 from composer.recipes.located_yaml import Document, Path_, parse, read_document
+from composer.recipes.memory import memory_notes, memory_problems
 from composer.recipes.overrides import apply
 from composer.recipes.recipe import (
     NO_PICTURES,
@@ -136,7 +138,7 @@ class _Reader:
         self.check(recipe)
         if self.problems:
             raise RecipeError(self.problems)
-        return recipe
+        return replace(recipe, notes=(*recipe.notes, *memory_notes(recipe)))
 
     # -- the parts ---------------------------------------------------------------------------
 
@@ -423,6 +425,8 @@ class _Reader:
         for place, component in placed_components(recipe):
             for option, message in component.problems(recipe.names):
                 self.problem((*place, option) if option else place, message)
+        for place, message in memory_problems(recipe):
+            self.problem(place, message)
         for place, source, split in placed_splits(recipe):
             for option, message in source.split_problems(split):
                 self.problem((*place, option) if option else place, message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from composer import Architecture, Component, Contract, hook
+from composer import Architecture, Component, Contract, Footprint, hook
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,6 +31,13 @@ class CNN(Architecture):
         """Numbers that the head sees."""
         side = ((self.size - self.kernel_size + 1) // 2 - self.kernel_size + 1) // 2
         return self.filters[1] * side**2
+
+    def footprint(self) -> Footprint:
+        first, second = self.filters
+        kernel = self.kernel_size**2
+        weights = first * (3 * kernel + 1) + second * (first * kernel + 1) + 2 * (self.feature_count + 1)
+        convolved = first * (self.size - self.kernel_size + 1) ** 2
+        return Footprint(weights, self.feature_count, convolved)
 
     def unfilled(self) -> str:
         return ""

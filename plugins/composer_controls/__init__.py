@@ -24,6 +24,9 @@ class Random(Translator):
         None, ge=1, le=100_000, description="how many to make (default: as many as all parents have together)"
     )
 
+    def member_count(self) -> int | None:
+        return self.members
+
     def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
         from composer_controls.kernels import random  # imports torch
 

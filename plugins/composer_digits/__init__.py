@@ -47,6 +47,10 @@ class Digits(ImageSource):
                 f"'{split.concept}' is the whole target, and no training picture may show the target; add a concept",
             )
 
+    def picture_count(self, split: Split) -> tuple[str, int]:
+        training = split.concept is not None or split.labelled
+        return ("train", self.train) if training else ("test", self.test)
+
     def load(self, split: Split, run: Run) -> Images:
         if problems := list(self.split_problems(split)):
             raise ComposerError("\n".join(": ".join(filter(None, problem)) for problem in problems))

@@ -74,6 +74,10 @@ class Drawings(ImageSource):
         together, never = kept_apart(split, split.concept, self.held_out)
         return {"concept": split.concept, "apart": sorted(together), "never": sorted(never)}
 
+    def picture_count(self, split: Split) -> tuple[str, int]:
+        training = split.concept is not None or split.labelled
+        return ("train", self.train) if training else ("test", self.test)
+
     def load(self, split: Split, run: Run) -> Images:
         if problems := list(self.split_problems(split)):
             raise ComposerError("\n".join(": ".join(filter(None, problem)) for problem in problems))

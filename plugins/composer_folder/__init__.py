@@ -77,6 +77,13 @@ class Folder(ImageSource):
             folders += layout.test_folders(self.test, self.ignore)
         return layout.readable_files(folders, self.ignore, self.limit)
 
+    def picture_count(self, split: Split) -> tuple[str, int]:
+        if split.concept is None:
+            folders = layout.test_folders(self.test, self.ignore)
+        else:
+            folders = [group.folder for group in layout.training_groups(self.train, split.concept)]
+        return "limit", sum(1 for _ in layout.readable_files(folders, self.ignore, self.limit))
+
     def load(self, split: Split, run: Run) -> Images:
         from composer_folder.reading import load  # imports torch
 

@@ -14,6 +14,11 @@ from composer_cnn import CNN
 if TYPE_CHECKING:
     from composer import ComposedModel, KernelSet, Population
 
+AT_ONCE = 32
+"""Members per forward pass, so that a large population needs no more memory at a time than a small one."""
+FLOAT = 4
+"""Bytes of a number."""
+
 
 class Train(ModelSource):
     """Networks trained on the concept's pictures, all at once, each from a start and a sample of its own."""
@@ -44,6 +49,19 @@ class Train(ModelSource):
     def passes(self, pictures: int) -> int:
         """Epochs over that many pictures: small sets are passed over more often."""
         return self.epochs or min(max(ceil(24_000 / pictures), 8), 20)
+
+    def member_count(self) -> int:
+        return self.members
+
+    def memory(self) -> Iterable[tuple[str, int, str]]:
+        if (footprint := self.architecture.footprint()) is None:
+            return
+        # Adam keeps two moments beside each weight and its gradient.
+        networks = f"{self.members:,} networks in training, of {footprint.parameters:,} weights each,"
+        yield "members", self.members * footprint.parameters * 4 * FLOAT, networks
+        together = min(self.members, AT_ONCE)
+        step = f"a step of {together} networks on {self.batch} pictures, {footprint.activations:,} numbers each,"
+        yield "batch", together * self.batch * footprint.activations * FLOAT, step
 
     def load(self, concept: str, run: Run) -> Population:
         from composer_training.training import train  # imports torch

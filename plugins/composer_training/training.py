@@ -22,10 +22,8 @@ from composer import (
     require_both_classes,
     stack,
 )
-from composer_training import Train
+from composer_training import AT_ONCE, Train
 
-AT_ONCE = 32
-"""Members per forward pass, so that a large population needs no more memory at a time than a small one."""
 WARM_UP = 0.25
 """Share of the steps in which the learning rate rises."""
 DIVERGED = 10 * log(2)
