@@ -218,17 +218,22 @@ def run(
     Trains or reads the models, composes them, evaluates all compositions and controls, saves everything.
 
     Stages that have not changed since the last run are kept, so a second run is quick, and a run that
-    was stopped goes on where it was.
+    was stopped goes on where it was. A run with another seed or other options replaces the results in the folder, and
+    says so; --output keeps both.
     """
     from composer.command_line.progress import watching
+    from composer.command_line.terminal import print_note
     from composer.recipes.recipe_reader import read_recipe
     from composer.registry import load_registry
+    from composer.runs.replacing import replacement
     from composer.tables.results_table import print_results, print_saved, random_pairs
 
     started = time.perf_counter()
     registry = load_registry()
     read = read_recipe(recipe, [*overrides, *([f"seed={seed}"] if seed is not None else [])], registry)
     folder = output or default_folder(read)
+    if said := replacement(folder, read.document):
+        print_note(said)
     with watching(registry):
         from composer.running.pipeline import run_recipe  # imports torch, which takes two seconds
 

@@ -42,6 +42,11 @@ def print_error(error: ComposerError | str) -> None:
         console.print(where + Text(shortened(rest)), soft_wrap=True)
 
 
+def print_note(message: str) -> None:
+    """Writes `note: ...` to standard error."""
+    make_console(error=True).print(Text("note: ", style="yellow") + Text(message), soft_wrap=True)
+
+
 def seconds_text(seconds: float) -> str:
     """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
     if seconds < 9.95:
