@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -654,13 +652,7 @@ def test_each_function_checks_its_kind() -> None:
     check_evaluator(make("evaluator"), model=examples.model(examples.populations(2, members=2)))
 
 
-# -- from pytest and from the command line -----------------------------------------------------
-
-
-def pytest_of(folder: Path, *arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
-    code = f"import sys; sys.path.insert(0, {str(site)!r}); import pytest; sys.exit(pytest.main())"
-    command = [sys.executable, "-c", code, "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+# -- from the command line ----------------------------------------------------------------------
 
 
 NOISY = """
@@ -677,27 +669,6 @@ class Mine(Translator):
 def composer_components():
     return [Mine]
 """
-
-
-def test_pytest_runs_the_checks_of_an_installed_plugin(distribution: Make, tmp_path: Path) -> None:
-    distribution("my-plugin", NOISY, entry="noisy")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    done = pytest_of(empty, "--composer-plugin", "noisy", "-W", "error", "-rf", site=tmp_path / "site")
-    assert done.returncode == 1
-    assert "translator 'mine': nothing reaches the terminal: with 2 parents of 3 members it wrote 'hello" in done.stdout
-    assert "1 failed, 16 passed" in done.stdout
-    assert "Traceback" not in done.stdout
-    chosen = pytest_of(empty, "--composer-plugin", "my-plugin", "-k", "seed", "-q", site=tmp_path / "site")
-    assert chosen.returncode == 0
-    assert "1 passed, 16 deselected" in chosen.stdout
-
-
-@pytest.mark.slow
-def test_pytest_names_what_is_near_where_no_such_plugin_is_installed(tmp_path: Path) -> None:
-    done = pytest_of(tmp_path, "--composer-plugin", "control")
-    assert done.returncode == 4
-    assert "ERROR: no plugin, distribution or component is called 'control'; did you mean 'controls'" in done.stderr
 
 
 def check_plugin(*arguments: str) -> Any:

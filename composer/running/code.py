@@ -13,7 +13,7 @@ from pathlib import Path
 
 import composer
 
-NO_RESULTS = ("__main__.py", "pytest_plugin.py", "command_line", "page", "tables", "testing", "templates", "bench")
+NO_RESULTS = ("__main__.py", "command_line", "page", "tables", "testing", "templates", "bench")
 """Of the core, what only shows results or looks at plugins; any other module may decide what a stage computes."""
 COMPILED = (".pyc", ".pyo")
 

@@ -8,8 +8,7 @@
 
 A check makes tiny inputs itself, the same ones every time, and raises ContractError for the first promise that is
 not kept: which component, what was checked, what was met, what to do. Where the tiny inputs do not fit a component,
-its author passes others. All checks on all components of an installed plugin: `composer check-plugin NAME`, or
-`pytest --composer-plugin NAME`.
+its author passes others. All checks on all components of an installed plugin: `composer check-plugin NAME`.
 
 Common to all kinds: a docstring and described options; options that survive YAML; no torch at import; the same
 seed gives the same bytes; inputs, global random states, torch's thread count and the terminal are left alone; results
