@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
     from composer.models.state_file import StateFile, read_state_file
+    from composer.networks.heads import headed
+    from composer.networks.recalibration import recalibrated
     from composer.population import Population, Preprocessing
     from composer.ranking import auc
     from composer.scores import Report, Score, agreement, consensus_pick, replicate, resamples, tells_apart
@@ -49,6 +51,7 @@ _LATER = {
     "UnreadablePictureError": "composer.decoding",
     "WeightsReader": "composer.models.network_weights",
     "compose": "composer.api",
+    "headed": "composer.networks.heads",
     "expected_best": "composer.judging.comparison",
     "load": "composer.models.loading",
     "auc": "composer.ranking",
@@ -57,6 +60,7 @@ _LATER = {
     "tells_apart": "composer.scores",
     "read_picture": "composer.decoding",
     "read_state_file": "composer.models.state_file",
+    "recalibrated": "composer.networks.recalibration",
     "read_weights": "composer.models.network_weights",
     "replicate": "composer.scores",
     "require_both_classes": "composer.images",
@@ -109,11 +113,13 @@ __all__ = [
     "compose",
     "consensus_pick",
     "expected_best",
+    "headed",
     "hook",
     "load",
     "read_picture",
     "read_state_file",
     "read_weights",
+    "recalibrated",
     "replicate",
     "require_both_classes",
     "resamples",

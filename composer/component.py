@@ -67,6 +67,14 @@ class Component(BaseModel, ABC):
     """Raise it when the same options start to give another result."""
     contract: ClassVar[Contract] = Contract()
 
+    def __hash__(self) -> int:
+        return hash((type(self), json.dumps(self.options(), sort_keys=True)))
+
+    @property
+    def terms(self) -> Contract:
+        """The contract, as far as the options change what its class says."""
+        return self.contract
+
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
         """(option, message) for all that can be seen to be wrong before any work; no torch in here."""
         return ()

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from composer.models.tensor_names import COUNTERS
+
 if TYPE_CHECKING:
     from composer.networks.architecture import Architecture
 
@@ -18,10 +20,12 @@ def stack(state_dicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([state[name] for state in state_dicts]) for name in state_dicts[0]}
 
 
-def features_one_by_one(architecture: Architecture, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
+def features_one_by_one(
+    architecture: Architecture, weights: Mapping[str, Tensor], pixels: Tensor, training: bool = False
+) -> Tensor:
     """Features [M, N, D], one member after the other: the plain way, for any architecture."""
     head = f"{architecture.head}."
-    network = _built(architecture)
+    network = _built(architecture).train(training)
     same = _names_of_one_tensor(network)
     members = len(next(iter(weights.values())))
     body = {
@@ -29,11 +33,12 @@ def features_one_by_one(architecture: Architecture, weights: Mapping[str, Tensor
         for name, tensor in weights.items()
         if not name.startswith(head)
     }
-    missing = [name for name, _ in network.named_parameters() if same[name] not in body]
+    missing = [name for name in network.state_dict() if same[name] not in body and not name.endswith(COUNTERS)]
     if missing := [name for name in missing if not name.startswith(f"network.{head}")]:
         raise ValueError(f"the weights lack {missing[0].removeprefix('network.')!r}, which {architecture.name} has")
     # Tables and filters that no file holds: those that the network computed while it was built.
-    own = {name: buffer.to(pixels.device) for name, buffer in network.named_buffers() if same[name] not in body}
+    tables = {name: buffer for name, buffer in network.named_buffers() if same[name] not in body}
+    own = {name: buffer.to(pixels.device, copy=training) for name, buffer in tables.items()}
     each = [own | {name: tensor[member] for name, tensor in body.items()} for member in range(members)]
     return torch.stack([functional_call(network, state, (pixels,)) for state in each])
 

@@ -12,7 +12,6 @@ from composer.errors import ComposerError
 from composer.interfaces import ModelSource
 from composer.models.known_networks import (
     Known,
-    build_architecture,
     describe_preprocessing,
     recognise,
     require_torchvision_name,
@@ -82,7 +81,7 @@ def _of_source(source: ModelSource) -> Inspection:
 def _of_population(population: Population, title: str, classes: tuple[str, ...] = ()) -> Inspection:
     architecture = population.architecture
     weight = population.weights.get(f"{architecture.head}.weight")
-    network = build_architecture(architecture, 1 if weight is None else weight.shape[1])
+    network = architecture.blueprint(1 if weight is None else weight.shape[1])
     known = Known(title, network, architecture.head, describe_preprocessing(population), classes, architecture.name)
     found = _of_known(known, headless=weight is None)
     meaning = ", ".join(map(str, population.outputs))

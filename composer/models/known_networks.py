@@ -19,11 +19,10 @@ from composer.errors import ComposerError
 from composer.interfaces import ModelSource
 from composer.models.layers import Shapes
 from composer.networks.architecture import Architecture
+from composer.networks.shapes import differences, network_shapes
 from composer.population import Population, Preprocessing
 from composer.registry import Registry, load_registry, nearest
 from composer.run import Run
-
-UNUSED = "num_batches_tracked"
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "layer1.0.conv1.weight": ("resnet", "resnext", "wide_resnet"),
@@ -69,12 +68,6 @@ class _WeightsOnMeta(TorchFunctionMode):
         if func is torch.empty:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)
-
-
-def build_architecture(architecture: Architecture, outputs: int) -> nn.Module:
-    """The architecture's network without weights."""
-    with torch.device("meta"):
-        return architecture.build(outputs)
 
 
 def torchvision_names() -> list[str]:
@@ -126,7 +119,7 @@ def recognise(shapes: Shapes, file: Path, registry: Registry) -> Known | None:
     near: Known | None = None
     for architecture in _instances(registry):
         head = shapes.get(f"{architecture.head}.weight")
-        network = build_architecture(architecture, head[0] if head else 1)
+        network = architecture.blueprint(head[0] if head else 1)
         differences = compare(shapes, network)
         if differences is None:
             continue
@@ -142,7 +135,7 @@ def title_of(tensors: Mapping[str, Tensor]) -> str | None:
     shapes = shapes_of(tensors)
     for architecture in _instances(load_registry()):
         head = shapes.get(f"{architecture.head}.weight")
-        if compare(shapes, build_architecture(architecture, head[0] if head else 1)) == ():
+        if compare(shapes, architecture.blueprint(head[0] if head else 1)) == ():
             return _title(architecture)
     known = _recognise_torchvision(shapes)
     return known.title if known else None
@@ -150,13 +143,8 @@ def title_of(tensors: Mapping[str, Tensor]) -> str | None:
 
 def compare(shapes: Shapes, network: nn.Module) -> tuple[str, ...] | None:
     """What differs in shape; None where already the names differ."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items() if not name.endswith(UNUSED)}
-    met = {name: shape for name, shape in shapes.items() if not name.endswith(UNUSED)}
-    if met.keys() != wanted.keys():
-        return None
-    return tuple(
-        f"{name} is {list(met[name])} in place of {list(shape)}" for name, shape in wanted.items() if met[name] != shape
-    )
+    found = differences(shapes, network_shapes(network))
+    return None if found.missing or found.left_over else found.reshaped
 
 
 def source_population(source: ModelSource, concept: str) -> Population | None:
@@ -183,8 +171,8 @@ def _known_architecture(
     architecture: Architecture, network: nn.Module, differences: tuple[str, ...], file: Path, registry: Registry
 ) -> Known:
     title = _title(architecture)
-    size = getattr(architecture, "size", None)
-    preprocessing = f"{size}x{size} pixels; mean and std are not in such a file" if isinstance(size, int) else ""
+    size = architecture.input_size
+    preprocessing = f"{size}x{size} pixels; mean and std are not in such a file"
     classes: tuple[str, ...] = ()
     prepared: Preprocessing | None = None
     source = _source(architecture, file, registry)

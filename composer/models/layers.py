@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
-import torch
 from torch import nn
 
 from composer.networks.architecture import Architecture
@@ -100,9 +99,7 @@ def judged(layers: Sequence[Layer]) -> list[Layer]:
 
 def unfilled(architecture: Architecture) -> str:
     """The layers of an architecture's body that kernels and their biases cannot fill, in words; empty for none."""
-    with torch.device("meta"):
-        network = architecture.build(1)
-    layers = layers_of_network(network, architecture.head)
+    layers = layers_of_network(architecture.blueprint(), architecture.head)
     stuck = [layer for layer in layers if not layer.assemble and layer.kind != "head"]
     return _some(stuck) if stuck else ""
 

@@ -30,8 +30,6 @@ BATCH = 32
 """Pictures that `predict` gives to the networks at once."""
 ROUNDING = 1e-3
 """How far float pixels may lie outside of 0..1: half precision and resizing round."""
-UNUSED = "num_batches_tracked"
-"""Batch norm's count of steps: plays no part in using a network, and some populations lack it."""
 
 
 def load(path: str | Path, composition: str | None = None, member: int | str | None = None) -> LoadedModel:
@@ -344,6 +342,8 @@ def _pixels(picture: Image.Image, size: int) -> Tensor:
 def _network(population: Population) -> nn.Module:
     """The architecture's own network with the only member's weights; without a head its outputs are its features."""
     architecture, head = population.architecture, population.architecture.head
+    if misfit := architecture.misfit(population.weights, head=population.has_head):
+        raise ComposerError(f"the weights do not fit architecture {architecture.name!r} as it is installed ({misfit})")
     state = {name: tensor[0] for name, tensor in population.weights.items()}
     outputs = len(state[f"{head}.weight"]) if population.has_head else 1
     with torch.random.fork_rng(devices=[]):  # fresh weights are drawn before ours replace them
@@ -351,13 +351,5 @@ def _network(population: Population) -> nn.Module:
     if not population.has_head:
         network.set_submodule(head, nn.Identity())
         state = {name: tensor for name, tensor in state.items() if not name.startswith(f"{head}.")}
-    wanted = network.state_dict()
-    missing = [name for name in wanted if name not in state and not name.endswith(UNUSED)]
-    left_over = [name for name in state if name not in wanted]
-    wrong = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
-    if missing or left_over or wrong:
-        faults = {"missing": missing, "left over": left_over, "of another shape": wrong}
-        said = "; ".join(f"{what}: {', '.join(names[:4])}" for what, names in faults.items() if names)
-        raise ComposerError(f"the weights do not fit architecture {architecture.name!r} as it is installed ({said})")
-    network.load_state_dict(state, strict=False)
+    network.load_state_dict(state, strict=False)  # counts of steps may be missing
     return network

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from torch import Tensor
 from composer.errors import ComposerError
 from composer.models.leftovers import Colours, find_head, listed, pixel_normalisation
 from composer.models.state_file import StateFile, read_state_file
-from composer.models.tensor_names import COUNTERS, HARMLESS, Claim, by_prefix, claim, joined, some
+from composer.models.tensor_names import HARMLESS, Claim, by_prefix, claim, joined, some
 from composer.models.weights_file import require_float_weights
 from composer.networks.architecture import Architecture
+from composer.networks.shapes import differences
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -49,12 +50,8 @@ class WeightsReader:
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self.head = (f"{architecture.head}.weight", f"{architecture.head}.bias")
-        with torch.device("meta"):
-            state = architecture.build(outputs=2).state_dict()
-        self.shapes: Shapes = {
-            name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith(COUNTERS)
-        }
-        self.dtypes = {name: tensor.dtype for name, tensor in state.items()}
+        self.shapes: Shapes = {name: tuple(shape) for name, shape in architecture.shapes(2).items()}
+        self.dtypes = {name: tensor.dtype for name, tensor in architecture.blueprint(2).state_dict().items()}
         self.body = {name: shape for name, shape in self.shapes.items() if name not in self.head}
 
     def read(self, file: Path, key: str | None = None) -> dict[str, Tensor]:
@@ -173,20 +170,14 @@ class WeightsReader:
     def _require_whole(self, weights: Mapping[str, Tensor], found: StateFile, file: Path, *more: str) -> None:
         """Raises ComposerError where weights are missing or of another shape, with what else was met."""
         if faults := self._faults(weights, self._wanted(weights)):
-            raise ComposerError(_no_checkpoint(self.architecture, [*faults, *filter(None, more)], found, file))
+            raise ComposerError(
+                _no_checkpoint(self.architecture, "; ".join([faults, *filter(None, more)]), found, file)
+            )
 
-    def _faults(self, state: Mapping[str, Tensor], wanted: Shapes) -> list[str]:
+    def _faults(self, state: Mapping[str, Tensor], wanted: Shapes) -> str:
         usual = self.architecture.usual_name
-        faults = [
-            f"{usual(name)!r} is {list(state[name].shape)} instead of {list(shape)}"
-            for name, shape in wanted.items()
-            if name in state and state[name].shape != shape
-        ]
-        if len(faults) > 4:
-            faults = [*faults[:4], f"{len(faults) - 4} more are of another shape"]
-        if missing := [usual(name) for name in wanted if name not in state]:
-            faults.append(f"missing: {some(missing)}")
-        return faults
+        met = {usual(name): tuple(tensor.shape) for name, tensor in state.items() if name in wanted}
+        return str(differences(met, {usual(name): shape for name, shape in wanted.items()}))
 
 
 @dataclass(frozen=True)
@@ -231,8 +222,8 @@ def _unexplained(rest: Mapping[str, Tensor], place: Place) -> str:
     )
 
 
-def _no_checkpoint(architecture: Architecture, faults: Sequence[str], found: StateFile, file: Path) -> str:
-    return f"{file}: is no checkpoint of {_title(architecture)}: {'; '.join(faults)}. {_hint(found)}"
+def _no_checkpoint(architecture: Architecture, faults: str, found: StateFile, file: Path) -> str:
+    return f"{file}: is no checkpoint of {_title(architecture)}: {faults}. {_hint(found)}"
 
 
 def _title(architecture: Architecture) -> str:

@@ -179,10 +179,7 @@ def _of_weights(
 
 
 def _usual(architecture: Architecture) -> Preprocessing:
-    size = getattr(architecture, "size", None)
-    if not isinstance(size, int):
-        raise ComposerError(f"architecture {architecture.name!r} has no option 'size', the pixels a side of its input")
-    return Preprocessing(size, architecture.mean, architecture.std)
+    return Preprocessing(architecture.input_size, architecture.mean, architecture.std)
 
 
 def _of_population(population: Population, title: str, classes: tuple[str, ...] = ()) -> Runnable:

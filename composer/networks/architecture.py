@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from composer.component import Component
+from composer.errors import ComposerError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Size, Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,35 @@ class Architecture(Component):
     """What is usually subtracted from pixels in [0, 1], per channel; a file of weights does not say."""
     std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
     """What they are usually divided by then."""
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of the pictures that it takes, in pixels: its option `size`, unless it says otherwise."""
+        size = getattr(self, "size", None)
+        if not isinstance(size, int):
+            raise ComposerError(f"architecture {self.name!r} does not say its input size: it has no option 'size'")
+        return size
+
+    def blueprint(self, outputs: int = 1) -> nn.Module:
+        """The network without numbers (on the meta device), built once: to look at, and not to be changed."""
+        from composer.networks.shapes import blueprint  # imports torch
+
+        return blueprint(self, outputs)
+
+    def shapes(self, outputs: int = 1) -> Mapping[str, Size]:
+        """The shape of every parameter and buffer in a state dict of `build(outputs)`, without counts of steps."""
+        from composer.networks.shapes import network_shapes  # imports torch
+
+        return network_shapes(self.blueprint(outputs))
+
+    def misfit(self, weights: Mapping[str, Tensor], *, head: bool = True) -> str:
+        """Why stacked weights [M, ...] are not those of this network, in words; empty where they are.
+
+        It takes any number of outputs. head: whether the head must be there; False leaves it out of account.
+        """
+        from composer.networks.shapes import misfit  # imports torch
+
+        return misfit(self, weights, head)
 
     def footprint(self) -> Footprint | None:
         """How large a network of two outputs is, for estimates of memory; None where nobody knows. No torch in here."""
@@ -62,11 +92,13 @@ class Architecture(Component):
         """What files call the parameter that `build` calls `name`: for messages."""
         return name
 
-    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
+    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor, *, training: bool = False) -> Tensor:
         """Features [M, N, D] of M stacked members on [N, 3, S, S] normalised pixels.
 
         `weights` may lack the head. An architecture may do this faster than one member at a time.
+        training: each member as its network is after `train()`: batch norm uses the statistics of these pixels, and
+        the running ones in `weights` are updated in place.
         """
         from composer.stacking import features_one_by_one  # imports torch
 
-        return features_one_by_one(self, weights, pixels)
+        return features_one_by_one(self, weights, pixels, training)

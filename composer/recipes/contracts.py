@@ -75,7 +75,7 @@ def written(network: Architecture) -> str:
 
 def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[str]:
     """What a composition does not give to one of its components."""
-    contract = component.contract
+    contract = component.terms
     title = f"{component.kind} {component.name!r}"
     sources = {concept.name: concept.models for concept in recipe.concepts if concept.name in arm.parents}
     fewest, most = contract.parents
@@ -90,9 +90,11 @@ def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[s
         networks = {str(source.network.options()): source.network for source in sources.values()}
         for network in networks.values():
             if unfilled := network.unfilled():
-                instead = "use an assembler that keeps the parents, such as 'product'"
-                whose = written(network)
-                yield f"{title} makes networks of kernels alone, which cannot fill {unfilled} of {whose}; {instead}"
+                instead = "or use an assembler that keeps the parents, such as 'product'"
+                yield (
+                    f"{title} makes networks of kernels alone, which cannot fill {unfilled} of {written(network)}; "
+                    f"take the rest from a parent (option `rest`), {instead}"
+                )
     if contract.pictures != "none":
         without = [concept.name for concept in recipe.concepts if concept.name in sources and concept.images is None]
         if without:

@@ -110,9 +110,8 @@ def _pictures(recipe: Recipe) -> Iterator[Need]:
 def _sizes(recipe: Recipe, split: Split) -> Iterator[tuple[Concept, int]]:
     """The input sizes of the networks that look at a split: of the test pictures all, of others the concept's own."""
     for concept in recipe.concepts:
-        size = getattr(concept.models.network, "size", None)
-        if isinstance(size, int) and split.concept in (None, concept.name):
-            yield concept, size
+        if split.concept in (None, concept.name):
+            yield concept, concept.models.network.input_size
 
 
 def _population(recipe: Recipe, concept: Concept) -> Iterator[Need]:

@@ -115,7 +115,7 @@ def placed_splits(recipe: Recipe) -> Iterable[tuple[Path_, ImageSource, Split]]:
     if recipe.images is not None:
         yield ("images",), recipe.images, recipe.split()
     composing = any(
-        component.contract.pictures != "none"
+        component.terms.pictures != "none"
         for arm in recipe.compositions
         for component in (arm.translator, arm.assembler)
         if component is not None

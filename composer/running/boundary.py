@@ -18,7 +18,6 @@ from composer.figures import Figure
 from composer.images import Images
 from composer.interfaces import Split
 from composer.kernels import KernelSet
-from composer.models.tensor_names import COUNTERS
 from composer.networks.architecture import Architecture
 from composer.population import Population
 from composer.run import Run
@@ -98,20 +97,8 @@ def _in_population(population: Population, network: Architecture) -> Iterator[st
         yield f"{what} with outputs {_few(population.outputs)} and without the head {network.head!r}"
     elif any(not 0 <= output < outputs for output in population.outputs):
         yield f"{what} that means outputs {_few(population.outputs)}; its head has 0 to {outputs - 1}"
-    with torch.device("meta"):
-        state = network.build(outputs).state_dict()
-    asked = {
-        name: list(tensor.shape)
-        for name, tensor in state.items()
-        if (weight is not None or not name.startswith(head)) and not name.endswith(COUNTERS)
-    }
-    met = {name: list(tensor.shape[1:]) for name, tensor in population.weights.items() if not name.endswith(COUNTERS)}
-    for name in sorted(asked.keys() | met.keys()):
-        if asked.get(name) != met.get(name):
-            yield (
-                f"{what} in which {name!r} is {met.get(name, 'absent')} for each member; "
-                f"architecture {network.name!r} has it {asked.get(name, 'absent')}"
-            )
+    if misfit := network.misfit(population.weights, head=weight is not None):
+        yield f"{what} whose members do not fit architecture {network.name!r}: {misfit}"
 
 
 def _in_kernels(kernels: KernelSet) -> Iterator[str]:

@@ -161,7 +161,7 @@ def make_plan(recipe: Recipe) -> Plan:
         return step(f"population.{concept.name}", concept.name, concept.models, work, pictures=own, about=about)
 
     def shown(component: Component, composition: Composition) -> tuple[Step, ...]:
-        needed = component.contract.pictures != "none"
+        needed = component.terms.pictures != "none"
         return tuple(training[name] for name in composition.parents) if needed else ()
 
     def arm(composition: Composition) -> Arm:

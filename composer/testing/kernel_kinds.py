@@ -175,7 +175,7 @@ def translated_members(trial: Trial) -> str | None:
 
 
 def translator_trial(component: Translator, parents: Sequence[KernelSet] | None = None) -> Trial:
-    contract = component.contract
+    contract = component.terms
     if parents is not None:
         given = list(parents)
         counts = [len(given), *(count for count in parent_counts(contract) if count < len(given))]
@@ -207,7 +207,7 @@ def _first(parent: KernelSet) -> KernelSet:
 
 def training_pictures(component: Component, concepts: Sequence[str]) -> tuple[Images, ...]:
     """The training pictures that a run gives to a component: one set per parent, where the contract asks."""
-    if component.contract.pictures == "none":
+    if component.terms.pictures == "none":
         return ()
     whole = concepts if len(concepts) > 1 else (*concepts, "another")
     return tuple(examples.training_images(concept, whole) for concept in concepts)

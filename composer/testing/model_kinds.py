@@ -70,21 +70,9 @@ def population_problem(population: Population) -> str | None:
     """Whether the weights are those of the architecture, and its outputs some of its outputs."""
     if not len(population):
         return "there is no member; give at least one"
-    head = f"{population.architecture.head}."
-    known = population.weights.get(f"{head}weight")
-    with torch.device("meta"):
-        network = population.architecture.build(known.shape[1] if known is not None else 1)
-    # Counters of batch norm, which are no floats, are not used in evaluation, and may be left out.
-    wanted = {name: list(tensor.shape) for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
-    if not population.has_head:
-        wanted = {name: shape for name, shape in wanted.items() if not name.startswith(head)}
-    met = {name: list(tensor.shape[1:]) for name, tensor in population.weights.items() if tensor.is_floating_point()}
-    for name in sorted({*wanted, *(met if population.has_head else ())}):
-        if wanted.get(name) != met.get(name):
-            return (
-                f"a member's {name!r} is {met.get(name, 'missing')}, and architecture "
-                f"{population.architecture.name!r} has {wanted.get(name, 'no such parameter')}"
-            )
+    known = population.weights.get(f"{population.architecture.head}.weight")
+    if misfit := population.architecture.misfit(population.weights, head=population.has_head):
+        return f"a member does not fit architecture {population.architecture.name!r}: {misfit}"
     beyond = [output for output in population.outputs if known is None or not 0 <= output < known.shape[1]]
     if beyond:
         return f"output {beyond[0]} means the concept, and there are {0 if known is None else known.shape[1]} outputs"
@@ -123,7 +111,7 @@ def assembled_members(trial: Trial) -> str | None:
 def assembler_trial(
     component: Assembler, parents: Sequence[Population] | None = None, kernels: KernelSet | None = None
 ) -> Trial:
-    contract = component.contract
+    contract = component.terms
     if parents is not None:
         given = list(parents)
         counts = [len(given), *(count for count in parent_counts(contract) if count < len(given))]
@@ -223,21 +211,14 @@ MODELS = (
 # -- architectures -----------------------------------------------------------------------------
 
 
-def input_size(component: Architecture) -> int:
-    """Its option `size`, or that of the examples."""
-    size = getattr(component, "size", None)
-    return size if isinstance(size, int) else examples.SIZE
-
-
 def built(trial: Trial) -> str | None:
     """`build(K)` gives a network with features [N, D], outputs [N, K], and a linear layer called `head` between."""
     component: Any = trial.component
-    pixels = torch.zeros(2, 3, input_size(component), input_size(component))
+    pixels = torch.zeros(2, 3, component.input_size, component.input_size, device="meta")
     for outputs in (1, 3):
-        with torch.device("meta"):
-            network = component.build(outputs).eval()
-        features, logits = network.features(pixels.to("meta")), network(pixels.to("meta"))
-        head = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+        network = component.blueprint(outputs).eval()
+        features, logits = network.features(pixels), network(pixels)
+        head = {name: list(shape) for name, shape in component.shapes(outputs).items()}
         met = [list(logits.shape), head.get(f"{component.head}.weight"), head.get(f"{component.head}.bias")]
         wanted = [[2, outputs], [outputs, features.shape[-1]], [outputs]]
         if features.ndim != 2 or met != wanted:
@@ -281,7 +262,7 @@ def architecture_kept(trial: Trial) -> str | None:
     component: Any = trial.component
     weights, _ = trial.cases[MAIN].inputs
     names = tuple(f"member {index}" for index in range(MEMBERS))
-    population = Population("black", component, weights, names, Preprocessing(input_size(component)))
+    population = Population("black", component, weights, names, Preprocessing(component.input_size))
     holder = Trial(component, lambda run: population, Population, {MAIN: Case("a population", ())}, "")
     from composer.testing.every_kind import kept_on_disk
 
@@ -289,7 +270,7 @@ def architecture_kept(trial: Trial) -> str | None:
 
 
 def architecture_trial(component: Architecture, pixels: Tensor | None = None) -> Trial:
-    size = input_size(component)
+    size = component.input_size
     own = pixels is not None
     given = examples.cell_images(per_cell=1).at(size).float() / 255 - 0.5 if pixels is None else pixels
     weights = examples.population("black", MEMBERS, network=component, size=size).weights

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +13,18 @@ from composer import Assembler, Component, Contract, Run, hook
 if TYPE_CHECKING:
     from composer import ComposedModel, KernelSet, Population
 
+Rest = Literal["zeros", "object", "mean"]
+REST: Rest = Field(
+    "zeros",
+    description="where biases, norms and all else that is no kernel come from: `zeros` (biases alone, and there may be "
+    "nothing else), the networks of the `object`, or the `mean` over the parents",
+)
+RECALIBRATE: bool = Field(
+    False,
+    description="estimate running statistics anew on the parents' own pictures; where no layer normalises, biases that "
+    "leave each channel active on half of what it sees",
+)
+
 
 class Transplant(Assembler):
     """Networks with the kernels put in, biases zero and no head: they give features, not log-odds."""
@@ -19,11 +32,19 @@ class Transplant(Assembler):
     name = "transplant"
     contract = Contract(architecture="one", kernels_alone=True)
 
+    rest: Rest = REST
+    recalibrate: bool = RECALIBRATE
+
+    @property
+    def terms(self) -> Contract:
+        contract = replace(self.contract, kernels_alone=self.rest == "zeros")
+        return replace(contract, pictures="unlabelled") if self.recalibrate else contract
+
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
         from composer import ComposedModel  # imports torch
         from composer_assembly.transplant import transplant
 
-        body = transplant(_given(kernels), parents)
+        body = transplant(_given(kernels), parents, self.rest, self.recalibrate, run)
         return ComposedModel((body,), body.members)
 
 
@@ -67,12 +88,19 @@ class Refit(Assembler):
         description="strength of the ridge, in units of the features' mean variance times the number of pictures"
         " (default: by generalised cross-validation, for each member)",
     )
+    rest: Rest = REST
+    recalibrate: bool = RECALIBRATE
+
+    @property
+    def terms(self) -> Contract:
+        return replace(self.contract, kernels_alone=self.rest == "zeros")
 
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
-        from composer import ComposedModel  # imports torch
-        from composer_assembly.refit import refit
+        from composer import ComposedModel, headed  # imports torch
+        from composer_assembly.transplant import transplant
 
-        networks = refit(_given(kernels), parents, self.ridge, run)
+        body = transplant(_given(kernels), parents, self.rest, self.recalibrate, run)
+        networks = headed(body, parents, run, self.ridge)
         return ComposedModel((networks,), networks.members)
 
 

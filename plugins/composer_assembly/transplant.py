@@ -1,4 +1,4 @@
-"""Kernels put into the parents' architecture."""
+"""Kernels put into the parents' architecture, and what is no kernel beside them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from composer import ComposerError, KernelSet, Population, cell_name
+from composer import ComposerError, KernelSet, Population, Run, cell_name, recalibrated
+from composer_assembly import Rest
 
 
-def transplant(kernels: KernelSet, parents: Sequence[Population]) -> Population:
-    """Networks without a head: the kernels given, and zeros for the biases of the same layers.
+def transplant(
+    kernels: KernelSet, parents: Sequence[Population], rest: Rest, recalibrate: bool, run: Run
+) -> Population:
+    """Networks without a head: the kernels given, and the rest of the body from where `rest` says.
 
-    ComposerError where the body has parameters besides these, or the kernels do not fit.
+    zeros: the biases of the same layers are zero, and there may be nothing else. object, mean: of the object's
+    member i, or the mean over all parents' members i, for the kernels' member i; from the first anew where there are
+    more kernels.
+    ComposerError where the kernels do not fit, or nothing says where the rest comes from.
     """
     first = parents[0]
     for parent in parents[1:]:
@@ -24,10 +30,14 @@ def transplant(kernels: KernelSet, parents: Sequence[Population]) -> Population:
             )
     weights: dict[str, Tensor] = {}
     missing = []
-    for name, shape in _body(first).items():
+    for name, shape in first.architecture.shapes().items():
         layer, _, what = name.rpartition(".")
+        if name.startswith(f"{first.architecture.head}."):
+            continue
         if layer in kernels.layers and what == "weight":
             weights[name] = _fitted(kernels.layers[layer], name, shape)
+        elif rest != "zeros":
+            weights[name] = _of_parents(name, parents, len(kernels), rest)
         elif layer in kernels.layers and what == "bias":
             weights[name] = torch.zeros(len(kernels), *shape)
         else:
@@ -36,15 +46,16 @@ def transplant(kernels: KernelSet, parents: Sequence[Population]) -> Population:
     if missing or unused:
         raise ComposerError(_refusal(first, missing, unused))
     concept = cell_name(parent.concept for parent in parents)
-    return Population(concept, first.architecture, weights, kernels.members, first.preprocessing, outputs=())
+    body = Population(concept, first.architecture, weights, kernels.members, first.preprocessing, outputs=())
+    return recalibrated(body, run.pictures, run) if recalibrate else body
 
 
-def _body(population: Population) -> dict[str, torch.Size]:
-    """Name and shape of every parameter and buffer below the head."""
-    with torch.device("meta"):
-        network = population.architecture.build(1)
-    head = f"{population.architecture.head}."
-    return {name: tensor.shape for name, tensor in network.state_dict().items() if not name.startswith(head)}
+def _of_parents(name: str, parents: Sequence[Population], members: int, rest: Rest) -> Tensor:
+    """[members, ...] of the object alone, or the mean over parents; whole numbers are always the object's."""
+    each = [parent.weights[name][torch.arange(members) % len(parent)] for parent in parents]
+    if rest == "object" or not each[-1].is_floating_point():
+        return each[-1]
+    return torch.stack(each).mean(0)
 
 
 def _fitted(kernels: Tensor, name: str, shape: torch.Size) -> Tensor:
@@ -61,7 +72,8 @@ def _refusal(population: Population, missing: Sequence[str], unused: Sequence[st
         names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         parts.append(
             f"architecture {architecture!r} has {len(missing)} parameters besides the kernels given and their biases"
-            f" ({names}); take the kernels of all layers, or use an assembler that keeps the parents, such as 'product'"
+            f" ({names}); `rest: object` takes them from the object's networks, `rest: mean` from all parents'; or"
+            " use an assembler that keeps the parents, such as 'product'"
         )
     if unused:
         parts.append(

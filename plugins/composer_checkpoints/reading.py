@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from composer import (
-    Architecture,
     ComposerError,
     FoundNetwork,
     Population,
@@ -61,7 +60,7 @@ def _tell(networks: Sequence[FoundNetwork], run: Run) -> None:
 def usual_preprocessing(options: Checkpoints) -> Preprocessing:
     """As the options say, else as is usual for the architecture."""
     mean, std = options.mean or options.architecture.mean, options.std or options.architecture.std
-    return Preprocessing(input_size(options.architecture), mean, std)
+    return Preprocessing(options.architecture.input_size, mean, std)
 
 
 def stored_preprocessing(
@@ -128,14 +127,6 @@ def concept_outputs(options: Checkpoints, concept: str, count: int, rows: int, f
         return (0,) if count == 1 else ()
     named = tuple(index for index, name in enumerate(names) if name == concept)
     return tuple(options.class_groups().get(concept, named))
-
-
-def input_size(architecture: Architecture) -> int:
-    """Height and width of an architecture's input, from its option `size`."""
-    size = getattr(architecture, "size", None)
-    if not isinstance(size, int):
-        raise ComposerError(f"architecture {architecture.name!r} has no option 'size', the pixels a side of its input")
-    return size
 
 
 def member_names(files: Sequence[Path]) -> tuple[str, ...]:

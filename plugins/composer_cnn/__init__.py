@@ -51,7 +51,7 @@ class CNN(Architecture):
 
         return Network(self.filters, self.kernel_size, self.feature_count, outputs)
 
-    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
+    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor, *, training: bool = False) -> Tensor:
         from composer_cnn.network import stacked_features
 
         return stacked_features(weights, pixels)

@@ -38,10 +38,10 @@ class EfficientNetLite(Architecture):
 
         return Network(outputs)
 
-    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
+    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor, *, training: bool = False) -> Tensor:
         from composer_efficientnet_lite.network import stacked_features
 
-        return stacked_features(weights, pixels)
+        return stacked_features(weights, pixels, training)
 
 
 class PretrainedEfficientNetLite(ModelSource):

@@ -111,14 +111,15 @@ class Features(nn.Module):
         return self.network.features(pixels)
 
 
-def stacked_features(weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
+def stacked_features(weights: Mapping[str, Tensor], pixels: Tensor, training: bool) -> Tensor:
     """float32 [M, N, 1280] of M members, a few pictures at a time in channels_last. Differentiable."""
     with torch.device("meta"):
-        network = Features().eval()
+        network = Features().train(training)
     body = {name: tensor for name, tensor in weights.items() if not name.startswith("_fc.")}
     members = len(next(iter(body.values())))
     pixels = pixels.contiguous(memory_format=torch.channels_last)
-    batches = torch.split(pixels, PICTURES_AT_ONCE if pixels.device.type == "cpu" else len(pixels))
+    in_parts = pixels.device.type == "cpu" and not training  # batch norm trains on the statistics of the whole batch
+    batches = torch.split(pixels, PICTURES_AT_ONCE if in_parts else len(pixels))
     features = []
     for member in range(members):
         own = {f"network.{name}": channels_last(tensor[member]) for name, tensor in body.items()}

@@ -13,8 +13,7 @@ from composer import Architecture, ComposerError, KernelSet, Population
 
 def kernel_layers(architecture: Architecture) -> tuple[str, ...]:
     """Names of the layers that have kernels, in network order: convolutions, or else linear layers but the head."""
-    with torch.device("meta"):
-        network = architecture.build(1)
+    network = architecture.blueprint()
     convolutions = tuple(
         name for name, module in network.named_modules() if isinstance(module, nn.Conv2d) and module.groups == 1
     )

@@ -52,10 +52,10 @@ class Torchvision(Architecture):
 
         return usual_name(self, name)
 
-    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
+    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor, *, training: bool = False) -> Tensor:
         from composer_torchvision.network import stacked_features
 
-        return stacked_features(self, weights, pixels)
+        return stacked_features(self, weights, pixels, training)
 
 
 class PretrainedTorchvision(ModelSource):

@@ -161,14 +161,17 @@ class Features(nn.Module):
         return self.network.features(pixels)
 
 
-def stacked_features(architecture: Torchvision, weights: Mapping[str, Tensor], pixels: Tensor) -> Tensor:
+def stacked_features(
+    architecture: Torchvision, weights: Mapping[str, Tensor], pixels: Tensor, training: bool
+) -> Tensor:
     """float32 [M, N, D] of M members, a few pictures at a time in channels_last. Differentiable."""
     with torch.device("meta"):
-        network = Features(Network(architecture, outputs=1)).eval()
+        network = Features(Network(architecture, outputs=1)).train(training)
     body = {name: tensor for name, tensor in weights.items() if name.startswith("body.")}
     members = len(next(iter(body.values())))
     pixels = pixels.contiguous(memory_format=torch.channels_last)
-    batches = torch.split(pixels, PICTURES_AT_ONCE if pixels.device.type == "cpu" else len(pixels))
+    in_parts = pixels.device.type == "cpu" and not training  # batch norm trains on the statistics of the whole batch
+    batches = torch.split(pixels, PICTURES_AT_ONCE if in_parts else len(pixels))
     features = []
     for member in range(members):
         own = {f"network.{name}": channels_last(tensor[member]) for name, tensor in body.items()}

@@ -40,16 +40,17 @@ def train(options: Train, concept: str, run: Run) -> Population:
     require_both_classes(images, concept, f"training pictures of {concept!r}")
     shown = images.labels[concept]
     architecture = options.architecture
-    preprocessing = Preprocessing(input_size(architecture))
+    preprocessing = Preprocessing(architecture.input_size)
     pixels = images.at(preprocessing.size).to(run.device)
     classes = torch.from_numpy(~shown).long().to(run.device)  # [N]: 0 shows the concept, 1 does not
     counts = sample(shown, options.members, run.rng()) if options.resample else None
+    learned = {name for name, _ in architecture.blueprint(2).named_parameters()}
     groups = [
-        {name: tensor.to(run.device).requires_grad_() for name, tensor in group.items()}
+        {name: tensor.to(run.device).requires_grad_(name in learned) for name, tensor in group.items()}
         for group in split_members(initial_weights(architecture, options.members, run.seed))
     ]
     # Adam works element by element: one over the stacked weights is the same as one per member.
-    optimiser = torch.optim.Adam([tensor for group in groups for tensor in group.values()])
+    optimiser = torch.optim.Adam([group[name] for group in groups for name in group if name in learned])
 
     steps = ceil(len(images) / options.batch)  # per epoch
     epochs = options.passes(len(images))
@@ -65,7 +66,7 @@ def train(options: Train, concept: str, run: Run) -> Population:
             batch = mirror_half(batch, generator)
         first = 0
         for group in groups:
-            logits = stacked_logits(architecture, group, batch)  # [M, B, 2]
+            logits = stacked_logits(architecture, group, batch, training=True)  # [M, B, 2]
             members = slice(first, first + len(logits))
             loss = F.cross_entropy(logits.mT, classes[index].expand(len(logits), -1), reduction="none")  # [M, B]
             if counts is not None:
@@ -82,34 +83,25 @@ def train(options: Train, concept: str, run: Run) -> Population:
     warn_of_members_that_know_nothing(((log_odds >= 0) == torch.from_numpy(shown)).float().mean(1), shown, concept, run)
     if counts is not None:
         run.measure("held_out_auc", held_out_auc(log_odds, shown, counts))
-    weights = {name: torch.cat([group[name].detach().cpu() for group in groups]) for name in groups[0]}
+    kept = architecture.shapes(2)  # without counts of steps
+    weights = {name: torch.cat([group[name].detach().cpu() for group in groups]) for name in groups[0] if name in kept}
     names = tuple(f"{concept} {member}" for member in range(options.members))
     return Population(concept, architecture, weights, names, preprocessing)
 
 
-def input_size(architecture: Architecture) -> int:
-    """Height and width of an architecture's input, from its option `size`."""
-    size = getattr(architecture, "size", None)
-    if not isinstance(size, int):
-        raise ComposerError(f"architecture {architecture.name!r} has no option 'size', the pixels a side of its input")
-    return size
-
-
 def initial_weights(architecture: Architecture, members: int, seed: int, outputs: int = 2) -> dict[str, Tensor]:
-    """parameter -> [M, ...], each member as its layers initialise themselves; the global random state is kept."""
+    """parameter or buffer -> [M, ...], each member as its layers initialise themselves; the random state is kept."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the GPU's state too
         networks = [architecture.build(outputs) for _ in range(members)]
-    parameters = dict(networks[0].named_parameters())
-    kept = [*networks[0].state_dict(), *(name for name, _ in networks[0].named_buffers())]
-    if unsupported := [name for name in dict.fromkeys(kept) if name not in parameters]:
-        listed = ", ".join(unsupported[:3]) + (", ..." if len(unsupported) > 3 else "")
+    own = {name for named in (networks[0].named_parameters(), networks[0].named_buffers()) for name, _ in named}
+    if shared := [name for name in networks[0].state_dict() if name not in own]:
+        listed = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
         raise ComposerError(
-            f"train: architecture {architecture.name!r} keeps {listed}: running statistics (batch norm) and weights "
-            "shared between layers cannot be trained here; take a network without them, or train it elsewhere "
-            "and read it with models: {use: checkpoints}"
+            f"train: {architecture.name!r} keeps {listed}: weights shared between layers cannot be trained "
+            "here; take a network without them, or train it elsewhere and read it with models: {use: checkpoints}"
         )
-    return stack([{name: tensor.detach() for name, tensor in network.named_parameters()} for network in networks])
+    return stack([{name: tensor.detach() for name, tensor in network.state_dict().items()} for network in networks])
 
 
 def split_members(weights: Weights) -> Iterator[dict[str, Tensor]]:
@@ -150,9 +142,9 @@ def schedule(step: int, total: int) -> float:
     return (1 + cos(pi * (step - rising) / (total - rising))) / 2
 
 
-def stacked_logits(architecture: Architecture, weights: Weights, pixels: Tensor) -> Tensor:
+def stacked_logits(architecture: Architecture, weights: Weights, pixels: Tensor, *, training: bool = False) -> Tensor:
     """float32 [M, N, 2]."""
-    features = architecture.stacked_features(weights, pixels)  # [M, N, D]
+    features = architecture.stacked_features(weights, pixels, training=training)  # [M, N, D]
     head = architecture.head
     return torch.baddbmm(weights[f"{head}.bias"][:, None], features, weights[f"{head}.weight"].mT)
 

@@ -1,17 +1,21 @@
-"""A head for transplanted networks, fitted in closed form to what the parents say of their own pictures."""
+"""A head for a new body, fitted in closed form to what the parents say of their own pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from composer import ComposerError, Images, KernelSet, Population, Run
-from composer_assembly.product import require_heads
-from composer_assembly.transplant import transplant
+from composer.errors import ComposerError
+
+if TYPE_CHECKING:
+    from composer.images import Images
+    from composer.population import Population
+    from composer.run import Run
 
 MEMBERS_AT_ONCE = 8
 """Networks whose features are held at once."""
@@ -25,17 +29,22 @@ STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-16, 5))
 """The ridges that cross-validation tries: 1e-8 to 100."""
 
 
-def refit(kernels: KernelSet, parents: Sequence[Population], ridge: float | None, run: Run) -> Population:
-    """Transplanted networks with a head whose outputs are the cells, the target first.
+def headed(body: Population, parents: Sequence[Population], run: Run, ridge: float | None = None) -> Population:
+    """The networks of `body` with a new head whose outputs are the cells, the target first.
 
-    For each concept a ridge regression of its parents' mean log-odds gives z = w.x + b; the head's logit of a cell
-    is the sum of z/2 over the concepts it has minus that of those it has not. Then softmax(target) is the product
-    of sigmoid(z): the product of experts in one linear layer.
+    It is fitted on the parents' own training pictures, `run.pictures`, without their labels. For each concept a ridge
+    regression of its parents' mean log-odds gives z = w.x + b; the head's logit of a cell is the sum of z/2 over the
+    concepts it has minus that of those it has not. Then softmax(target) is the product of sigmoid(z): the product of
+    experts in one linear layer.
+    ridge: its strength, in units of the features' mean variance times the number of pictures; None: by generalised
+    cross-validation, for each member.
+    ComposerError where there are no pictures, or a parent gives no log-odds.
     """
-    require_heads(parents, "refit")
+    for parent in parents:
+        if not parent.has_head:
+            raise ComposerError(f"no head can be fitted: {parent.why_no_log_odds}")
     if not run.pictures:
-        raise ComposerError("refit: needs the parents' training pictures to fit its head, and there are none")
-    body = transplant(kernels, parents)
+        raise ComposerError("fitting a head needs the parents' training pictures, and there are none")
     batches = _batches(run.pictures)
     asked = run.progress(parents, "log-odds of the parents", len(parents))
     taught = torch.stack([_mean_log_odds(parent, batches, run.device) for parent in asked], dim=1)  # [N, concepts]
@@ -111,9 +120,7 @@ def _moments(body: Population, batches: Sequence[Images], taught: Tensor, device
 
 
 def _feature_count(population: Population) -> int:
-    with torch.device("meta"):
-        head = population.architecture.build(1).get_parameter(f"{population.architecture.head}.weight")
-    return head.shape[1]
+    return population.architecture.shapes()[f"{population.architecture.head}.weight"][1]
 
 
 def _fit(moments: _Moments, ridge: float | None) -> tuple[Tensor, Tensor]:
