@@ -369,11 +369,11 @@ MODELS = """\
         (
             "weights['conv1.weight'] = weights['conv1.weight'][:, :1]\n"
             "        return replace(population, weights=weights)",
-            "in which 'conv1.weight' is [1, 3, 5, 5] for each member; architecture 'cnn' has it [2, 3, 5, 5]",
+            "whose members do not fit architecture 'cnn': 'conv1.weight' is [1, 3, 5, 5] instead of [2, 3, 5, 5]",
         ),
         (
             "weights['more'] = weights['conv1.bias']\n        return replace(population, weights=weights)",
-            "in which 'more' is [2] for each member; architecture 'cnn' has it absent",
+            "whose members do not fit architecture 'cnn': left over: more",
         ),
         (
             "from composer_cnn import CNN\n        return tiny_population(concept, architecture=CNN(size=32))",

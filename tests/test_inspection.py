@@ -146,7 +146,7 @@ def test_a_network_with_other_options_is_said_to_differ_in_shape(tmp_path: Path)
     torch.save(CNN(filters=(2, 3), size=16).build(4).state_dict(), tmp_path / "model.pth")
     found = inspect(tmp_path / "model.pth")
     assert "the names are those of architecture cnn" in found.facts["network"]
-    assert "conv1.weight is [2, 3, 5, 5] in place of [6, 3, 5, 5]" in found.facts["network"]
+    assert "'conv1.weight' is [2, 3, 5, 5] instead of [6, 3, 5, 5]" in found.facts["network"]
     assert found.facts["outputs"] == "4, from 3 features in 'fc1'"
     assert abilities(found) == [True, True, True, True]
 

@@ -565,6 +565,13 @@ BROKEN: Mapping[tuple[str, str], tuple[Callable[[], Any], str]] = {
         ),
         "are others than those of its network alone",
     ),
+    ("architecture", "training"): (
+        lambda: make(
+            "architecture",
+            stacked_features=lambda self, weights, pixels: torch.zeros(len(weights["conv.weight"]), len(pixels), 4),
+        ),
+        "stacked_features(..., training=True) cannot be run: TypeError",
+    ),
     ("architecture", "cache"): (lambda: make("architecture"), "it cannot be read again"),
 }
 

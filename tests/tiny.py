@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import torch
 
-from composer import Expression, Images, KernelSet, Population, Preprocessing, stack
+from composer import Architecture, Expression, Images, KernelSet, Population, Preprocessing, stack
 from composer_cnn import CNN
 
 ARCHITECTURE = CNN(filters=(2, 3), size=16)
@@ -39,7 +39,7 @@ def training_images(concept: str, count: int = 40, size: int = 16, seed: int = 1
 
 
 def tiny_population(
-    concept: str = "black", members: int = 3, seed: int = 0, architecture: CNN = ARCHITECTURE
+    concept: str = "black", members: int = 3, seed: int = 0, architecture: Architecture = ARCHITECTURE
 ) -> Population:
     """Untrained networks."""
     with torch.random.fork_rng(devices=[]):
@@ -47,7 +47,7 @@ def tiny_population(
         networks = [architecture.build(outputs=2) for _ in range(members)]
     weights = stack([{name: value.detach() for name, value in network.state_dict().items()} for network in networks])
     names = tuple(f"{concept} {index}" for index in range(members))
-    return Population(concept, architecture, weights, names, Preprocessing(size=architecture.size))
+    return Population(concept, architecture, weights, names, Preprocessing(size=architecture.input_size))
 
 
 def tiny_kernels(concept: str = "black", members: int = 3, seed: int = 0) -> KernelSet:

@@ -244,6 +244,27 @@ def stacked(trial: Trial) -> str | None:
     return None
 
 
+def trained(trial: Trial) -> str | None:
+    """`training=True` must be taken, and updates the running statistics of batch norm in the weights given."""
+    weights, pixels = trial.cases[MAIN].inputs
+    component: Any = trial.component
+    given = {name: tensor.clone() for name, tensor in weights.items()}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            features = component.stacked_features(given, pixels, training=True)
+        # The component's own code is run here, and may raise anything.
+        except Exception as error:
+            return f"stacked_features(..., training=True) cannot be run: {raised(error)}"
+    if features.shape != trial.value().shape:
+        return f"with training=True features are {list(features.shape)}, and without {list(trial.value().shape)}"
+    still = [name for name in given if name.endswith("running_mean") and torch.equal(given[name], weights[name])]
+    return (
+        f"training=True leaves {still[0]!r} as it was; train each member as its network after train()"
+        if still
+        else None
+    )
+
+
 def stacked_shapes(trial: Trial) -> str | None:
     for name, case in trial.cases.items():
         (weights, pixels), features = case.inputs, trial.value(name)
@@ -296,6 +317,7 @@ ARCHITECTURE = (
     Check("shapes", "stacked features are float32 [M, N, D], with and without a head", stacked_shapes),
     Check("finite", "all numbers are finite", stacked_finite),
     Check("members", "members run together as each alone", stacked),
+    Check("training", "training=True trains the statistics of batch norm", trained),
     *(check for check in OF_THE_WORK if check.name != "cache"),
     Check("cache", "a population of it survives being cached and read back", architecture_kept),
     ONE_MEMBER,

@@ -20,11 +20,11 @@ from composer import (
 )
 from composer_training import Distil
 from composer_training.training import (
-    initial_weights,
-    input_size,
+    learned,
+    learners,
     mirror_half,
+    own_randomness,
     schedule,
-    split_members,
     stacked_logits,
 )
 
@@ -67,28 +67,25 @@ class Students:
         """Untrained ones: as the recipe says, or as the parents; where these differ as the smallest of them."""
         smallest = min(parents, key=lambda parent: parent.parameters)
         architecture = options.architecture or smallest.architecture
-        own = Preprocessing(input_size(architecture), architecture.mean, architecture.std)
+        own = Preprocessing(architecture.input_size, architecture.mean, architecture.std)
         return cls(
             architecture,
             smallest.preprocessing if architecture == smallest.architecture else own,
-            tuple(
-                {name: tensor.to(run.device).requires_grad_() for name, tensor in group.items()}
-                for group in split_members(initial_weights(architecture, count, run.seed, outputs=len(parents)))
-            ),
+            tuple(learners(architecture, count, run, outputs=len(parents))),
             tuple(f"student {member}" for member in range(count)),
         )
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def logits(self, pixels: Tensor) -> Iterator[Tensor]:
+    def logits(self, pixels: Tensor, *, training: bool = False) -> Iterator[Tensor]:
         """Log-odds of each concept from preprocessed pixels: [M, N, concepts] of each group of members."""
-        return (stacked_logits(self.architecture, group, pixels) for group in self.groups)
+        return (stacked_logits(self.architecture, group, pixels, training=training) for group in self.groups)
 
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
         """All weights as they are now, [M, ...] on the CPU."""
-        return {name: torch.cat([group[name].detach().cpu() for group in self.groups]) for name in self.groups[0]}
+        return learned(self.architecture, self.groups)
 
     @torch.no_grad()
     def agreement(self, held_out: Lessons, device: str) -> Tensor:
@@ -119,7 +116,8 @@ def distil(options: Distil, parents: Sequence[Population], run: Run) -> Composed
     generator = run.generator()
     students = Students.fresh(options, parents, count, run)
     learning, held_out = lessons(options, parents, pairs, students.preprocessing.size, generator, run)
-    weights, agreement = teach(options, students, learning, held_out, generator, run)
+    with own_randomness(run):
+        weights, agreement = teach(options, students, learning, held_out, generator, run)
     warn_of_poor_students(agreement, [parent.concept for parent in parents], run)
     head = f"{students.architecture.head}."
     parts = []
@@ -190,7 +188,9 @@ def teach(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The weights with which each student agreed best with its teachers, and how well it did, [M, concepts]."""
     # Adam works element by element: one over the stacked weights is the same as one per student.
-    optimiser = torch.optim.Adam([tensor for group in students.groups for tensor in group.values()])
+    optimiser = torch.optim.Adam(
+        [tensor for group in students.groups for tensor in group.values() if tensor.requires_grad]
+    )
     pixels = learning.pixels.to(run.device)
     every = max(1, options.steps // CHECKS)
     best = students.weights()
@@ -203,7 +203,7 @@ def teach(
         if options.flip:
             batch = mirror_half(batch, generator)
         first = 0
-        for said in students.logits(batch):  # [M, B, concepts]
+        for said in students.logits(batch, training=True):  # [M, B, concepts]
             taught = learning.of(slice(first, first + len(said)))[:, index].to(said)
             loss = (said - taught).square().mean((1, 2))  # [M]
             torch.autograd.backward(loss.sum())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import ceil, cos, isnan, log, pi
 
 import numpy as np
@@ -44,13 +45,9 @@ def train(options: Train, concept: str, run: Run) -> Population:
     pixels = images.at(preprocessing.size).to(run.device)
     classes = torch.from_numpy(~shown).long().to(run.device)  # [N]: 0 shows the concept, 1 does not
     counts = sample(shown, options.members, run.rng()) if options.resample else None
-    learned = {name for name, _ in architecture.blueprint(2).named_parameters()}
-    groups = [
-        {name: tensor.to(run.device).requires_grad_(name in learned) for name, tensor in group.items()}
-        for group in split_members(initial_weights(architecture, options.members, run.seed))
-    ]
+    groups = learners(architecture, options.members, run)
     # Adam works element by element: one over the stacked weights is the same as one per member.
-    optimiser = torch.optim.Adam([group[name] for group in groups for name in group if name in learned])
+    optimiser = torch.optim.Adam([tensor for group in groups for tensor in group.values() if tensor.requires_grad])
 
     steps = ceil(len(images) / options.batch)  # per epoch
     epochs = options.passes(len(images))
@@ -58,35 +55,60 @@ def train(options: Train, concept: str, run: Run) -> Population:
     losses = torch.zeros(epochs, options.members)
     generator = run.generator()
     batches = minibatches(len(images), epochs, steps, generator)
-    for step, index in enumerate(run.progress(batches, f"training {options.members} networks", total)):
-        epoch = step // steps
-        optimiser.param_groups[0]["lr"] = options.learning_rate * schedule(step, total)
-        batch = preprocessing(pixels[index])
-        if options.flip:
-            batch = mirror_half(batch, generator)
-        first = 0
-        for group in groups:
-            logits = stacked_logits(architecture, group, batch, training=True)  # [M, B, 2]
-            members = slice(first, first + len(logits))
-            loss = F.cross_entropy(logits.mT, classes[index].expand(len(logits), -1), reduction="none")  # [M, B]
-            if counts is not None:
-                loss = loss * counts[members, index].to(loss)
-            torch.autograd.backward(loss.mean(1).sum())
-            losses[epoch, members] += loss.detach().sum(1).cpu() / len(images)
-            first = members.stop
-        stop_if_diverged(losses[epoch], f"epoch {epoch + 1} of {epochs}", options)
-        optimiser.step()
-        optimiser.zero_grad()
+    with own_randomness(run):
+        for step, index in enumerate(run.progress(batches, f"training {options.members} networks", total)):
+            epoch = step // steps
+            optimiser.param_groups[0]["lr"] = options.learning_rate * schedule(step, total)
+            batch = preprocessing(pixels[index])
+            if options.flip:
+                batch = mirror_half(batch, generator)
+            first = 0
+            for group in groups:
+                logits = stacked_logits(architecture, group, batch, training=True)  # [M, B, 2]
+                members = slice(first, first + len(logits))
+                loss = F.cross_entropy(logits.mT, classes[index].expand(len(logits), -1), reduction="none")  # [M, B]
+                if counts is not None:
+                    loss = loss * counts[members, index].to(loss)
+                torch.autograd.backward(loss.mean(1).sum())
+                losses[epoch, members] += loss.detach().sum(1).cpu() / len(images)
+                first = members.stop
+            stop_if_diverged(losses[epoch], f"epoch {epoch + 1} of {epochs}", options)
+            optimiser.step()
+            optimiser.zero_grad()
 
     run.figure("training", loss_curves(concept, losses))
     log_odds = torch.cat([training_log_odds(architecture, group, preprocessing, pixels) for group in groups])
     warn_of_members_that_know_nothing(((log_odds >= 0) == torch.from_numpy(shown)).float().mean(1), shown, concept, run)
     if counts is not None:
         run.measure("held_out_auc", held_out_auc(log_odds, shown, counts))
-    kept = architecture.shapes(2)  # without counts of steps
-    weights = {name: torch.cat([group[name].detach().cpu() for group in groups]) for name in groups[0] if name in kept}
+    weights = learned(architecture, groups)
     names = tuple(f"{concept} {member}" for member in range(options.members))
     return Population(concept, architecture, weights, names, preprocessing)
+
+
+def learners(architecture: Architecture, members: int, run: Run, outputs: int = 2) -> list[dict[str, Tensor]]:
+    """Fresh members in groups of at most AT_ONCE: their parameters require gradients, their buffers do not."""
+    parameters = {name for name, _ in architecture.blueprint(outputs).named_parameters()}
+    return [
+        {name: tensor.to(run.device).requires_grad_(name in parameters) for name, tensor in group.items()}
+        for group in split_members(initial_weights(architecture, members, run.seed, outputs))
+    ]
+
+
+def learned(architecture: Architecture, groups: Sequence[Weights]) -> dict[str, Tensor]:
+    """All weights as they are now, [M, ...] on the CPU; without counts of steps."""
+    return {name: torch.cat([group[name].detach().cpu() for group in groups]) for name in architecture.shapes()}
+
+
+@contextmanager
+def own_randomness(run: Run) -> Iterator[None]:
+    """Layers that draw at random, such as dropout, start from the stage's seed; the global state is as before after."""
+    device = torch.device(run.device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(run.seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(run.seed)
+        yield
 
 
 def initial_weights(architecture: Architecture, members: int, seed: int, outputs: int = 2) -> dict[str, Tensor]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
+from torch import nn
 
-from composer import ComposerError, Images, KernelSet, Population, Preprocessing, Run
+from composer import ComposerError, Images, KernelSet, Population, Preprocessing, Run, headed
 from composer_assembly import Product, Refit, Transplant
+from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
+from composer_kernels import Convolutions
 from tiny import ARCHITECTURE, product_of_experts, tiny_images, tiny_kernels, tiny_population, training_images
 
 IMAGES = tiny_images()
@@ -225,3 +229,139 @@ def test_refitting_without_pictures_is_refused() -> None:
 def test_refitting_to_a_parent_without_head_is_refused() -> None:
     with pytest.raises(ComposerError, match="has no head"):
         Refit().assemble(KERNELS, [transplanted(), CAT], Run(pictures=PICTURES))
+
+
+RESIDUAL = CifarResNet(depth=20, filters=2, size=16)
+
+
+def normed(concept: str, seed: int, members: int = 3) -> Population:
+    """Untrained residual networks whose norms and running statistics are not those of fresh ones."""
+    generator = torch.Generator().manual_seed(seed)
+    made = tiny_population(concept, members, seed, RESIDUAL)
+    moved = {
+        name: tensor + 0.2 * torch.rand(tensor.shape, generator=generator) if tensor.is_floating_point() else tensor
+        for name, tensor in made.weights.items()
+        if not name.endswith("num_batches_tracked")
+    }
+    return replace(made, weights=moved)
+
+
+NORMED = [normed("black", 0), normed("cat", 1, members=2)]
+NORMED_KERNELS = replace(Convolutions().extract(normed("cat", 7), Run()), concept="black+cat")
+
+
+def renormed(run: Run | None = None, **options: Any) -> Population:
+    assembler = Transplant.model_validate(options)
+    (part,) = assembler.assemble(NORMED_KERNELS, NORMED, run or Run(pictures=PICTURES)).parts
+    return part
+
+
+def test_without_saying_where_norms_come_from_they_are_refused() -> None:
+    with pytest.raises(ComposerError, match=r"bn1\.weight.*`rest: object` takes them from the object's networks"):
+        renormed()
+
+
+def test_the_rest_of_a_body_comes_from_the_object_member_by_member() -> None:
+    body = renormed(rest="object")
+    assert not RESIDUAL.misfit(body.weights, head=False)
+    assert torch.equal(body.weights["conv1.weight"], NORMED_KERNELS.layers["conv1"])
+    for name in ("bn1.weight", "bn1.running_var", "layer3.2.bn2.bias"):
+        assert torch.equal(body.weights[name], NORMED[1].weights[name][[0, 1, 0]]), name
+
+
+def test_the_rest_of_a_body_can_be_the_mean_over_the_parents() -> None:
+    body = renormed(rest="mean")
+    expected = (NORMED[0].weights["bn1.running_mean"] + NORMED[1].weights["bn1.running_mean"][[0, 1, 0]]) / 2
+    torch.testing.assert_close(body.weights["bn1.running_mean"], expected)
+
+
+def test_biases_too_come_from_where_the_rest_comes_from() -> None:
+    (body,) = Transplant(rest="object").assemble(KERNELS, [BLACK, CAT], Run()).parts
+    assert torch.equal(body.weights["conv1.bias"], CAT.weights["conv1.bias"][:2])
+
+
+def test_kernels_of_some_layers_are_enough_where_the_object_gives_the_others() -> None:
+    some = replace(KERNELS, layers={"conv1": KERNELS.layers["conv1"]})
+    (body,) = Transplant(rest="object").assemble(some, [BLACK, CAT], Run()).parts
+    assert torch.equal(body.weights["conv1.weight"], KERNELS.layers["conv1"])
+    assert torch.equal(body.weights["conv2.weight"], CAT.weights["conv2.weight"][:2])
+
+
+def test_a_transplanted_network_with_batch_norm_is_the_network_itself() -> None:
+    body = renormed(rest="object")
+    for member in range(3):
+        network = RESIDUAL.build(1).eval()
+        network.load_state_dict({name: tensor[member] for name, tensor in body.weights.items()}, strict=False)
+        with torch.no_grad():
+            alone = network.features(body.preprocessing(IMAGES.at(16)))  # type: ignore[operator]  # untyped
+        torch.testing.assert_close(body.features(IMAGES)[member], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_recalibrated_running_statistics_are_those_of_the_parents_pictures() -> None:
+    body = renormed(rest="object", recalibrate=True)
+    pixels = body.preprocessing(torch.cat([images.at(16) for images in PICTURES]))
+    for member in range(3):
+        network = RESIDUAL.build(1).train()
+        network.load_state_dict({name: tensor[member] for name, tensor in body.weights.items()}, strict=False)
+        for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.momentum = 1
+        with torch.no_grad():
+            network.features(pixels)  # type: ignore[operator]  # untyped by nn.Module
+        for name, tensor in network.state_dict().items():
+            if "running" in name:
+                torch.testing.assert_close(body.weights[name][member], tensor, rtol=1e-4, atol=1e-5)
+    kept = renormed(rest="object")
+    changed = {name for name in kept.weights if not torch.equal(kept.weights[name], body.weights[name])}
+    assert changed == {name for name in kept.weights if "running" in name}
+
+
+def test_recalibrated_biases_leave_each_channel_active_on_half_of_what_it_sees() -> None:
+    (body,) = Transplant(recalibrate=True).assemble(KERNELS, [BLACK, CAT], Run(pictures=PICTURES)).parts
+    pixels = body.preprocessing(torch.cat([images.at(16) for images in PICTURES]))
+    assert torch.equal(body.weights["conv2.weight"], KERNELS.layers["conv2"])
+    for member in range(2):
+        network = ARCHITECTURE.build(1)
+        network.load_state_dict({name: tensor[member] for name, tensor in body.weights.items()}, strict=False)
+        with torch.no_grad():
+            first = network.conv1(pixels)  # type: ignore[operator]  # untyped by nn.Module
+            second = network.conv2(nn.functional.max_pool2d(first, 2).relu())  # type: ignore[operator]
+        for output in (first, second):
+            active = (output > 0).float().mean((0, 2, 3))
+            torch.testing.assert_close(active, torch.full_like(active, 0.5), rtol=0, atol=0.01)
+
+
+def test_recalibration_revives_dead_networks() -> None:
+    """Kernels without a positive weight give nothing above zero where no pixel is below it and biases are zero."""
+    dead = replace(KERNELS, layers={layer: -k.abs() for layer, k in KERNELS.layers.items()})
+    parents = [replace(each, preprocessing=Preprocessing(16, (0, 0, 0), (1, 1, 1))) for each in (BLACK, CAT)]
+    (body,) = Transplant().assemble(dead, parents, Run()).parts
+    assert not body.features(IMAGES).any()
+    (alive,) = Transplant(recalibrate=True).assemble(dead, parents, Run(pictures=PICTURES)).parts
+    assert alive.features(IMAGES).std(1).amin(-1).min() > 0.01
+
+
+def test_recalibrating_without_pictures_is_refused() -> None:
+    with pytest.raises(ComposerError, match="recalibrated on the parents' training pictures, and there are none"):
+        Transplant(recalibrate=True).assemble(KERNELS, [BLACK, CAT], Run())
+
+
+def test_pictures_are_asked_for_only_where_networks_are_recalibrated() -> None:
+    assert Transplant().terms.pictures == "none"
+    assert Transplant(recalibrate=True).terms.pictures == "unlabelled"
+    assert Refit().terms.kernels_alone
+    assert not Refit(rest="mean").terms.kernels_alone
+
+
+def test_a_network_with_batch_norm_is_refitted() -> None:
+    (network,) = Refit(rest="mean", recalibrate=True).assemble(NORMED_KERNELS, NORMED, Run(pictures=PICTURES)).parts
+    assert not RESIDUAL.misfit(network.weights)
+    assert network.weights["linear.weight"].shape == (3, 4, 8)
+    assert network.log_odds(IMAGES).isfinite().all()
+
+
+def test_any_body_gets_a_head_of_its_own() -> None:
+    body = replace(BLACK, outputs=())
+    network = headed(body, [BLACK, CAT], Run(pictures=PICTURES), ridge=0.05)
+    assert torch.equal(network.weights["conv1.weight"], BLACK.weights["conv1.weight"])
+    assert network.weights["fc1.bias"].shape == (3, 4)
+    assert network.cells == ("black", "cat")

@@ -73,6 +73,20 @@ def test_stacked_members_give_the_features_that_each_network_gives_alone() -> No
     torch.testing.assert_close(logits, by_hand)
 
 
+def test_in_training_mode_too_each_member_is_the_network_alone() -> None:
+    architecture = CifarResNet(depth=20, filters=4, size=16)
+    networks = [trained_network(architecture, seed).train() for seed in (1, 2)]
+    weights = stack([tensors(network) for network in networks])
+    pixels = torch.rand(5, 3, 16, 16)
+    with torch.no_grad():
+        stacked = architecture.stacked_features(weights, pixels, training=True)
+        alone = torch.stack([network.features(pixels) for network in networks])  # type: ignore[operator]
+    torch.testing.assert_close(stacked, alone, rtol=1e-5, atol=1e-5)
+    for member, network in enumerate(networks):
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(weights[name][member], value, rtol=1e-5, atol=1e-5)
+
+
 def test_a_published_checkpoint_becomes_a_population_of_one(checkpoint: Path) -> None:
     population = PretrainedCifarResNet(depth=20, weights=checkpoint).load("cat", Run())
     network = trained_network(CifarResNet(depth=20))

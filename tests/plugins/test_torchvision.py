@@ -122,6 +122,24 @@ def test_stacked_members_give_the_features_that_each_network_gives_alone() -> No
     torch.testing.assert_close(stacked, alone, rtol=1e-4, atol=1e-5)
 
 
+def test_in_training_mode_too_each_member_is_the_network_alone() -> None:
+    architecture = Torchvision(model="resnet18", size=64)
+    networks = []
+    for seed in (1, 2):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            networks.append(architecture.build(2).double().train())
+    states: list[Any] = [{name: value.detach() for name, value in network.state_dict().items()} for network in networks]
+    weights, pixels = stack(states), torch.rand(9, 3, 64, 64).double()  # float32 rounds more than the bound
+    with torch.no_grad():
+        stacked = architecture.stacked_features(weights, pixels, training=True)
+        alone = torch.stack([network.features(pixels) for network in networks])  # type: ignore[operator]
+    torch.testing.assert_close(stacked, alone, rtol=1e-5, atol=1e-5)
+    for member, network in enumerate(networks):
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(weights[name][member], value, rtol=1e-5, atol=1e-5)
+
+
 def test_names_say_which_outputs_of_a_file_mean_the_concept(tmp_path: Path) -> None:
     file = saved(published_network("resnet18", 3), tmp_path / "mine.pth")
     source = PretrainedTorchvision(model="resnet18", file=file, names=("dog", "cat", "cat"), size=32)

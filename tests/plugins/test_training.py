@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from composer import Architecture, ComposerError, Images, Lines, Population, Run, Split
+from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
 from composer_training import Train, training
 from composer_training.training import minibatches, mirror_half, sample, schedule
@@ -178,7 +179,7 @@ class Linear(nn.Module):
     def __init__(self, outputs: int, gain: float, normalised: bool) -> None:
         super().__init__()
         self.gain = gain
-        self.hidden = nn.Linear(3 * 8 * 8, 4)
+        self.hidden = nn.Linear(3 * 8 * 8, 4, bias=not normalised)  # batch norm would take it away again
         self.norm = nn.BatchNorm1d(4) if normalised else nn.Identity()
         self.head = nn.Linear(4, outputs)
 
@@ -220,9 +221,80 @@ def test_a_diverging_loss_stops_with_what_to_change(gain: float) -> None:
         train(architecture=Plain(gain=gain), learning_rate=0.5)
 
 
-def test_running_statistics_are_refused_rather_than_left_wrong() -> None:
-    with pytest.raises(ComposerError, match=r"'plain' keeps norm\.running_mean, .*use: checkpoints"):
-        train(architecture=Plain(normalised=True))
+def test_batch_norm_is_trained_as_each_member_by_itself_would_be() -> None:
+    """The plain loop of the textbook, running statistics and all."""
+    architecture = Plain(normalised=True)
+    run = Run(seed=5)
+    population = train(run, architecture=architecture, batch=20, flip=False, resample=False)
+    inputs = population.preprocessing(PICTURES.at(8))
+    classes = torch.from_numpy(~PICTURES.labels["cat"]).long()
+    order = list(minibatches(len(PICTURES), 2, len(PICTURES) // 20 + 1, run.generator()))
+    for member, network in enumerate(initial(3, run.seed, architecture)):
+        optimiser = torch.optim.Adam(network.train().parameters())
+        for step, index in enumerate(order):
+            optimiser.param_groups[0]["lr"] = 0.01 * schedule(step, len(order))
+            loss = nn.functional.cross_entropy(network(inputs[index]), classes[index])
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+        expected = network.state_dict()
+        assert not torch.equal(expected["norm.running_mean"], torch.zeros(4))
+        for name, tensor in population.weights.items():
+            torch.testing.assert_close(tensor[member], expected[name], rtol=1e-5, atol=1e-5)
+        assert set(expected) - set(population.weights) == {"norm.num_batches_tracked"}
+
+
+def test_a_population_with_batch_norm_learns_its_concept() -> None:
+    population = train(architecture=Plain(normalised=True), epochs=30)
+    test = training_images("cat", count=60, seed=9)
+    accuracy = ((population.log_odds(test).numpy() > 0) == test.labels["cat"]).mean(1)
+    assert np.median(accuracy) > 0.9, f"held-out accuracy of the members: {accuracy}"
+
+
+def test_a_small_residual_network_is_trained() -> None:
+    architecture = CifarResNet(depth=20, filters=2, size=16)
+    population = train(architecture=architecture, members=2, epochs=20)
+    assert not architecture.misfit(population.weights)
+    test = training_images("cat", count=60, seed=9)
+    accuracy = ((population.log_odds(test).numpy() > 0) == test.labels["cat"]).mean(1)
+    assert accuracy.min() > 0.9, f"held-out accuracy of the members: {accuracy}"
+
+
+class Shared(Plain):
+    """One layer under two names."""
+
+    name = "shared"
+
+    def build(self, outputs: int) -> nn.Module:
+        network = Linear(outputs, self.gain, normalised=False)
+        network.again = network.hidden
+        return network
+
+
+def test_weights_shared_between_layers_are_refused() -> None:
+    with pytest.raises(ComposerError, match=r"'shared' keeps again\.weight, .*use: checkpoints"):
+        train(architecture=Shared())
+
+
+class Forgetful(Plain):
+    """Half of what it sees is dropped while it is trained."""
+
+    name = "forgetful"
+
+    def build(self, outputs: int) -> nn.Module:
+        network = Linear(outputs, self.gain, normalised=False)
+        network.set_submodule("norm", nn.Dropout(0.5))
+        return network
+
+
+def test_dropout_draws_from_the_stage_s_seed_and_leaves_the_global_state_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first, plain = train(architecture=Forgetful()), train(architecture=Plain())
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(4)
+    assert same(train(architecture=Forgetful()), first)
+    assert not same(plain, first), "nothing was dropped"
 
 
 @pytest.mark.slow
