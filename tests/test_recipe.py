@@ -228,7 +228,15 @@ def test_check_knows_that_kernels_cannot_fill_a_network_with_batch_norm(tmp_path
         RecipeError, match="assembler 'refit' makes networks of kernels alone, which cannot fill"
     ) as met:
         read_recipe(tmp_path / "r.yaml")
-    assert "torchvision resnet18; use an assembler that keeps the parents, such as 'product'" in str(met.value)
+    assert "torchvision resnet18; take the rest from a parent (option `rest`), or use an assembler" in str(met.value)
+
+
+@pytest.mark.parametrize("rest", ["object", "mean"])
+def test_kernels_can_be_put_among_the_norms_of_a_parent(tmp_path: Path, rest: str) -> None:
+    assembler = f"{{use: refit, rest: {rest}}}"
+    (tmp_path / "r.yaml").write_text(f"{RESNETS}compositions: {{mean: {{translator: mean, assembler: {assembler}}}}}\n")
+    (composition,) = [arm for arm in read_recipe(tmp_path / "r.yaml").compositions if not arm.control]
+    assert not composition.assembler.terms.kernels_alone
     assert "controls" not in str(met.value), "what nobody asked for is no error"
 
 
