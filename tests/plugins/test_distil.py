@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from composer import ComposedModel, ComposerError, Expression, Images, Lines, Population, Preprocessing, Run
+from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
 from composer_training import Distil
 from tiny import tiny_images, training_images
@@ -123,6 +124,14 @@ def test_students_may_be_of_another_architecture_and_number() -> None:
     assert len(model) == 3
     assert model.parts[0].architecture == wide
     assert model.parts[0].preprocessing.size == 16
+
+
+def test_students_with_batch_norm_learn_too() -> None:
+    residual = CifarResNet(depth=20, filters=4, size=16)
+    model, _ = taught(architecture=residual, members=1, steps=80)
+    assert not residual.misfit(model.parts[0].weights)
+    for part, parent in zip(model.parts, PARENTS, strict=True):
+        assert correlation(part.log_odds(OTHERS)[0], parent.log_odds(OTHERS).clamp(-5, 5).mean(0)) > 0.8, parent.concept
 
 
 def test_the_same_seed_gives_the_same_students() -> None:
