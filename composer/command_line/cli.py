@@ -251,10 +251,12 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     Says what a run would do, or everything that is wrong with the recipe, a line for each fault.
     """
     from composer.command_line.summary import recipe_summary
+    from composer.command_line.terminal import make_console
     from composer.recipes.recipe_reader import read_recipe
 
-    for line in recipe_summary(read_recipe(recipe, overrides)):
-        click.echo(line)
+    lines = recipe_summary(read_recipe(recipe, overrides))
+    for line in lines:
+        make_console().print(line, soft_wrap=True)
 
 
 @main.command(epilog=examples("composer pictures recipes/black_cat.yaml --output sheet.png"))

@@ -269,9 +269,13 @@ def member_of(written: str | None) -> int | str | None:
 
 def announce(model: LoadedModel) -> None:
     """Says on standard error which member of which composition is used, and why where nobody said."""
-    click.echo(f"{model.home.path}: {model.target} by {model.composition}, member {model.member!r}", err=True)
+    from composer.command_line.terminal import make_console
+
+    console = make_console(error=True)
+    said = f"{model.home.path}: {model.target} by {model.composition}, member {model.member!r}"
+    console.print(said, soft_wrap=True)
     if model.home.why:
-        click.echo(f"  ({model.home.why}; --composition takes another)", err=True)
+        console.print(f"  ({model.home.why}; --composition takes another)", soft_wrap=True)
 
 
 def _is_picture(file: Path, folder: Path) -> bool:
