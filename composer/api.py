@@ -53,8 +53,9 @@ def compose(
     fresh: bool = False,
     progress: bool = False,
     wait: bool = True,
+    store: str | Path | None = None,
 ) -> Composed:
-    """Runs a recipe given as arguments: everything that `composer run` does, with the same cache and the same folder.
+    """Runs a recipe given as arguments: everything that `composer run` does, with the same store and the same folder.
 
     Arguments are a recipe's keys. Every slot takes a component (`Drawings(size=32)`) or what YAML would hold
     (`"drawings"`, `{"use": "drawings", "size": 32}`); the two can be mixed. What is left out has a recipe's default.
@@ -63,6 +64,7 @@ def compose(
     name: default is the concepts joined by `_`. root: where relative paths of components start, the current folder.
     output: folder for all results, default `runs/<name>`. progress: shows the stages on standard error.
     wait: for another run that works in the folder; without it that is a ComposerError.
+    store: folder that keeps stages for all runs, default COMPOSER_STORE or `composer` in the user's cache folder.
     RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
     in a run and can be mended.
     """
@@ -89,7 +91,7 @@ def compose(
     with watching(registry) if progress else nullcontext():
         from composer.running.pipeline import run_recipe  # imports torch, which the check above does without
 
-        report = run_recipe(recipe, folder, device, fresh, registry, wait)
+        report = run_recipe(recipe, folder, device, fresh, registry, wait, None if store is None else Path(store))
     return Composed(report, folder)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,6 +16,16 @@ from composer.data.expressions import Expression, cell_name
 from composer.errors import ComposerError
 
 Decoder = Callable[[int], Tensor]
+
+
+class Keeper(Protocol):
+    """A place for tensors that are worth keeping beside pictures, so that no later run computes them again."""
+
+    def kept(self, name: str) -> Mapping[str, Tensor] | None:
+        """What was kept under a name, or None."""
+
+    def keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        """Keeps tensors under a name."""
 
 
 class Images:
@@ -39,8 +50,8 @@ class Images:
                 raise ValueError(f"labels of {concept!r} have shape {values.shape}, not ({len(self.names)},)")
         self.asked = expression
         self.decoded: dict[int, Tensor] = {}
-        self.folder: Path | None = None
-        """Where sizes decoded later are kept, once the pictures lie in the stage cache."""
+        self.keeper: Keeper | None = None
+        """Keeps sizes that are decoded later, once the pictures lie in the store."""
         if isinstance(pixels, Tensor):
             if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3 or len(pixels) != len(self):
                 met = f"{pixels.dtype} {list(pixels.shape)}"
@@ -63,23 +74,16 @@ class Images:
     def at(self, size: int) -> Tensor:
         """Pixels uint8 [N, 3, size, size]."""
         if size not in self.decoded:
-            kept = self.kept(self.folder, size) if self.folder else None
-            self.decoded[size] = self.decode(size) if kept is None else self._kept_or_decoded(kept, size)
+            self.decoded[size] = self.decode(size) if self.keeper is None else self._kept_or_decoded(self.keeper, size)
         return self.decoded[size]
 
-    def _kept_or_decoded(self, kept: Path, size: int) -> Tensor:
-        from composer.running.storage import keep_tensors, kept_tensors
-
-        known = kept_tensors(kept)
+    def _kept_or_decoded(self, keeper: Keeper, size: int) -> Tensor:
+        known = keeper.kept(f"size-{size}")
         if known is not None:
             return known["pixels"]
         pixels = self.decode(size)
-        keep_tensors(kept, {"pixels": pixels})
+        keeper.keep(f"size-{size}", {"pixels": pixels})
         return pixels
-
-    def kept(self, folder: Path, size: int) -> Path:
-        """The file in `folder` that keeps the pixels of one size."""
-        return folder / f"size-{size}.safetensors"
 
     def still_there(self) -> bool:
         """Whether the files that pixels are decoded from are where they were."""

@@ -7,14 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from composer.data.expressions import Expression
 from composer.errors import ComposerError
-from composer.images import Images
+from composer.images import Images, Keeper
 from composer.networks.architecture import Architecture
 
 BATCH = 256
@@ -109,22 +108,21 @@ class Population:
         known = self._memo.get(id(images))
         if known is not None:
             return known[1]
-        kept = images.folder / f"features-{self.body_digest}.safetensors" if images.folder else None
-        features = self._compute_features(images, device) if kept is None else self._kept_features(kept, images, device)
+        keeper = images.keeper
+        found = self._compute_features(images, device) if keeper is None else self._kept(keeper, images, device)
         self._memo.clear()  # evaluators ask for one set of pictures at a time
-        self._memo[id(images)] = (images, features)
-        return features
+        self._memo[id(images)] = (images, found)
+        return found
 
-    def _kept_features(self, kept: Path, images: Images, device: torch.device | str) -> Tensor:
-        from composer.running.storage import keep_tensors, kept_tensors
-
-        known = kept_tensors(kept)
+    def _kept(self, keeper: Keeper, images: Images, device: torch.device | str) -> Tensor:
+        name = f"features-{self.body_digest}"
+        known = keeper.kept(name)
         if known is not None:
             return known["features"]
         started = time.perf_counter()
         features = self._compute_features(images, device)
         if time.perf_counter() - started > WORTH_KEEPING:
-            keep_tensors(kept, {"features": features})
+            keeper.keep(name, {"features": features})
         return features
 
     def _compute_features(self, images: Images, device: torch.device | str) -> Tensor:

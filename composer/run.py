@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def _nowhere(what: str, done: int, total: int) -> None:
+def nowhere(what: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -35,7 +35,7 @@ class Run:
     device: str = "cpu"
     pictures: tuple[Images, ...] = ()
     kernels: tuple[KernelSet, ...] = ()
-    report_progress: Callable[[str, int, int], None] = _nowhere
+    report_progress: Callable[[str, int, int], None] = nowhere
     figures: dict[str, Figure] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     measured: dict[str, list[float]] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, distributions, version
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from clean_environment import Environment, build_wheel, make_environment
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
+from composer.runs.store_folder import VARIABLE
 
 ROOT = Path(__file__).parent.parent
 collect_ignore = ["third_party"]  # distributions with tests of their own: test_third_party.py installs and runs them
@@ -34,6 +35,18 @@ controls: [random, parents]
 evaluators: [recognition, {use: clusters, methods: [kmeans], umap_figure: false}]
 """
 """The whole main job in about two seconds."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The store of a module's tests: never the user's own, and nothing of other modules in it."""
+    folder = tmp_path_factory.mktemp("store")
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder)
+    yield folder
+    os.environ.pop(VARIABLE)
+    if before is not None:
+        os.environ[VARIABLE] = before
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Benchmark, lis
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        benchmark(folder, 2, 1, TINY, load_registry(), stop)
+        benchmark(folder, 2, 1, TINY, load_registry(), stop, folder / "stages")
     before = written(folder)
-    found = benchmark(folder, 2, 1, TINY, load_registry(), said.append)
+    found = benchmark(folder, 2, 1, TINY, load_registry(), said.append, folder / "stages")
     assert before, "the first pair was kept"
     assert {name: written(folder)[name] for name in before} == before, "nothing of it was computed again"
     return folder, found, said

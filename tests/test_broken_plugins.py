@@ -25,6 +25,7 @@ from composer.running.boundary import first_fault
 from composer.running.cache import StageCache
 from composer.running.engine import Engine
 from composer.running.pipeline import run_recipe
+from composer.runs.store_folder import VARIABLE
 from composer.running.plan import Step
 from composer_cifar_resnet import PretrainedCifarResNet
 from conftest import ROOT
@@ -175,19 +176,15 @@ class Bench:
         registry = Registry(self.make("my-plugin", source, entry="mine", version="0.3"))
         ((kind, _),) = registry.components()
         component = kind()
-        self.engine = Engine(StageCache(self.folder / "run" / "stages"), "cpu", registry)
-        inputs = tuple(Step(f"given.{index}", "merged", component, _given, 0) for index in range(len(given)))
+        self.engine = Engine(StageCache(self.folder / "stages"), "cpu", registry)
+        inputs = tuple(
+            Step(f"given.{index}", "merged", component, "bare_verbs:given", 0) for index in range(len(given))
+        )
         self.engine.results = {step.key: value for step, value in zip(inputs, given, strict=True)}
-        verbs: Mapping[str, Callable[..., Any]] = {
-            "images": lambda run: component.load(step.split, run),  # type: ignore[attr-defined]
-            "models": lambda run: component.load("black", run),  # type: ignore[attr-defined]
-            "extractor": lambda population, run: component.extract(population, run),  # type: ignore[attr-defined]
-            "translator": lambda *all_: component.translate(all_[:-1], all_[-1]),  # type: ignore[attr-defined]
-            "assembler": lambda *all_: component.assemble(None, all_[:-1], all_[-1]),  # type: ignore[attr-defined]
-            "evaluator": lambda *all_: component.evaluate(*all_),  # type: ignore[attr-defined]
-        }
         split = Split(tuple(about["concepts"]), about["concept"]) if "concepts" in about else None
-        step = Step(f"{kind.kind}.mine", "merged", component, verbs[kind.kind], 0, inputs, about=about, split=split)
+        step = Step(
+            f"{kind.kind}.mine", "merged", component, f"bare_verbs:{kind.kind}", 0, inputs, about=about, split=split
+        )
         try:
             return self.engine.result(step)
         finally:
@@ -451,22 +448,7 @@ def test_what_a_component_records_stays_in_the_runs_folder(work: Bench, line: st
     with pytest.raises(ComposerError, match=re.escape(fault)) as raised:
         work(translator(line, "return parents[0]"), BLACK)
     assert "the plugin mine (my-plugin 0.3) " in str(raised.value)
-    assert [path.name for path in work.folder.iterdir() if path.name != "site"] == ["run"]
-
-
-def test_a_file_that_a_component_writes_elsewhere_is_named_in_the_report(
-    work: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))  # where pytest works is no place to write to
-    monkeypatch.chdir(tmp_path)
-    writes = [f"open({name!r}, 'w').close()" for name in ("outside", "run/inside", "temporary/mine")]
-    (tmp_path / "temporary").mkdir()
-    work(translator(*writes, "open('outside').close()", "return parents[0]"), BLACK)
-    assert work.facts is not None
-    assert work.facts["warnings"] == [
-        f"the plugin mine (my-plugin 0.3) wrote {tmp_path / 'outside'}, which is outside the run's folder; "
-        "run.figure() and results are kept"
-    ]
+    assert [path.name for path in work.folder.iterdir() if path.name != "site"] == ["stages"]
 
 
 # -- while it watches --------------------------------------------------------------------------
@@ -561,10 +543,13 @@ def test_the_command_shows_a_plugins_bug_with_its_traceback_and_names_it(distrib
     )
 
 
-def test_ctrl_c_ends_a_component_that_hangs_and_what_was_finished_is_kept(distribution: Make, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_component_that_hangs_and_what_was_finished_is_kept(
+    distribution: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     distribution("my-plugin", HANGS, entry="mine", version="0.3")
-    process = command(tmp_path)
     stages = tmp_path / "runs" / "quick" / "stages"
+    monkeypatch.setenv(VARIABLE, str(stages))
+    process = command(tmp_path)
     until = time.monotonic() + 300
     while not (tmp_path / "runs" / "hanging").exists() and time.monotonic() < until:
         time.sleep(0.05)

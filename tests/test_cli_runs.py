@@ -15,6 +15,8 @@ from composer.command_line.cli import Commands
 from composer.command_line.cli_runs import COMMANDS
 from composer.recipes.recipe_reader import read_recipe
 from composer.running.pipeline import run_recipe
+from composer.runs.last_run import LAST
+from composer.runs.sealing import file_digest, sealed
 from composer.runs.verification import verify
 
 GROUP = Commands("composer", commands={str(command.name): command for command in COMMANDS})
@@ -100,12 +102,21 @@ def test_files_that_were_changed_removed_and_added_are_named(here: Path) -> None
     assert "touched: 3 differences" in shown.output
 
 
-def test_a_stage_that_was_changed_is_named_and_a_deleted_one_is_not(here: Path) -> None:
-    stages = sorted((here / "runs/a/stages").glob("population.*"))
+def test_a_stage_that_was_changed_is_named_and_a_deleted_one_is_not(here: Path, store: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(store, tmp_path / "copied-store")
+    record = here / "runs/a/run.json"
+    record.write_text(json.dumps(sealed({**json.loads(record.read_text()), "store": str(copied)})))
+    names = {name.partition("/")[0] for name in json.loads(record.read_text())["stages_kept"]}
+    stages = [copied / name for name in sorted(names) if name.startswith("population.")]
     shutil.rmtree(stages[0])
     assert found() == []
     (stages[1] / "data.safetensors").write_bytes(b"other")
-    assert found() == [("changed", f"stages/{stages[1].name}/data.safetensors")]
+    assert found() == [("changed", str(stages[1] / "data.safetensors"))]
+    facts = json.loads((stages[1] / "stage.json").read_text())
+    facts["files"]["data.safetensors"] = file_digest(stages[1] / "data.safetensors")
+    (stages[1] / "stage.json").write_text(json.dumps(sealed(facts)))
+    assert [kind for kind, _ in found()] == ["unknown"], "another run has computed it again"
+    assert verify(here / "runs/a").whole
 
 
 def test_edited_options_of_the_recipe_are_named_with_their_values(here: Path) -> None:
@@ -150,7 +161,7 @@ def test_inputs_that_changed_since_are_named_and_gone_folders_are_no_fault(
 
 def test_versions_that_differ_now_are_notes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("composer.runs.verification.version_now", lambda name: "9.9" if name == "torch" else "same")
-    monkeypatch.setattr("composer.runs.verification.seal_of", lambda run: run["seal"])
+    monkeypatch.setattr("composer.runs.verification.is_sealed", lambda _: True)
     record = here / "runs/a/run.json"
     run = json.loads(record.read_text())
     run["versions"] = {"torch": "1.0", "numpy": "same"}
@@ -212,7 +223,8 @@ def test_report_prints_the_scores_of_one_run_as_tidy_data(here: Path) -> None:
 
 
 def test_runs_that_cannot_be_compared_are_all_named(here: Path) -> None:
-    (here / "runs/half/stages").mkdir(parents=True)
+    (here / "runs/half").mkdir(parents=True)
+    (here / "runs/half" / LAST).write_text("{}")
     (here / "runs/a/report.json").write_text('{"name": ')
     shown = call("compare", "runs/a", "runs/gone", "runs/half", "runs/b")
     assert shown.exit_code == 2

@@ -232,7 +232,7 @@ def test_novelty_stands_beside_the_score_of_the_same_member() -> None:
 
 def test_the_page_is_written_again_from_the_folder_alone(copied: Path) -> None:
     before = Page(copied / "report.html").text
-    for gone in ("stages", "models", "figures"):
+    for gone in ("models", "figures"):
         shutil.rmtree(copied / gone)
     (copied / "report.html").unlink()
     assert Page(write_page(copied)).text == before

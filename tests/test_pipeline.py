@@ -21,6 +21,7 @@ from composer.registry import load_registry
 from composer.running.cache import stage_seed
 from composer.running.pipeline import run_recipe
 from composer.running.plan import make_plan
+from composer.runs.store_folder import VARIABLE
 from conftest import SMALL
 
 Read = Callable[..., Recipe]
@@ -53,7 +54,7 @@ def run(
     registry = load_registry()
     registry.watch(watcher)
     try:
-        return run_recipe(recipe, folder, "cpu", fresh, registry), watcher
+        return run_recipe(recipe, folder, "cpu", fresh, registry, store=folder / "stages"), watcher
     finally:
         registry.unwatch(watcher)
 
@@ -151,8 +152,9 @@ def test_the_written_recipe_runs_again_from_the_cache(first: tuple[Path, dict[st
 def test_a_changed_evaluator_is_all_that_is_computed_again(small_recipe: Read, tmp_path: Path) -> None:
     run(small_recipe(), tmp_path / "run")
     report, watcher = run(small_recipe("evaluators.clusters.reduction=raw"), tmp_path / "run")
-    assert watcher.named("computed") == {"evaluate.clusters"}
-    assert {stage.reason for stage in watcher.stages if stage.status == "computed"} == {"changed: options"}
+    assert watcher.named("computed") == {"evaluate.clusters", "page"}
+    reasons = {stage.name: stage.reason for stage in watcher.stages if stage.status == "computed"}
+    assert reasons == {"evaluate.clusters": "changed: options", "page": "changed: inputs"}
     afresh, _ = run(small_recipe("evaluators.clusters.reduction=raw"), tmp_path / "other")
     assert report["compositions"] == afresh["compositions"]
 
@@ -253,6 +255,6 @@ def test_a_run_killed_at_three_stages_ends_like_an_undisturbed_one(
 def command(recipe: Path, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "composer", "run", str(recipe), "--output", str(folder), "--device", "cpu"],
-        env={**os.environ, **environment},
+        env={**os.environ, VARIABLE: str(folder / "stages"), **environment},
         stdout=subprocess.DEVNULL,
     )

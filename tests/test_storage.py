@@ -86,7 +86,7 @@ def test_pictures_of_files_that_have_moved_are_looked_for_again(tmp_path: Path) 
     cache.store("images.test", "0" * 64, images, {}, {})
     again = cache.load("images.test", "0" * 64)
     assert isinstance(again, Images)
-    assert again.kept(tmp_path / "stages" / f"images.test-{'0' * 16}", 4).exists(), "decoded once, kept for later"
+    assert (cache.path("images.test", "0" * 64) / "size-4.safetensors").exists(), "decoded once, kept for later"
     assert torch.equal(again.at(8), images.at(8))
     file.rename(tmp_path / "elsewhere.png")
     assert cache.load("images.test", "0" * 64) is None

@@ -23,8 +23,10 @@ from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_data
 from composer.registry import Registry
 from composer.running.engine import Engine
-from composer.running.pipeline import choose_device, judge_oracle, working
+from composer.running.outcome import choose_device, judge_oracle
+from composer.running.pipeline import opened, working
 from composer.running.plan import Plan, make_plan
+from composer.runs.last_run import recall, remember
 from composer.scores import Score
 
 ATTRIBUTES = ("black", "white", "red", "striped")
@@ -68,7 +70,7 @@ class Benchmark:
     entrants: Entrants
     judgements: list[Judgement] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    """Of every stage, whether it was computed now or before: its place in the cache -> seconds."""
+    """Of every stage, whether it was computed now or before: its place in the store -> seconds."""
 
 
 def benchmark(
@@ -78,22 +80,24 @@ def benchmark(
     overrides: Sequence[str],
     registry: Registry,
     say: Callable[[str], None],
+    store: Path | None = None,
 ) -> Benchmark:
-    """Judges everything on the first `pairs` pairs with seeds 1 to `seeds`; what the cache in `folder` has is kept.
+    """Judges everything on the first `pairs` pairs with seeds 1 to `seeds`; what the store has is kept.
 
-    say: told of every pair that is done.
+    folder: holds nothing but a lock and what the stages were made from. say: told of every pair that is done.
     """
     found = Benchmark(find_entrants(registry))
     rounds = [(seed, pair) for seed in range(1, seeds + 1) for pair in PAIRS[:pairs]]
     recipes = [pair_recipe(pair, seed, found.entrants, overrides, registry) for seed, pair in rounds]
-    with working(folder) as cache:  # only now that all of them are known to be right
-        engine = Engine(cache, choose_device("cpu"), registry, draws=False)
+    with working(folder), opened(store) as stages:  # only now that all of them are known to be right
+        seen = recall(folder)
+        engine = Engine(stages, choose_device("cpu"), registry, seen=seen)
         try:
             for done, (recipe, (seed, pair)) in enumerate(zip(recipes, rounds, strict=True), start=1):
                 found.judgements.append(judge(engine, recipe, found))
                 say(f"{cell_name(pair)}, seed {seed}: {done} of {len(rounds)}")
         finally:
-            cache.remember({**engine.before, **engine.identities})
+            remember(folder, seen)
     return found
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from composer.command_line import cli_bench, cli_runs
+from composer.command_line import cli_bench, cli_runs, cli_store
 from composer.command_line.cli_models import COMMANDS
 from composer.command_line.cli_new_plugin import new_plugin
 from composer.command_line.cli_plugins import check_plugin
+from composer.command_line.cli_store import store_option
 from composer.errors import ComposerError, PluginError
 from composer.version import __version__
 
@@ -202,6 +203,7 @@ set_option = click.option(
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
+@store_option
 @click.option("--fresh", is_flag=True, help="Compute everything again, even what has not changed.")
 @click.option("--no-wait", is_flag=True, help="Fail where another run works in the folder, in place of waiting for it.")
 def run(
@@ -210,6 +212,7 @@ def run(
     overrides: tuple[str, ...],
     seed: int | None,
     device: str,
+    store: Path | None,
     fresh: bool,
     no_wait: bool,
 ) -> None:
@@ -237,7 +240,7 @@ def run(
     with watching(registry):
         from composer.running.pipeline import run_recipe  # imports torch, which takes two seconds
 
-        report = run_recipe(read, folder, device, fresh, registry, wait=not no_wait)
+        report = run_recipe(read, folder, device, fresh, registry, not no_wait, store)
     print_results(report, random_pairs(read))
     print_saved(folder, time.perf_counter() - started)
 
@@ -268,7 +271,8 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
 )
 @set_option
 @click.option("--per-cell", type=click.IntRange(1, 100), default=12, show_default=True, help="Pictures in a row.")
-def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_cell: int) -> None:
+@store_option
+def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_cell: int, store: Path | None) -> None:
     """Draw a sheet of RECIPE's pictures.
 
     Shows what the recipe trains and tests on, a labelled row for each kind of picture.
@@ -285,7 +289,7 @@ def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_
         from composer.command_line.contact_sheet import contact_sheet
         from composer.running.pipeline import load_pictures  # imports torch
 
-        sheet = contact_sheet(load_pictures(read, folder, registry=registry), per_cell)
+        sheet = contact_sheet(load_pictures(read, registry=registry, store=store), per_cell)
     with writing(file):
         sheet.save(file, format="PNG")
     click.echo(file)
@@ -347,7 +351,7 @@ def schema(output: Path | None) -> None:
     click.echo(output)
 
 
-for command in (*COMMANDS, *cli_runs.COMMANDS, *cli_bench.COMMANDS, new_plugin, check_plugin):
+for command in (*COMMANDS, *cli_runs.COMMANDS, *cli_bench.COMMANDS, *cli_store.COMMANDS, new_plugin, check_plugin):
     main.add_command(command)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from composer.command_line.cli_store import store_option
+
 DEFAULT = Path("runs/bench")
 NAME = "benchmark.md"
 
@@ -32,7 +34,10 @@ NAME = "benchmark.md"
     multiple=True,
     help="Change every pair's recipe: models.members=4, images.train=500. May be repeated.",
 )
-def bench(pairs: int, seeds: int, output: Path, document: Path | None, overrides: tuple[str, ...]) -> None:
+@store_option
+def bench(
+    pairs: int, seeds: int, output: Path, document: Path | None, overrides: tuple[str, ...], store: Path | None
+) -> None:
     """Judge everything installed on 16 pairs.
 
     Makes every composition and control of attribute x object pairs of drawn pictures, and writes one leaderboard with
@@ -45,7 +50,7 @@ def bench(pairs: int, seeds: int, output: Path, document: Path | None, overrides
     from composer.bench.leaderboard_text import document as written
     from composer.running.storage import write_text
 
-    found = benchmark(output, pairs, seeds, overrides, load_registry(), lambda line: click.echo(line, err=True))
+    found = benchmark(output, pairs, seeds, overrides, load_registry(), lambda line: click.echo(line, err=True), store)
     changes = [f"--set {shlex.quote(one)}" for one in overrides]
     text = written(found, " ".join(["composer bench", f"--pairs {pairs}", f"--seeds {seeds}", *changes]), overrides)
     file = document or output / NAME

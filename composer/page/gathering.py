@@ -1,4 +1,4 @@
-"""What the page shows of one composition beyond its scores, gathered while the run has the model at hand."""
+"""What the page shows of one composition beyond its scores: a step of the plan, which has the model at hand."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from torch import Tensor
 
 from composer.composed import ComposedModel
 from composer.data.expressions import cell_names
+from composer.data.facts import Facts
 from composer.images import Images
 from composer.models.loading import Part
 from composer.population import Population
+from composer.run import Run
+from composer.running.step import Step
 from composer.scores import Report, Score
 
 Floats = NDArray[np.float64]
@@ -38,6 +41,15 @@ LONGEST = 0.5
 FEWEST_FOR_UMAP = 60
 """Pictures below which principal components are shown: UMAP's neighbourhoods of 15 would hold whole cells."""
 DIGITS = 5
+
+
+def gathered(step: Step, inputs: Sequence[Any], run: Run) -> Facts:
+    """Works the step that gathers: `inputs` are the model, the test pictures where there are any, and the reports."""
+    labels = step.about["labels"]
+    model, *rest = inputs
+    images = rest[0] if len(rest) > len(labels) else None
+    reports = dict(zip(labels, rest[len(rest) - len(labels) :], strict=True))
+    return Facts(gather(model, images, reports, step.about["seed"], run.device, step.about["control"]))
 
 
 def gather(

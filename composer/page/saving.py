@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,12 @@ from composer.models import model_card
 from composer.models.model_folder import read_folder
 from composer.page import gathering
 from composer.recipes.recipe import Recipe
-from composer.running.cache import digest
 from composer.running.storage import write_json
-from composer.runs.files import writing
-from composer.runs.sealing import read_sealed, sealed
 from composer.tables.results_table import MAIN_COLUMNS, random_pairs
 
 if TYPE_CHECKING:
     from composer.running.cache import StageCache
-    from composer.running.plan import Arm, Plan, Step
+    from composer.running.plan import Plan
 
 FORMAT = 1
 PAGE_DATA = "page.json"
@@ -35,25 +32,6 @@ SIDE = 64
 """Pixels of a thumbnail's side; smaller pictures stay as they are."""
 QUALITY = 85
 CUT_LABEL = "as likely as not"
-
-
-def gathered(
-    folder: Path, arm: Arm, test: Step | None, fresh: bool, gather: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """What `gather` returns, or what it returned for the same results before: kept in `folder`."""
-    steps = [arm.model, *([] if test is None else [test]), *arm.reports.values()]
-    code = Path(gathering.__file__).read_text(encoding="utf-8")
-    key = digest([[step.key for step in steps], arm.composition.control, code])
-    file = folder / f"{key[:16]}.json"
-    known = None if fresh else read_sealed(file)
-    if known is not None and known.get("key") == key:
-        found: dict[str, Any] = known["shown"]
-        return found
-    found = gather()
-    with writing(file):
-        folder.mkdir(exist_ok=True)
-    write_json(file, sealed({"key": key, "shown": found}))
-    return found
 
 
 def save(

@@ -1,4 +1,4 @@
-"""The stage cache: results by content key, so that nothing that did not change is computed twice."""
+"""The store of all runs: results by content key, so that nothing that did not change is computed twice."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from composer.component import Component
-from composer.figures import Figure, draw, from_json, to_json
+from composer.figures import Figure, from_json, to_json
 from composer.images import Images
 from composer.recipes.recipe import nested_components
 from composer.running.code import code_digest
-from composer.running.storage import FACTS, TENSORS, Value, keep_tensors, load, read_json, save, write_json
-from composer.runs.files import part_of, remove, writing
+from composer.running.storage import FACTS, TENSORS, FolderKeeper, Value, load, read_json, save, write_json
+from composer.runs.files import clear_parts, part_of, remove, writing
+from composer.runs.locking import storing
 from composer.runs.sealing import FILES, STAGE, file_digest, read_sealed, sealed
+from composer.runs.store_folder import Uses, make_store
 
 log = logging.getLogger("composer")
 
 FIGURES = "figures.json"
-LAST = "last.json"
 
 
 def digest(data: Any) -> str:
@@ -62,23 +63,44 @@ def _files_digest(files: Iterable[Path]) -> str:
 
 
 class StageCache:
-    """One folder per result, named by stage and key; a folder is complete or absent.
+    """One folder per result, named by stage and key; a folder is complete or absent. Many runs share it.
 
     The hash of every file stands in the stage's record, which has its own: what no longer agrees is not read, is
     named in the log, and computed again. damaged: the folders of which that was said -> what it was.
+    Used as a context manager it lets go, at the end, of the stages that it has used; until then nobody prunes them.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.damaged: dict[Path, str] = {}
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_store(folder)
+        self._uses = Uses(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._uses.close()
+
+    def clear(self) -> None:
+        """Removes what dead processes of this machine had begun to write."""
+        if os.name != "nt":  # there nothing tells whether a process of that number is alive
+            for place in (self.folder, *self.folder.glob("*/")):
+                clear_parts(place)
 
     def path(self, stage: str, key: str) -> Path:
         return self.folder / f"{stage}-{key[:16]}"
 
+    def use(self, *stages: tuple[str, str]) -> None:
+        """Says that this process uses stages, whether they are there or yet to come."""
+        self._uses.note(self.path(stage, key).name for stage, key in stages)
+
     def facts(self, stage: str, key: str) -> dict[str, Any] | None:
         """What was recorded beside a result, or None where there is none."""
+        with storing(self.folder, shared=True):
+            return self._facts(stage, key)
+
+    def _facts(self, stage: str, key: str) -> dict[str, Any] | None:
         home = self.path(stage, key)
         facts = read_sealed(home / STAGE)
         if facts is None:
@@ -92,7 +114,11 @@ class StageCache:
 
     def whole(self, stage: str, key: str) -> bool:
         """Whether a result is there as it was stored."""
-        facts = self.facts(stage, key)
+        with storing(self.folder, shared=True):
+            return self._whole(stage, key)
+
+    def _whole(self, stage: str, key: str) -> bool:
+        facts = self._facts(stage, key)
         if facts is None:
             return False
         home = self.path(stage, key)
@@ -104,74 +130,79 @@ class StageCache:
 
     def load(self, stage: str, key: str) -> Value | None:
         """A stored result; None where there is none, or where it is no longer what was stored and is made again."""
-        if not self.whole(stage, key):
-            return None
-        value = load(self.path(stage, key))
-        if isinstance(value, Images) and not value.still_there():
-            return None  # the same pictures lie elsewhere now: their stage finds them again
+        self.use((stage, key))
+        home = self.path(stage, key)
+        with storing(self.folder, shared=True):
+            if not self._whole(stage, key):
+                return None
+            value = load(home)
+            with suppress(OSError):  # a store that others fill may be used without writing there
+                os.utime(home)  # when it was used last: what was not used for long is pruned first
+        if isinstance(value, Images):
+            if not value.still_there():
+                return None  # the same pictures lie elsewhere now: their stage finds them again
+            value.keeper = FolderKeeper(home)
         return value
 
     def store(
-        self, stage: str, key: str, value: Value, facts: Mapping[str, Any], figures: Mapping[str, Figure]
+        self,
+        stage: str,
+        key: str,
+        value: Value,
+        facts: Mapping[str, Any],
+        figures: Mapping[str, Figure],
+        replace: bool = False,
     ) -> Path:
-        """Writes a result whole: into a folder beside, which then gets its name."""
+        """Writes a result whole: into a folder beside, which then gets its name.
+
+        Where another process has stored the same meanwhile, that stays, unless it is to be replaced.
+        """
+        self.use((stage, key))
         home = self.path(stage, key)
-        part = part_of(home)
+        part, old = part_of(home), part_of(home)
         with writing(home):
             try:
                 part.mkdir()
                 save(value, part)
-                for name, figure in figures.items():
-                    for ending in ("png", "svg"):
-                        draw(figure, part / f"{name}.{ending}")
                 write_json(part / FIGURES, {name: to_json(figure) for name, figure in figures.items()})
                 files = {file.name: file_digest(file) for file in sorted(part.iterdir())}
                 write_json(part / STAGE, sealed({"key": key, **facts, FILES: files}))
-                remove(home)  # damaged, or asked for afresh
-                part.rename(home)
+                with storing(self.folder):
+                    if replace or not os.path.lexists(home) or not self._current(stage, key, value):
+                        if os.path.lexists(home):
+                            home.rename(old)
+                        part.rename(home)
             finally:
-                shutil.rmtree(part, ignore_errors=True)
-        if isinstance(value, Images) and value.native is None:
-            for size, pixels in value.decoded.items():
-                keep_tensors(value.kept(home, size), {"pixels": pixels})
+                remove(part)
+                remove(old)
+        if isinstance(value, Images):
+            value.keeper = FolderKeeper(home)
+            if value.native is None:
+                for size, pixels in value.decoded.items():
+                    value.keeper.keep(f"size-{size}", {"pixels": pixels})
         return home
 
+    def _current(self, stage: str, key: str, value: Value) -> bool:
+        """Whether what is there is as good as `value`: whole, and of pictures that lie where `value` found them."""
+        if not self._whole(stage, key):
+            return False
+        if not isinstance(value, Images):
+            return True
+        kept = load(self.path(stage, key))
+        return isinstance(kept, Images) and kept.still_there()
+
     def figures(self, stage: str, key: str) -> dict[str, Figure]:
-        """The figures that a stage recorded, as data."""
+        """The figures that a stage recorded, as data; none where they are no longer what was stored."""
         file = self.path(stage, key) / FIGURES
-        if file not in self._whole_figures(stage, key):
-            return {}
-        return {name: from_json(figure) for name, figure in read_json(file).items()}
-
-    def drawn(self, stage: str, key: str) -> list[Path]:
-        """The files of the figures that a stage recorded."""
-        return [file for file in self._whole_figures(stage, key) if file.suffix in (".png", ".svg")]
-
-    def _whole_figures(self, stage: str, key: str) -> list[Path]:
-        """The files that show a result and are none, by name; a damaged one costs nothing but itself."""
-        home, found = self.path(stage, key), []
-        for name, stored in (self.facts(stage, key) or {}).get(FILES, {}).items():
-            if name in (TENSORS, FACTS):
-                continue
-            if _is(home / name, stored):
-                found.append(home / name)
-            else:
-                self._say(home / name, "not what was stored; this figure is left out (--fresh draws it again)")
-        return found
-
-    def last(self) -> dict[str, dict[str, Any]]:
-        """What each stage of the run before was made from: `stage for subject` -> identity; {} where it is damaged."""
-        try:
-            known = read_json(self.folder / LAST)
-        except (OSError, ValueError, RecursionError):
-            return {}
-        items = known.items() if isinstance(known, dict) else ()
-        return {title: identity for title, identity in items if isinstance(identity, dict)}
-
-    def remember(self, identities: Mapping[str, Mapping[str, Any]]) -> None:
-        if (self.folder / LAST).is_dir():
-            remove(self.folder / LAST)
-        write_json(self.folder / LAST, dict(identities))
+        with storing(self.folder, shared=True):
+            stored = (self._facts(stage, key) or {}).get(FILES, {}).get(FIGURES)
+            if stored is None:
+                return {}
+            if not _is(file, stored):
+                self._say(file, "not what was stored; these figures are left out (--fresh makes them again)")
+                return {}
+            known = read_json(file)
+        return {name: from_json(figure) for name, figure in known.items()}
 
     def _damaged(self, home: Path, what: str) -> None:
         self._say(home, f"{what}; it is computed again")

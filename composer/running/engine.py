@@ -1,10 +1,10 @@
-"""Computes the stages of a plan, each at most once, or reads their results from the cache."""
+"""Computes the stages of a plan, each at most once, or reads their results from the store."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,44 +12,42 @@ from composer.errors import ComposerError, PluginError
 from composer.hookspecs import Stage
 from composer.images import Images
 from composer.registry import Registry
-from composer.run import Run
-from composer.running.boundary import first_fault, overhearing, run_faults
 from composer.running.cache import StageCache
-from composer.running.plan import Plan, Step
+from composer.running.plan import Plan
+from composer.running.step import Step
 from composer.running.storage import Value
 from composer.running.watching import Watchers
-from composer.running.writes import noting_writes
+from composer.running.worker import require, work
+
+Seen = MutableMapping[str, dict[str, Any]]
+"""`stage for subject` -> what it was made from, in the run before; brought up to date as stages finish."""
 
 
 class Engine:
-    """Computes steps, or reads their results from the cache, and tells the watchers.
-
-    draws: whether figures are drawn, which takes longer than many a stage.
-    """
+    """Computes steps, or reads their results from the store, and tells the watchers."""
 
     def __init__(
-        self, cache: StageCache, device: str, registry: Registry, fresh: bool = False, draws: bool = True
+        self, cache: StageCache, device: str, registry: Registry, fresh: bool = False, seen: Seen | None = None
     ) -> None:
         self.cache = cache
-        self.draws = draws
         self.device = device
         self.registry = registry
         self.hook = Watchers(registry)
         self.fresh = fresh
-        self.before = cache.last()
+        self.seen: Seen = {} if seen is None else seen
+        self.before = dict(self.seen)
         self.results: dict[str, Value] = {}
         self.finished: dict[str, Stage] = {}
-        self.identities: dict[str, dict[str, Any]] = {}
 
     def result(self, step: Step) -> Any:
-        """The step's result, from memory, from the cache, or computed now."""
+        """The step's result, from memory, from the store, or computed now."""
         if step.key not in self.results:
             kept = self._kept(step)
             self.results[step.key] = self._computed(step) if kept is None else kept
         return self.results[step.key]
 
     def forget(self, step: Step) -> None:
-        """Lets go of a result in memory; the cache still has it."""
+        """Lets go of a result in memory; the store still has it."""
         self.results.pop(step.key, None)
 
     def complete(self, plan: Plan) -> None:
@@ -78,70 +76,44 @@ class Engine:
             return None
         started = time.perf_counter()
         value = self.cache.load(step.name, step.key)
-        if value is None:
+        if value is None or (isinstance(value, Images) and self._elsewhere(step, value)):
             return None
+        try:
+            require(step, value)
+        except ComposerError as error:
+            raise told(error, step.title) from error
         if not made_now:
             stage = Stage(step.name, step.subject, "kept", seconds=time.perf_counter() - started)
             self._finish(step, stage)
         return value
 
+    def _elsewhere(self, step: Step, images: Images) -> bool:
+        """Whether kept pictures are decoded from another run's files, which may have changed since."""
+        facts = self.cache.facts(step.name, step.key) or {}
+        return images.native is None and facts.get("places") != step.places
+
     def _computed(self, step: Step) -> Value:
-        inputs = [self.result(other) for other in step.inputs]
-        pictures = tuple(self.result(other) for other in step.pictures)
-        kernels = tuple(self.result(other) for other in step.kernels)
+        inputs = {other.key: self.result(other) for other in step.needs}
         stage = Stage(step.name, step.subject, reason=self._reason(step))
         self.hook.composer_stage_started(stage=stage)
 
         def progress(what: str, done: int, total: int) -> None:
             self.hook.composer_stage_progress(stage=stage, what=what, done=done, total=total)
 
-        run = Run(step.seed, self.device, pictures, kernels, progress)
         started = time.perf_counter()
         try:
-            value = self._worked(step, inputs, run)
-            seconds = time.perf_counter() - started
-            facts = {
-                "identity": step.identity,
-                "subject": step.subject,
-                "device": self.device,
-                "seconds": round(seconds, 3),
-                "warnings": run.warnings,
-                "measured": run.measured,
-            }
-            self.cache.store(step.name, step.key, value, facts, run.figures if self.draws else {})
+            done = work(step, inputs, self.device, self.registry, progress)
+            self.cache.store(step.name, step.key, done.value, done.facts, done.figures, replace=self.fresh)
         except (ComposerError, PluginError) as error:
             self._finish(step, replace(stage, status="failed", seconds=time.perf_counter() - started))
             raise told(error, step.title) from (error.__cause__ or error)
-        if isinstance(value, Images):
-            value.folder = self.cache.path(step.name, step.key)
-        memory = peak_memory()
-        self._finish(step, replace(stage, status="computed", seconds=seconds, peak_memory=memory))
-        return value
-
-    def _worked(self, step: Step, inputs: Sequence[Value], run: Run) -> Value:
-        """What a component makes, looked at; PluginError for what it raises that is no ComposerError."""
-        try:
-            with overhearing() as overheard, noting_writes(self.cache.folder.parent) as written:
-                value = step.work(*inputs, run)
-        except (ComposerError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # a component that calls sys.exit() is broken too
-            raise PluginError(f"this is {self.registry.bug(error, step.component)}") from error
-        plugin = self.registry.offering(type(step.component)) or f"the component {step.component.name!r}"
-        fault = first_fault(step.component, value, inputs, step.split) if step.verb else None
-        if fault:
-            raise ComposerError(f"{plugin} returned {fault}")
-        for fault in run_faults(run):
-            raise ComposerError(f"{plugin} {fault}")
-        for file in written:
-            run.warn(f"{plugin} wrote {file}, which is outside the run's folder; run.figure() and results are kept")
-        if overheard.beginning.strip():
-            run.warn(f"{plugin} printed, which only the command should: {overheard.beginning.strip()!r}")
-        return value
+        ended = replace(stage, status="computed", seconds=done.facts["seconds"], peak_memory=peak_memory())
+        self._finish(step, ended)
+        return done.value
 
     def _finish(self, step: Step, stage: Stage) -> None:
         self.finished[step.key] = stage
-        self.identities[step.title] = step.identity
+        self.seen[step.title] = step.identity
         self.hook.composer_stage_finished(stage=stage)
 
     def _reason(self, step: Step) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from composer.composed import ComposedModel
 from composer.data.expressions import Expression
+from composer.data.facts import Facts
 from composer.decoding import FileDecoder
 from composer.images import Images
 from composer.kernels import KernelSet
@@ -27,11 +28,12 @@ from composer.runs.files import read_json as read_json
 from composer.runs.files import remove, write_whole
 from composer.runs.files import write_json as write_json
 from composer.runs.files import write_text as write_text
+from composer.runs.locking import storing
 from composer.scores import Report, Score
 
 log = logging.getLogger("composer")
 
-Value = Images | Population | KernelSet | ComposedModel | Report
+Value = Images | Population | KernelSet | ComposedModel | Report | Facts
 Packed = tuple[dict[str, Any], dict[str, Tensor]]
 
 TENSORS = "data.safetensors"
@@ -90,6 +92,24 @@ def tensors_digest(path: Path, tensors: Mapping[str, Tensor]) -> str:
     return total.hexdigest()
 
 
+class FolderKeeper:
+    """Keeps tensors beside pictures in their folder of the store; where that has gone, nothing is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def kept(self, name: str) -> dict[str, Tensor] | None:
+        return kept_tensors(self._file(name))
+
+    def keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        with storing(self.folder.parent, shared=True):  # nobody puts another folder in its place meanwhile
+            if self.folder.is_dir():
+                keep_tensors(self._file(name), tensors)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
+
+
 def save(value: Value, folder: Path) -> None:
     """Writes `data.safetensors` and `data.json` into an existing folder."""
     facts, tensors = pack(value)
@@ -100,10 +120,7 @@ def save(value: Value, folder: Path) -> None:
 def load(folder: Path) -> Value:
     """What `save` wrote."""
     facts = read_json(folder / FACTS)
-    value = unpack(facts, read_tensors(folder / TENSORS))
-    if isinstance(value, Images):
-        value.folder = folder
-    return value
+    return unpack(facts, read_tensors(folder / TENSORS))
 
 
 def pack(value: Value) -> Packed:
@@ -119,6 +136,8 @@ def pack(value: Value) -> Packed:
             return _pack_model(value)
         case Report():
             return _pack_report(value)
+        case Facts():
+            return {"content": dict(value.content)}, {}
     raise TypeError(f"a stage returned {type(value).__name__}, which is none of composer's data types")
 
 
@@ -135,6 +154,8 @@ def unpack(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Value:
             return _unpack_model(facts, tensors)
         case "Report":
             return _unpack_report(facts, tensors)
+        case "Facts":
+            return Facts(facts["content"])
     raise ValueError(f"unknown type {facts['type']!r}")
 
 

@@ -1,4 +1,4 @@
-"""Who may write into a run's folder: one process at a time; nothing here imports torch.
+"""Who may write into a run's folder, one process at a time, and into the store; nothing here imports torch.
 
 The lock is the kernel's, on an open file: it ends with the process that holds it, however that ends. `flock` reaches
 over NFS between machines (Linux 2.6.12 and later) and over SMB; a disk that knows no locks is warned of.
@@ -26,6 +26,8 @@ RUN_LOCK = ".run.lock"
 """Held by the run that works in a folder, from its beginning to its end."""
 RESULTS_LOCK = ".results.lock"
 """Held for the moment in which new results take the place of the old ones; shared by all that read them."""
+STORE_LOCK = ".store.lock"
+"""Shared by all that read a stage of the store or say that they use it; held while one is put in place or pruned."""
 COMING = ".coming"
 """A folder with new results that are whole and on their way into the run's folder."""
 PAUSE = 0.1
@@ -65,6 +67,31 @@ def reading(folder: Path) -> Iterator[None]:
                 return
         with changing(folder):  # whoever was putting them in place was killed
             pass
+
+
+@contextmanager
+def storing(store: Path, shared: bool = False) -> Iterator[None]:
+    """Holds a store for the moment in which stages are put in place or pruned; shared: while one is read."""
+    with _locked(store / STORE_LOCK, silent=True, shared=shared):
+        yield
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Holds a file of this process's own, so that others see whether it lives."""
+    with _locked(file, silent=True):
+        yield
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process, this one or another, holds the file."""
+    if str(file.absolute()) in _held:
+        return True
+    try:
+        with _locked(file, wait=False):
+            return False
+    except ComposerError:
+        return True
 
 
 def put_in_place(folder: Path, made: Path) -> None:

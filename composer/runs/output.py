@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from composer.data.expressions import cell_names
+from composer.figures import Figure, draw
 from composer.hookspecs import Stage
 from composer.images import Images
 from composer.judging import comparison, gain
@@ -273,17 +274,17 @@ def write(folder: Path, recipe: Recipe, content: Mapping[str, Any], run: Mapping
 
 
 def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[str, Any]) -> None:
-    """Copies the figures and the models out of the stage cache, with a card each."""
+    """Draws the figures, and copies the models out of the store, with a card each."""
     figures, models = folder / "figures", folder / "models"
     figures.mkdir()
     models.mkdir()
     for concept, step in plan.populations.items():
-        _copy_figures(cache.drawn(step.name, step.key), figures, concept)
+        _draw_figures(cache.figures(step.name, step.key), figures, concept)
     for arm in plan.arms:
         name = arm.composition.name
         kernels = () if arm.kernels is None else (arm.kernels,)
         for made_by in (*kernels, arm.model, *arm.reports.values()):
-            _copy_figures(cache.drawn(made_by.name, made_by.key), figures, name)
+            _draw_figures(cache.figures(made_by.name, made_by.key), figures, name)
         home = models / name
         home.mkdir()
         made = cache.path(arm.model.name, arm.model.key)
@@ -292,6 +293,7 @@ def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[s
         model_card.complete(home, content, name)
 
 
-def _copy_figures(drawn: Iterable[Path], figures: Path, subject: str) -> None:
-    for file in drawn:
-        shutil.copyfile(file, figures / f"{subject} - {file.name}")
+def _draw_figures(recorded: Mapping[str, Figure], figures: Path, subject: str) -> None:
+    for name, figure in recorded.items():
+        for ending in ("png", "svg"):
+            draw(figure, figures / f"{subject} - {name}.{ending}")

@@ -135,6 +135,7 @@ class RunRecord(Record):
     peak_memory: int = 0
     seal: str | None = None
     inputs: Digests = Field(default={})
+    store: str = ""
     stages_kept: Digests = Field(default={})
     files: Digests = Field(default={})
     document: dict[str, Any] = Field(default={})

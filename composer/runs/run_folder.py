@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import ComposerError
+from composer.runs.last_run import LAST
 from composer.runs.locking import reading
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def require_run(folder: Path) -> None:
         raise ComposerError(f"{folder}: there is no such folder{_others(folder)}")
     if (folder / "report.json").exists() or (folder / "run.json").exists():
         return
-    if (folder / "stages").is_dir():
+    if (folder / LAST).exists():
         raise ComposerError(f"{folder}: the run has not finished; `composer run` with its recipe goes on where it was")
     raise ComposerError(f"{folder}: holds no run (no report.json){_others(folder / 'x')}")
 

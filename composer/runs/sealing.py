@@ -16,9 +16,9 @@ FILES = "files"
 """In a stage's record: each of its files -> sha256."""
 SEAL = "seal"
 NO_RESULTS = ("stages", "pictures.png")
-"""In a run's folder, and yet no result: the cache that may be deleted, and the sheet of `composer pictures`."""
-KEPT = ("data.safetensors", "data.json", STAGE)
-"""Of a stage in the cache; the rest of its files is made again from these."""
+"""In a run's folder, and yet no result: the stages that older versions kept there, and `composer pictures`' sheet."""
+KEPT = ("data.safetensors", "data.json")
+"""Of a stage in the store: its result."""
 
 
 def file_digest(file: Path) -> str:
@@ -35,7 +35,7 @@ _digests_known: dict[tuple[str, int, int, int, int], str] = {}
 
 
 def own_files(folder: Path) -> list[Path]:
-    """The results in a run's folder, by name: everything but run.json, the stage cache and hidden files."""
+    """The results in a run's folder, by name: everything but run.json, what is no result, and hidden files."""
     found = []
     for file in sorted(folder.rglob("*")):
         parts = file.relative_to(folder).parts
@@ -45,19 +45,24 @@ def own_files(folder: Path) -> list[Path]:
     return found
 
 
-def seal(folder: Path, inputs: Mapping[str, str], stages: Iterable[Path]) -> None:
+def kept_digests(stages: Iterable[Path]) -> dict[str, str]:
+    """`stage/file` -> sha256 of the results in some stages of the store, as they were hashed when they were written."""
+    found = {}
+    for stage in sorted(stages):
+        stored = json.loads((stage / STAGE).read_text(encoding="utf-8"))[FILES]
+        found.update({f"{stage.name}/{name}": stored[name] for name in KEPT})
+    return found
+
+
+def seal(folder: Path, inputs: Mapping[str, str], store: Path, kept: Mapping[str, str]) -> None:
     """Adds to a finished run's run.json what it holds and was made from, as docs/report.md describes it.
 
-    inputs: file -> sha256. stages: the folders in the cache that the results came from.
+    inputs: file -> sha256. kept: the same of the stages in the store that the results came from.
     """
     run = json.loads((folder / RUN).read_text(encoding="utf-8"))
     run["inputs"] = dict(inputs)
-    run["stages_kept"] = {}
-    for stage in sorted(stages):
-        home = f"{stage.parent.name}/{stage.name}"
-        stored = json.loads((stage / STAGE).read_text(encoding="utf-8"))[FILES]  # hashed when they were written
-        kept = {name: stored.get(name) or file_digest(stage / name) for name in KEPT}
-        run["stages_kept"] |= {f"{home}/{name}": digest for name, digest in kept.items()}
+    run["store"] = str(store.absolute())
+    run["stages_kept"] = dict(kept)
     run["files"] = _digests(folder, own_files(folder))
     _write(folder, run)
 
@@ -70,15 +75,16 @@ def renew(folder: Path, *names: str) -> None:
         _write(folder, run)
 
 
-def seal_of(run: Mapping[str, Any]) -> str:
-    """sha256 of a record's own content, its `seal` left out."""
-    content = {key: value for key, value in run.items() if key != SEAL}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record, its own hash added."""
-    return {**record, SEAL: seal_of(record)}
+    """The record, the sha256 of its own content added or renewed."""
+    content = {key: value for key, value in record.items() if key != SEAL}
+    own = hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return {**content, SEAL: own}
+
+
+def is_sealed(record: Mapping[str, Any]) -> bool:
+    """Whether a record's content is what `sealed` hashed."""
+    return record.get(SEAL) == sealed(record)[SEAL]
 
 
 def read_sealed(file: Path) -> dict[str, Any] | None:
@@ -87,7 +93,7 @@ def read_sealed(file: Path) -> dict[str, Any] | None:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and record.get(SEAL) == seal_of(record) else None
+    return record if isinstance(record, dict) and is_sealed(record) else None
 
 
 def _digests(folder: Path, files: Iterable[Path]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from composer.runs.comparing import flatten
 from composer.runs.locking import reading
 from composer.runs.records import RunRecord
 from composer.runs.run_folder import read_part, require_run
-from composer.runs.sealing import RUN, file_digest, own_files, seal_of
+from composer.runs.sealing import FILES, RUN, STAGE, file_digest, is_sealed, own_files, read_sealed
 from composer.runs.versions import version_now
 
 Kind = Literal["changed", "missing", "added", "input", "recipe", "version", "unknown"]
@@ -73,20 +73,21 @@ def _verify(folder: Path) -> Verification:
             f"{folder}: {RUN} has no hashes: the run was stopped while it wrote, or an older composer made it; "
             "run its recipe again, which computes nothing that is kept"
         )
+    store = Path(run.get("store") or folder)
     findings = [
         *_record(run),
         *_recipe(folder, run),
         *_files(folder, run["files"]),
-        *_stages(folder, run["stages_kept"]),
+        *_stages(store, run["stages_kept"]),
         *_inputs(folder, run["inputs"]),
         *_versions(run["versions"]),
     ]
-    kept = {Path(name).parent for name in run["stages_kept"] if (folder / name).exists()}
+    kept = {Path(name).parent for name in run["stages_kept"] if (store / name).exists()}
     return Verification(folder, len(run["files"]), len(run["inputs"]), len(kept), tuple(findings))
 
 
 def _record(run: Mapping[str, Any]) -> list[Finding]:
-    if seal_of(run) == run["seal"]:
+    if is_sealed(run):
         return []
     return [Finding("changed", RUN, "its content is not what the run wrote: hashes below may be forged too")]
 
@@ -125,13 +126,21 @@ def _files(folder: Path, then: Mapping[str, str]) -> list[Finding]:
     return [*found, *(Finding("added", name, "the run did not write it") for name in added if name not in then)]
 
 
-def _stages(folder: Path, then: Mapping[str, str]) -> list[Finding]:
-    """A stage that was deleted is no fault; one that was changed would be read by the next run."""
-    return [
-        Finding("changed", name, "not what the run kept; delete its folder, and the next run computes it again")
-        for name, digest in then.items()
-        if (folder / name).is_file() and file_digest(folder / name) != digest
-    ]
+def _stages(store: Path, then: Mapping[str, str]) -> list[Finding]:
+    """A stage that was pruned is no fault, nor one that another run computed again; one that was changed is."""
+    found = []
+    for name, digest in then.items():
+        file = store / name
+        now = file_digest(file) if file.is_file() else digest
+        if now == digest:
+            continue
+        if (read_sealed(file.parent / STAGE) or {}).get(FILES, {}).get(file.name) == now:
+            said = "another run computed it again since, with another result"
+            found.append(Finding("unknown", str(file), said, touched=False))
+        else:
+            said = "not what the run kept; delete its folder, and the next run computes it again"
+            found.append(Finding("changed", str(file), said))
+    return found
 
 
 def _inputs(folder: Path, then: Mapping[str, str]) -> list[Finding]:

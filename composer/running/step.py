@@ -1,0 +1,98 @@
+"""A step of a plan as plain data: which function works, on what, and under which key the result is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from composer.component import Component
+from composer.interfaces import Split
+from composer.running.cache import component_identity, digest, stage_seed
+from composer.running.code import core_digest
+from composer.version import __version__
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One stage of a plan. It can be pickled, and worked in another process by `worker.work`.
+
+    name decides the seed; subject is what the result is for, and says it to people.
+    verb: `module:function`, called with the step, the values of `inputs` and a `Run`.
+    about: what the verb is told beside its inputs; it is part of the key, and JSON can hold it.
+    files: those that the step reads, where the component's own list is too long.
+    pictures, kernels: steps whose results `run.pictures` and `run.kernels` hold. split: which pictures an image source
+    is asked for. log_odds: whether a population must have them; it changes no result, and so is no part of the key.
+    own: whether the result is the component's own, and is looked at.
+    """
+
+    name: str
+    subject: str
+    component: Component
+    verb: str
+    recipe_seed: int
+    inputs: tuple[Step, ...] = ()
+    pictures: tuple[Step, ...] = ()
+    kernels: tuple[Step, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] | None = None
+    split: Split | None = None
+    log_odds: bool = False
+    own: bool = True
+
+    @property
+    def needs(self) -> tuple[Step, ...]:
+        """All steps whose results it works on."""
+        return (*self.inputs, *self.pictures, *self.kernels)
+
+    @property
+    def seed(self) -> int:
+        return stage_seed(self.recipe_seed, self.name)
+
+    @cached_property
+    def read_files(self) -> tuple[Path, ...]:
+        return tuple(self.component.files()) if self.files is None else self.files
+
+    @cached_property
+    def places(self) -> str:
+        """Where its files lie, which decides no result: hashed, to be told from files of the same content elsewhere."""
+        return digest([str(file.absolute()) for file in self.read_files]) if self.read_files else ""
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on."""
+        return {
+            "stage": self.name,
+            **component_identity(self.component, self.read_files),
+            "about": dict(self.about),
+            "seed": self.seed,
+            "inputs": [step.key for step in self.inputs],
+            "pictures": [step.key for step in self.pictures],
+            "kernels": [step.key for step in self.kernels],
+            "composer": [__version__, core_digest()],
+        }
+
+    @cached_property
+    def key(self) -> str:
+        return digest(self.identity)
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} for {self.subject}"
+
+
+def in_order(last: Iterator[Step]) -> list[Step]:
+    """Steps with all that they need, each after those that it works on, each once."""
+    found: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        if step.key not in found:
+            for other in step.needs:
+                visit(other)
+            found[step.key] = step
+
+    for step in last:
+        visit(step)
+    return list(found.values())

@@ -1,0 +1,97 @@
+"""What steps do: each function takes a step, the values of its inputs and a `Run`, and returns the step's value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from composer.composed import ComposedModel
+from composer.data.expressions import Expression
+from composer.errors import ComposerError
+from composer.images import Images
+from composer.judging import oracle, parents
+from composer.kernels import KernelSet
+from composer.population import Population
+from composer.run import Run
+from composer.running.boundary import first_fault
+from composer.running.step import Step
+from composer.scores import Report
+
+
+def pictures(step: Step, _: Sequence[Any], run: Run) -> Images:
+    """Loads the pictures of a split; where all concepts are labelled, with what is asked for."""
+    source: Any = step.component
+    images: Images = source.load(step.split, run)
+    if step.split is None or step.split.concept is not None or first_fault(source, images, (), step.split):
+        return images
+    return images.asked_for(step.split.target)
+
+
+def population(step: Step, _: Sequence[Any], run: Run) -> Population:
+    """Trains or reads a concept's models, with the outputs that the recipe's `classes` say."""
+    models: Any = step.component
+    concept: str = step.about["concept"]
+    outputs = step.about["outputs"]
+    found: Population = models.load(concept, run)
+    if outputs is None or first_fault(models, found, (), None):
+        return found  # a fault is found again, and said, by whoever looks at the result
+    count = found.weights[f"{found.architecture.head}.weight"].shape[1]
+    beyond = [output for output in outputs if output >= count]
+    if beyond:
+        raise ComposerError(f"concepts.{concept}.classes: the models have outputs 0 to {count - 1}, not {beyond[0]}")
+    if models.class_names() is None and found.outputs not in ((), tuple(outputs)):
+        raise ComposerError(
+            f"concepts.{concept}.classes: say outputs {outputs}, and the models themselves say "
+            f"{list(found.outputs)}; leave one of them out"
+        )
+    return replace(found, outputs=tuple(outputs))
+
+
+def trained_oracle(step: Step, _: Sequence[Any], run: Run) -> Population:
+    """Trains a network on labelled pictures of the target."""
+    models: Any = step.component
+    return oracle.train_oracle(models, step.about["concept"], run)
+
+
+def judged_parent(_: Step, inputs: Sequence[Any], run: Run) -> Report:
+    """Judges how well a parent knows its own concept."""
+    parent, images = inputs
+    return parents.judge_parent(parent, images, run)
+
+
+def alone(_: Step, inputs: Sequence[Any], run: Run) -> ComposedModel:
+    """Takes one population for a model of the target."""
+    return oracle.alone(inputs[0], run)
+
+
+def extracted(step: Step, inputs: Sequence[Any], run: Run) -> KernelSet:
+    """Takes the kernels out of a population."""
+    extractor: Any = step.component
+    kernels: KernelSet = extractor.extract(inputs[0], run)
+    return kernels
+
+
+def translated(step: Step, inputs: Sequence[Any], run: Run) -> KernelSet:
+    """Makes kernels of the target out of the parents'."""
+    translator: Any = step.component
+    kernels: KernelSet = translator.translate(list(inputs), run)
+    return kernels
+
+
+def assembled(step: Step, inputs: Sequence[Any], run: Run) -> ComposedModel:
+    """Makes a model of the target out of the parents, and of translated kernels where there are any."""
+    assembler: Any = step.component
+    with_kernels = isinstance(inputs[0], KernelSet)
+    kernels, models = (inputs[0], list(inputs[1:])) if with_kernels else (None, list(inputs))
+    model: ComposedModel = assembler.assemble(kernels, models, run)
+    if first_fault(assembler, model, inputs, None):
+        return model  # whoever looks at the result says what is wrong
+    return model.answering(Expression.parse(step.about["target"]))
+
+
+def evaluated(step: Step, inputs: Sequence[Any], run: Run) -> Report:
+    """Judges a model on pictures."""
+    evaluator: Any = step.component
+    report: Report = evaluator.evaluate(*inputs, run)
+    return report

@@ -1,0 +1,86 @@
+"""Works one step, in this process or in another: all that it needs is the step, its inputs and the plugins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any
+
+from composer.errors import ComposerError, PluginError
+from composer.figures import Figure
+from composer.population import Population
+from composer.registry import Registry, load_registry
+from composer.run import Run, nowhere
+from composer.running.boundary import first_fault, overhearing, run_faults
+from composer.running.step import Step
+from composer.running.storage import Value
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step has made, and what it recorded on the way. facts: as the store keeps them beside the value."""
+
+    value: Value
+    facts: Mapping[str, Any]
+    figures: Mapping[str, Figure]
+
+
+def work(
+    step: Step,
+    inputs: Mapping[str, Value],
+    device: str = "cpu",
+    registry: Registry | None = None,
+    progress: Callable[[str, int, int], None] = nowhere,
+) -> Work:
+    """Works a step; its result is looked at before anybody keeps it.
+
+    inputs: the values of `step.needs` by key. ComposerError for what the user can mend; PluginError for anything else
+    that a component raises.
+    """
+    registry = registry or load_registry()
+    pictures: Any = tuple(inputs[other.key] for other in step.pictures)
+    kernels: Any = tuple(inputs[other.key] for other in step.kernels)
+    given = [inputs[other.key] for other in step.inputs]
+    run = Run(step.seed, device, pictures, kernels, progress)
+    started = time.perf_counter()
+    value = _worked(step, given, run, registry)
+    require(step, value)
+    facts = {
+        "identity": step.identity,
+        "subject": step.subject,
+        "places": step.places,
+        "device": device,
+        "seconds": round(time.perf_counter() - started, 3),
+        "warnings": run.warnings,
+        "measured": run.measured,
+    }
+    return Work(value, facts, run.figures)
+
+
+def require(step: Step, value: Value) -> None:
+    """ComposerError where a population has no log-odds and the recipe needs them; of kept results too."""
+    if step.log_odds and isinstance(value, Population) and not value.has_head:
+        raise ComposerError(value.why_no_log_odds)
+
+
+def _worked(step: Step, inputs: Sequence[Value], run: Run, registry: Registry) -> Value:
+    """What a component makes, looked at."""
+    verb = resolve_name(step.verb)
+    try:
+        with overhearing() as overheard:
+            value: Value = verb(step, inputs, run)
+    except (ComposerError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a component that calls sys.exit() is broken too
+        raise PluginError(f"this is {registry.bug(error, step.component)}") from error
+    plugin = registry.offering(type(step.component)) or f"the component {step.component.name!r}"
+    fault = first_fault(step.component, value, inputs, step.split) if step.own else None
+    if fault:
+        raise ComposerError(f"{plugin} returned {fault}")
+    for fault in run_faults(run):
+        raise ComposerError(f"{plugin} {fault}")
+    if overheard.beginning.strip():
+        run.warn(f"{plugin} printed, which only the command should: {overheard.beginning.strip()!r}")
+    return value
