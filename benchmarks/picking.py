@@ -29,6 +29,7 @@ from composer.running.engine import Engine
 from composer.running.pipeline import run_recipe
 from composer.running.plan import make_plan
 from composer.running.storage import read_json, read_tensors, unpack
+from composer.runs.store_folder import default_store
 from composer_clustering import Clusters
 from composer_clustering import picking as of_clusters
 from composer_clustering.evaluation import criterion, labels_of, space_of
@@ -85,7 +86,7 @@ def losses(recipe: str, seed: int, changes: list[str], folder: Path) -> list[Los
         run_recipe(read, home)
     test = make_plan(read).test
     assert test is not None, f"{recipe} has no test pictures"
-    images: Images = Engine(StageCache(home / "stages"), "cpu", load_registry()).result(test)
+    images: Images = Engine(StageCache(default_store()), "cpu", load_registry()).result(test)
     found = []
     for composition in read.compositions:
         model = some_members(home / "models" / composition.name)

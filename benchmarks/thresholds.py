@@ -174,7 +174,7 @@ def photographed_cases(root: Path, run_folder: Path) -> Iterator[Case]:
     recipe = _catdog(root)
     options = Fit(backbone=PretrainedEfficientNetLite())
     backbone = options.backbone.load("", Run())
-    pictures = load_pictures(recipe, run_folder)
+    pictures = load_pictures(recipe)
     black, cat = pictures["train.black"], pictures["train.cat"]  # dogs; none of them black
     features = {"black": backbone.features(black)[0].double().numpy()}
     features["cat"] = backbone.features(cat)[0].double().numpy()
@@ -211,10 +211,10 @@ def photographed_cases(root: Path, run_folder: Path) -> Iterator[Case]:
 def test_side(root: Path, run_folder: Path) -> Iterator[Case]:
     """The recipe's own test pictures: for a look, not for a choice."""
     recipe = _catdog(root)
-    pictures = load_pictures(recipe, run_folder)
+    pictures = load_pictures(recipe)
     own, parts = [], []
     for concept in recipe.names:
-        parent = load_population(recipe, run_folder, concept)
+        parent = load_population(recipe, concept)
         training = pictures[f"train.{concept}"]
         own.append((parent.log_odds(training).double().numpy(), training.labels[concept]))
         parts.append(parent.log_odds(pictures["test"]).double().numpy())

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from composer import ComposedModel, ComposerError, KernelSet, Population, Preprocessing, Run, Split, hook
+from composer import ComposedModel, ComposerError, Population, Preprocessing, Split, hook
 from composer.errors import PluginError
 from composer.hookspecs import Stage
 from composer.recipes.recipe_reader import read_recipe
@@ -25,8 +25,8 @@ from composer.running.boundary import first_fault
 from composer.running.cache import StageCache
 from composer.running.engine import Engine
 from composer.running.pipeline import run_recipe
+from composer.running.step import Step
 from composer.runs.store_folder import VARIABLE
-from composer.running.plan import Step
 from composer_cifar_resnet import PretrainedCifarResNet
 from conftest import ROOT
 from tiny import tiny_images, tiny_kernels, tiny_population
@@ -158,10 +158,6 @@ def test_what_a_plugin_prints_while_it_is_imported_is_not_on_standard_output(
 
 
 # -- while it works ----------------------------------------------------------------------------
-
-
-def _given(run: Run) -> KernelSet:
-    raise AssertionError("inputs are given, not computed")
 
 
 class Bench:

@@ -14,7 +14,8 @@ from composer import Run, Score, Split
 from composer.judging.gain import Gain, Sampled, better_parent, gain, gains
 from composer.recipes.recipe import Recipe, why_no_oracle
 from composer.running.pipeline import run_recipe
-from composer.running.plan import Step, make_plan
+from composer.running.plan import make_plan
+from composer.running.step import Step
 from composer.tables.gain_table import gain_notes, gain_table
 from composer_digits import Digits
 from composer_drawings import Drawings

@@ -273,8 +273,15 @@ def test_four_runs_in_one_folder_all_succeed_and_leave_one_whole_run(
 def test_the_key_covers_the_core_but_what_only_shows_results(tmp_path: Path) -> None:
     core = tmp_path / "composer"
     shutil.copytree(Path(composer.__file__).parent, core, ignore=shutil.ignore_patterns("__pycache__"))
-    decide = ("models/network_weights.py", "models/state_file.py", "running/plan.py", "run.py", "judging/gain.py")
-    decide += ("networks/architecture.py", "data/expressions.py")
+    decide = (
+        "networks/architecture.py",
+        "data/expressions.py",
+        "models/network_weights.py",
+        "models/state_file.py",
+        "running/plan.py",
+        "run.py",
+        "judging/gain.py",
+    )
     before = core_digest.__wrapped__(core)
     for name in decide:
         (core / name).write_text((core / name).read_text() + "\n# edited\n")

@@ -84,7 +84,7 @@ def predict(
         print_unreadable,
     )
     from composer.models.loading import load  # imports torch, which takes seconds
-    from composer.running.pipeline import choose_device
+    from composer.running.outcome import choose_device
 
     loaded = load(model, composition, member_of(member)).to(choose_device(device))
     announce(loaded)

@@ -65,18 +65,18 @@ def store(store: Path | None, prune: bool, older_than: float | None, keep: int |
         raise ComposerError("composer store: --prune takes --older-than or --keep, and these take --prune")
     removed = pruned(folder, older_than, keep) if prune else None
     stages = kept_stages(folder)
-    data = {"folder": str(folder), "stages": len(stages), "bytes": sum(stage.size for stage in stages)}
-    if removed is not None:
-        data["removed"] = len(removed.removed)
-        data["freed"] = sum(stage.size for stage in removed.removed)
-        data["in_use"] = len(removed.spared)
+    total = sum(stage.size for stage in stages)
+    freed = 0 if removed is None else sum(stage.size for stage in removed.removed)
     if as_json:
+        data = {"folder": str(folder), "stages": len(stages), "bytes": total}
+        if removed is not None:
+            data |= {"removed": len(removed.removed), "freed": freed, "in_use": len(removed.spared)}
         click.echo(json.dumps(data, indent=2))
         return
     if removed is not None:
         spared = f"; {count(len(removed.spared))} in use stay" if removed.spared else ""
-        click.echo(f"removed {count(len(removed.removed))}, {size(int(data['freed']))}{spared}")
-    click.echo(f"{folder}: {count(len(stages))}, {size(int(data['bytes']))}")
+        click.echo(f"removed {count(len(removed.removed))}, {size(freed)}{spared}")
+    click.echo(f"{folder}: {count(len(stages))}, {size(total)}")
 
 
 def count(stages: int) -> str:

@@ -84,7 +84,7 @@ def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_sealed(record: Mapping[str, Any]) -> bool:
     """Whether a record's content is what `sealed` hashed."""
-    return record.get(SEAL) == sealed(record)[SEAL]
+    return bool(record.get(SEAL) == sealed(record)[SEAL])
 
 
 def read_sealed(file: Path) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -61,30 +61,24 @@ def finish(report: Mapping[str, Any], folder: Path) -> None:
 
 
 def read_arms(report: Mapping[str, Any], folder: Path, label: str) -> list[Arm]:
-    """Every composition's values of every member, which report.json leaves out, from the run's stages."""
-    from safetensors.numpy import load_file
+    """Every composition's values of every member, which report.json leaves out, from scores.csv.
 
-    last = _json(folder / "stages" / "last.json")
-    arms = []
-    for name in report["compositions"]:
-        identity = last.get(f"evaluate.{label} for {name}")
-        stages = (folder / "stages").glob(f"evaluate.{label}-*")
-        stage = next((stage for stage in stages if _json(stage / "stage.json")["identity"] == identity), None)
-        if stage is None:  # the same model as an earlier composition's
+    A composition that is the same as an earlier one is left out.
+    """
+    found: dict[str, dict[str, list[tuple[str, float]]]] = {name: {} for name in report["compositions"]}
+    with (folder / "scores.csv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            of, _, score = row["score"].partition(".")
+            if of == label:
+                pairs = found[row["composition"]].setdefault(score, [])
+                pairs.append((row["member_name"], float(row["value"])))
+    arms: list[Arm] = []
+    for index, (name, scores) in enumerate(found.items()):
+        if not scores or scores in list(found.values())[:index]:
             continue
-        tensors = load_file(stage / "data.safetensors")
-        facts = _json(stage / "data.json")["scores"]
-        members = _json(folder / "models" / name / "config.json")["members"]
-        arms.append(
-            Arm(
-                name,
-                {score: tensors[f"{score}/values"] for score in facts},
-                {
-                    score: tuple(members if fact["judged"] is None else [members[index] for index in fact["judged"]])
-                    for score, fact in facts.items()
-                },
-            )
-        )
+        values = {score: np.array([value for _, value in pairs]) for score, pairs in scores.items()}
+        members = {score: tuple(member for member, _ in pairs) for score, pairs in scores.items()}
+        arms.append(Arm(name, values, members))
     return arms
 
 
