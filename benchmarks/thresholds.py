@@ -166,7 +166,7 @@ def _kept(case: Case, of_target: float, of_others: float) -> NDArray[np.int64]:
     return np.sort(np.concatenate(kept))
 
 
-def photographed_cases(root: Path, run_folder: Path) -> Iterator[Case]:
+def photographed_cases(root: Path, store_folder: Path) -> Iterator[Case]:
     """Targets that the training side of catdog holds: black dogs (no black cats there), other cats, other dogs.
 
     The cell of black cats is missing from all three. Each half of the pictures is judged by heads fitted to the other.
@@ -174,7 +174,7 @@ def photographed_cases(root: Path, run_folder: Path) -> Iterator[Case]:
     recipe = _catdog(root)
     options = Fit(backbone=PretrainedEfficientNetLite())
     backbone = options.backbone.load("", Run())
-    pictures = load_pictures(recipe)
+    pictures = load_pictures(recipe, store=store_folder)
     black, cat = pictures["train.black"], pictures["train.cat"]  # dogs; none of them black
     features = {"black": backbone.features(black)[0].double().numpy()}
     features["cat"] = backbone.features(cat)[0].double().numpy()
@@ -208,13 +208,13 @@ def photographed_cases(root: Path, run_folder: Path) -> Iterator[Case]:
                 )
 
 
-def test_side(root: Path, run_folder: Path) -> Iterator[Case]:
+def test_side(root: Path, store_folder: Path) -> Iterator[Case]:
     """The recipe's own test pictures: for a look, not for a choice."""
     recipe = _catdog(root)
-    pictures = load_pictures(recipe)
+    pictures = load_pictures(recipe, store=store_folder)
     own, parts = [], []
     for concept in recipe.names:
-        parent = load_population(recipe, concept)
+        parent = load_population(recipe, concept, store=store_folder)
         training = pictures[f"train.{concept}"]
         own.append((parent.log_odds(training).double().numpy(), training.labels[concept]))
         parts.append(parent.log_odds(pictures["test"]).double().numpy())
@@ -283,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--catdog", type=Path, help="folder with train/ and test/, as recipes/catdog.yaml takes it")
     parser.add_argument("--check", action="store_true", help="look at the test side of catdog too")
-    parser.add_argument("--run", type=Path, help="folder of a finished run of catdog, whose features are used")
+    parser.add_argument("--store", type=Path, help="store of a finished run of catdog, whose features are used")
     parser.add_argument("--pairs", type=int, default=len(PAIRS))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--members", type=int, default=1)
@@ -292,9 +292,9 @@ def main() -> None:
     cases = list(drawn_cases(PAIRS[: options.pairs], options.seeds, options.members, options.train))
     groups = [f"drawings, {share}" for share in SHARES]
     with tempfile.TemporaryDirectory() as temporary:
-        run_folder = options.run or Path(temporary)
+        store_folder = options.store or Path(temporary)
         if options.catdog:
-            cases += photographed_cases(options.catdog, run_folder)
+            cases += photographed_cases(options.catdog, store_folder)
             groups.append("catdog, training side")
         for group in groups:
             chosen = [case for case in cases if case.group == group]
@@ -302,7 +302,7 @@ def main() -> None:
                 print_table(group, chosen)
         print_table("all of these", cases)
         if options.catdog and options.check:
-            print_table("catdog, test side (nothing was chosen by it)", list(test_side(options.catdog, run_folder)))
+            print_table("catdog, test side (nothing was chosen by it)", list(test_side(options.catdog, store_folder)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from composer import ComposedModel, Images, KernelSet, Population, Report, Score
-from composer.running.storage import load, save, write_json
+from composer.running.storage import FolderKeeper, load, save, write_json
+from composer.runs.locking import STORE_LOCK
 from tiny import tiny_images, tiny_kernels, tiny_population
 
 
@@ -42,14 +43,20 @@ def test_a_composed_model_comes_back_with_all_its_parts(tmp_path: Path) -> None:
 
 def test_pictures_come_back_and_sizes_decoded_later_are_kept(tmp_path: Path) -> None:
     images = tiny_images()
-    save(images, tmp_path)
-    again = load(tmp_path)
+    home = tmp_path / "images"
+    home.mkdir()
+    (tmp_path / STORE_LOCK).touch()
+    save(images, home)
+    again = load(home)
     assert isinstance(again, Images)
+    again.keeper = FolderKeeper(home)
     assert torch.equal(again.at(16), images.at(16))
     assert again.cells == images.cells
     again.at(8)
-    assert (tmp_path / "size-8.safetensors").exists()
-    assert torch.equal(load(tmp_path).at(8), images.at(8))  # type: ignore[union-attr]
+    assert (home / "size-8.safetensors").exists()
+    afresh = load(home)
+    assert isinstance(afresh, Images)
+    assert torch.equal(afresh.at(8), images.at(8))
 
 
 def test_scores_come_back_to_the_last_bit(tmp_path: Path) -> None:

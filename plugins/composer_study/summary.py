@@ -212,7 +212,3 @@ def draw(arms: Sequence[Arm], folder: Path) -> None:
         axes.legend(fontsize=8, frameon=False)
         for ending in ("png", "svg"):
             canvas.savefig(folder / f"study - {name}.{ending}", dpi=110)
-
-
-def _json(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
