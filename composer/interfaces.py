@@ -132,6 +132,10 @@ class ModelSource(Component):
     def load(self, concept: str, run: Run) -> Population:
         """A population that knows `concept`; `run.pictures[0]` holds its training pictures if the contract asks."""
 
+    def load_body(self, concept: str, run: Run) -> Population:
+        """The same for its features alone, as `fit` needs it: a source of files then reads those without a head too."""
+        return self.load(concept, run)
+
 
 class KernelExtractor(Component):
     """Which weights of a population are its kernels."""

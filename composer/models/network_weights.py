@@ -48,6 +48,7 @@ class WeightsReader:
     """Reads many files of one architecture, as `read_weights` reads one."""
 
     def __init__(self, architecture: Architecture) -> None:
+        architecture.require_usable()
         self.architecture = architecture
         self.head = (f"{architecture.head}.weight", f"{architecture.head}.bias")
         self.shapes: Shapes = {name: tuple(shape) for name, shape in architecture.shapes(2).items()}
@@ -68,9 +69,29 @@ class WeightsReader:
             )
         return network.weights
 
-    def find(self, found: StateFile, file: Path) -> FoundNetwork:
-        """The network in a file that has been read: every tensor is used, known to be harmless, or named."""
+    def find(self, found: StateFile, file: Path, *, headless: bool = False) -> FoundNetwork:
+        """The network in a file that has been read: every tensor is used, known to be harmless, or named.
+
+        headless: for its features alone. `weights` then lack the head, and what lies behind the body plays no part.
+        """
         place, notes = self._chosen(found, file)
+        if assumption := self.architecture.assumption():
+            notes = (*notes, f"{file.name}: {assumption}")
+        return self._body(place, notes, found, file) if headless else self._whole(place, notes, found, file)
+
+    def _body(self, place: Place, notes: tuple[str, ...], found: StateFile, file: Path) -> FoundNetwork:
+        weights = {name: tensor for name, tensor in place.own.items() if name in self.body}
+        if faults := self._faults(weights, self.body):
+            raise ComposerError(_no_checkpoint(self.architecture, faults, found, file))
+        normalisation, rest = pixel_normalisation(place.rest)
+        usual = {self.architecture.usual_name(name) for name in self.head}
+        if rest := {name: tensor for name, tensor in rest.items() if name.removeprefix(place.prefix) not in usual}:
+            notes = (*notes, f"{file.name}: read for its features alone, without {listed(rest)}")
+        weights = self._floats(weights, file)
+        require_finite(weights, file)
+        return FoundNetwork(weights, 0, normalisation, notes)
+
+    def _whole(self, place: Place, notes: tuple[str, ...], found: StateFile, file: Path) -> FoundNetwork:
         usual = self.architecture.usual_name(self.head[0]).removesuffix(".weight")
         head = find_head(place.rest, f"{place.prefix}{usual}", self.shapes[self.head[0]][1])
         weights = {name: tensor for name, tensor in place.own.items() if name in self.shapes}
@@ -114,8 +135,9 @@ class WeightsReader:
     def _floats(self, state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
         """float32 in the network's order; ComposerError where a weight is none of a dense tensor's real numbers."""
         usual = self.architecture.usual_name
-        require_float_weights(((usual(name), state[name], self.dtypes[name]) for name in self.shapes), file)
-        return {name: state[name].float() if state[name].is_floating_point() else state[name] for name in self.shapes}
+        names = [name for name in self.shapes if name in state]
+        require_float_weights(((usual(name), state[name], self.dtypes[name]) for name in names), file)
+        return {name: state[name].float() if state[name].is_floating_point() else state[name] for name in names}
 
     def _chosen(self, found: StateFile, file: Path) -> tuple[Place, tuple[str, ...]]:
         """Where in the file the network lies, and what to say of that; ComposerError where others claim the same.

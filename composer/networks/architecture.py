@@ -46,6 +46,16 @@ class Architecture(Component):
             raise ComposerError(f"architecture {self.name!r} does not say its input size: it has no option 'size'")
         return size
 
+    def require_usable(self) -> None:
+        """Raises ComposerError where the network cannot take its own input, or answers otherwise than its library's.
+
+        Called before a file is read. Only an architecture that builds another library's networks has to look.
+        """
+
+    def assumption(self) -> str:
+        """What reading a file takes for granted because no file says it, and how to say otherwise; mostly nothing."""
+        return ""
+
     def blueprint(self, outputs: int = 1) -> nn.Module:
         """The network without numbers (on the meta device), built once: to look at, and not to be changed."""
         from composer.networks.shapes import blueprint  # imports torch

@@ -93,11 +93,17 @@ class Checkpoints(ModelSource):
         return class_groups() if self.names == "imagenet" else {}
 
     def load(self, concept: str, run: Run) -> Population:
+        return self._read(concept, run, headless=False)
+
+    def load_body(self, concept: str, run: Run) -> Population:
+        return self._read(concept, run, headless=True)
+
+    def _read(self, concept: str, run: Run, *, headless: bool) -> Population:
         for option, message in self.problems((concept,)):
             raise ComposerError(f"checkpoints: {option}: {message}")
         from composer_checkpoints.reading import read_population  # imports torch
 
-        return read_population(self, concept, run)
+        return read_population(self, concept, run, headless=headless)
 
 
 def _different_from_zero_up(outputs: Sequence[int]) -> bool:

@@ -25,12 +25,15 @@ from composer_checkpoints import Checkpoints
 from composer_checkpoints.matching import may_be_stacked
 
 
-def read_population(options: Checkpoints, concept: str, run: Run) -> Population:
-    """The population of all matched files; ComposerError names the file that cannot be part of it."""
+def read_population(options: Checkpoints, concept: str, run: Run, *, headless: bool = False) -> Population:
+    """The population of all matched files; ComposerError names the file that cannot be part of it.
+
+    headless: read for the features alone, so that no head is needed and none is there.
+    """
     files = options.files()
     reader = WeightsReader(options.architecture)
     first = read_state_file(files[0], options.key)
-    held = reader.members(first) if may_be_stacked(files) else None
+    held = reader.members(first) if may_be_stacked(files) and not headless else None
     preprocessing = usual_preprocessing(options)
     head = f"{options.architecture.head}.weight"
     if held is not None:
@@ -38,11 +41,13 @@ def read_population(options: Checkpoints, concept: str, run: Run) -> Population:
         count = rows = weights[head].shape[1]
     else:
         found = run.progress(_each(files, first, options), "reading checkpoints", len(files))
-        networks = [reader.find(state, file) for file, state in found]
+        networks = [reader.find(state, file, headless=headless) for file, state in found]
         weights, names = stack([network.weights for network in networks]), member_names(files)
-        count, rows = networks[0].outputs, weights[head].shape[1]
         _tell(networks, run)
         preprocessing = stored_preprocessing(preprocessing, networks, files, options)
+        if headless:
+            return Population(concept, options.architecture, weights, names, preprocessing, ())
+        count, rows = networks[0].outputs, weights[head].shape[1]
     outputs = concept_outputs(options, concept, count, rows, files[0])
     if options.outputs_are == "sigmoids" and count > 1:
         weights, outputs = sigmoid_of(weights, options.architecture.head, outputs, concept), (0,)

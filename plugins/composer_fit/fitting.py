@@ -48,7 +48,7 @@ def fit(options: Fit, concept: str, run: Run) -> Population:
     rarer = min(shown.sum(), (~shown).sum())
     if rarer < 2:
         raise ComposerError(f"fit: cross-validation needs two pictures with {concept!r} and two without; add some")
-    backbone = options.backbone.load(concept, run)
+    backbone = options.backbone.load_body(concept, run)
     features = backbone.features(images, run.device).double().numpy()  # [M, N, D]
     splitter = StratifiedKFold(min(options.folds, int(rarer)), shuffle=True, random_state=run.seed % 2**32)
     splits = list(splitter.split(features[0], shown))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from composer import Architecture, Component, ComposerError, Contract, ModelSource, RecipePath, Run, hook
 from composer_imagenet import class_groups, class_names
@@ -22,13 +22,26 @@ REFERENCE = "Wightman 2019, PyTorch Image Models"
 
 
 class Timm(Architecture):
-    """Any of timm's networks that end with a linear layer, such as efficientvit_b0 or convnext_tiny."""
+    """Any of timm's networks whose outputs come of linear layers, such as efficientvit_b0 or convnext_tiny."""
 
     name = "timm"
     contract = Contract(reference=REFERENCE)
     head: ClassVar[str] = "head"
     model: str = Field("resnet18", description="timm's name of the network")
-    size: int = Field(224, ge=32, le=1024, description="height and width of the input, in pixels")
+    size: int | None = Field(
+        None, ge=32, le=1024, description="height and width of the input, in pixels; null: what timm says of the model"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_size(cls, given: Any) -> Any:
+        """A size that is left out is the network's own, so that both ways of writing it are one architecture."""
+        model = given.get("model", "resnet18") if isinstance(given, dict) else None
+        if not isinstance(model, str) or given.get("size") is not None or any(model_problems(model)):
+            return given
+        from composer_timm.building import usual_size
+
+        return {**given, "size": usual_size(model)}
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
         yield from model_problems(self.model)
@@ -36,16 +49,21 @@ class Timm(Architecture):
     @property
     def mean(self) -> tuple[float, float, float]:  # type: ignore[override]  # each network has its own
         """What timm subtracts from the network's pixels."""
-        from composer_timm.network import channels
+        from composer_timm.building import channels
 
         return channels(self.model, "mean")
 
     @property
     def std(self) -> tuple[float, float, float]:  # type: ignore[override]
         """What timm divides the network's pixels by."""
-        from composer_timm.network import channels
+        from composer_timm.building import channels
 
         return channels(self.model, "std")
+
+    def require_usable(self) -> None:
+        from composer_timm.network import require_same_logits
+
+        require_same_logits(self.model, self.input_size)
 
     def build(self, outputs: int) -> nn.Module:
         from composer_timm.network import Network
@@ -97,9 +115,7 @@ class PretrainedTimm(ModelSource):
 
     @property
     def network(self) -> Architecture:
-        from composer_timm.network import usual_size
-
-        return Timm(model=self.model, size=self.size or usual_size(self.model))
+        return Timm(model=self.model, size=self.size)
 
     @property
     def base(self) -> str | None:
@@ -119,11 +135,17 @@ class PretrainedTimm(ModelSource):
 
     def load(self, concept: str, run: Run) -> Population:
         """One member; the class or group called as the concept means it, and no output where there is none."""
+        return self._read(concept, run, headless=False)
+
+    def load_body(self, concept: str, run: Run) -> Population:
+        return self._read(concept, run, headless=True)
+
+    def _read(self, concept: str, run: Run, *, headless: bool) -> Population:
         for option, message in self.problems((concept,)):
             raise ComposerError(f"{self.name}: {option}: {message}")
         from composer_timm.loading import load  # imports torch
 
-        return load(self, concept, run)
+        return load(self, concept, run, headless=headless)
 
 
 def model_problems(model: str) -> Iterable[tuple[str, str]]:

@@ -10,31 +10,35 @@ from torch import Tensor
 
 from composer import ComposerError, Population, Preprocessing, Run, WeightsReader, read_state_file
 from composer_timm import PretrainedTimm, Timm
-from composer_timm.network import own_state, require_same_logits, settings, takes_size
+from composer_timm.building import settings, takes_size
+from composer_timm.network import own_state
 
 UNUSED = "num_batches_tracked"
 """Batch norm's count of steps, which plays no part in using a network."""
 
 
-def load(options: PretrainedTimm, concept: str, run: Run) -> Population:
-    """One member, the outputs that `concept` means where a class or group is called so."""
+def load(options: PretrainedTimm, concept: str, run: Run, *, headless: bool = False) -> Population:
+    """One member, the outputs that `concept` means where a class or group is called so; headless: features alone."""
     architecture = options.network
     assert isinstance(architecture, Timm)
-    require_same_logits(architecture.model, architecture.size)
+    architecture.require_usable()
     said = settings(options.model)
-    preprocessing = Preprocessing(architecture.size, tuple(said["mean"]), tuple(said["std"]))
+    preprocessing = Preprocessing(architecture.input_size, tuple(said["mean"]), tuple(said["std"]))
     count = None
     if options.file is not None:
-        found = WeightsReader(architecture).find(read_state_file(options.file), options.file)
+        found = WeightsReader(architecture).find(read_state_file(options.file), options.file, headless=headless)
         state, member, count = found.weights, options.file.stem, found.outputs
         for note in found.notes:
             run.warn(note)
         if found.normalisation is not None:
-            preprocessing = Preprocessing(architecture.size, *found.normalisation)
+            preprocessing = Preprocessing(architecture.input_size, *found.normalisation)
     elif options.pretrained:
         state, member = from_hub(architecture), options.model
     else:
         state, member = untrained(architecture, run.seed), f"{options.model} untrained"
+    weights = {name: tensor[None] for name, tensor in state.items()}
+    if headless:
+        return Population(concept, architecture, weights, (member,), preprocessing, ())
     outputs = len(state.get("head.weight", ()))  # none: published without a head, for its features
     names = options.class_names()
     if options.names is None and options.file is None and outputs != 1000:
@@ -48,7 +52,6 @@ def load(options: PretrainedTimm, concept: str, run: Run) -> Population:
     named = tuple(index for index, name in enumerate(names or ()) if name == concept)
     groups = options.class_groups() if names is not None else {}
     meant = tuple(groups.get(concept, named)) if names is not None or not one else (0,)
-    weights = {name: tensor[None] for name, tensor in state.items()}
     return Population(concept, architecture, weights, (member,), preprocessing, meant)
 
 
@@ -58,7 +61,9 @@ def from_hub(architecture: Timm) -> dict[str, Tensor]:
 
     model = architecture.model
     try:
-        sized = {"img_size": architecture.size} if takes_size(model) else {}  # timm then resamples learned positions
+        sized = (
+            {"img_size": architecture.input_size} if takes_size(model) else {}
+        )  # timm then resamples learned positions
         network = timm.create_model(model, pretrained=True, **sized)
     except (HfHubHTTPError, OSError, RuntimeError) as error:
         raise ComposerError(

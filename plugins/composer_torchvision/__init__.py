@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from composer import Architecture, Component, ComposerError, Contract, ModelSource, RecipePath, Run, hook
 from composer_imagenet import class_groups, class_names
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 REFERENCE = "TorchVision maintainers and contributors 2016, TorchVision: PyTorch's computer vision library"
 USUAL_SIZE = 224
+WITH_OWN_INPUT = ("googlenet", "inception_v3")
+"""Networks that torchvision gives pixels in [-1, 1] where they have or had its published weights (`transform_input`)."""
+TRANSFORM_INPUT = (
+    "whether googlenet and inception_v3 take pixels in [-1, 1], as with torchvision's published weights and when "
+    "fine-tuned from them; false: those normalised as usual, as when trained from scratch. No file says it; "
+)
 
 
 class Torchvision(Architecture):
@@ -28,14 +34,55 @@ class Torchvision(Architecture):
     name = "torchvision"
     contract = Contract(reference=REFERENCE)
     head: ClassVar[str] = "head"
-    mean = (0.485, 0.456, 0.406)
-    std = (0.229, 0.224, 0.225)
 
     model: str = Field("resnet18", description="torchvision's name of the network")
-    size: int = Field(USUAL_SIZE, ge=32, le=1024, description="height and width of the input, in pixels")
+    size: int | None = Field(
+        None,
+        ge=32,
+        le=1024,
+        description="height and width of the input, in pixels; null: what the newest published weights were made for",
+    )
+    transform_input: bool | None = Field(None, description=f"{TRANSFORM_INPUT}null: true, and the run says so")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_size(cls, given: Any) -> Any:
+        """A size that is left out is the network's own, so that both ways of writing it are one architecture."""
+        if not isinstance(given, dict) or given.get("size") is not None:
+            return given
+        own = classifiers().get(str(given.get("model", "resnet18")), {})
+        return {**given, "size": own.get("DEFAULT", USUAL_SIZE)}
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
         yield from model_problems(self.model)
+        if self.transform_input is not None and self.model not in WITH_OWN_INPUT:
+            yield "transform_input", f"is for {' and '.join(WITH_OWN_INPUT)}, not for {self.model}"
+
+    @property
+    def mean(self) -> tuple[float, float, float]:  # type: ignore[override]  # two networks have their own
+        """ImageNet's, but for networks that take pixels in [-1, 1]."""
+        return (0.5, 0.5, 0.5) if self._takes_own_input() else (0.485, 0.456, 0.406)
+
+    @property
+    def std(self) -> tuple[float, float, float]:  # type: ignore[override]
+        """ImageNet's, but for networks that take pixels in [-1, 1]."""
+        return (0.5, 0.5, 0.5) if self._takes_own_input() else (0.229, 0.224, 0.225)
+
+    def _takes_own_input(self) -> bool:
+        return self.model in WITH_OWN_INPUT and self.transform_input is not False
+
+    def assumption(self) -> str:
+        if self.model not in WITH_OWN_INPUT or self.transform_input is not None:
+            return ""
+        return (
+            f"{self.model} is taken to have been trained on pixels in [-1, 1], as all are that started from "
+            "torchvision's weights; if it was trained from scratch say `transform_input: false`"
+        )
+
+    def require_usable(self) -> None:
+        from composer_torchvision.network import require_size
+
+        require_size(self.model, self.input_size)
 
     def build(self, outputs: int) -> nn.Module:
         from composer_torchvision.network import Network
@@ -81,6 +128,9 @@ class PretrainedTorchvision(ModelSource):
     size: int | None = Field(
         None, ge=32, le=1024, description="height and width of the input, in pixels; null: what `weights` were made for"
     )
+    transform_input: bool | None = Field(
+        None, description=f"{TRANSFORM_INPUT}null: false where `weights` is null, else true, and the run says so"
+    )
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
         yield from model_problems(self.model)
@@ -91,6 +141,10 @@ class PretrainedTorchvision(ModelSource):
             yield "file", f"there is no file {self.file}"
         if self.file is None and self.names is not None:
             yield "names", "are for the outputs of a `file`, and there is none"
+        if self.transform_input is not None and self.model not in WITH_OWN_INPUT:
+            yield "transform_input", f"is for {' and '.join(WITH_OWN_INPUT)}, not for {self.model}"
+        if self.transform_input is False and self.file is None and self.weights is not None:
+            yield "transform_input", "is true of published weights; false is for a `file` trained from scratch"
 
     def files(self) -> Iterable[Path]:
         return [] if self.file is None else [self.file]
@@ -98,7 +152,10 @@ class PretrainedTorchvision(ModelSource):
     @property
     def network(self) -> Architecture:
         own = classifiers().get(self.model, {}).get(self.weights or "", USUAL_SIZE)
-        return Torchvision(model=self.model, size=self.size or own)
+        own_input = self.transform_input
+        if self.model in WITH_OWN_INPUT and own_input is None and (self.file is None or self.weights is None):
+            own_input = self.weights is not None
+        return Torchvision(model=self.model, size=self.size or own, transform_input=own_input)
 
     @property
     def base(self) -> str | None:
@@ -119,11 +176,17 @@ class PretrainedTorchvision(ModelSource):
 
     def load(self, concept: str, run: Run) -> Population:
         """One member; the class or group called as the concept means it, and no output where there is none."""
+        return self._read(concept, run, headless=False)
+
+    def load_body(self, concept: str, run: Run) -> Population:
+        return self._read(concept, run, headless=True)
+
+    def _read(self, concept: str, run: Run, *, headless: bool) -> Population:
         for option, message in self.problems((concept,)):
             raise ComposerError(f"{self.name}: {option}: {message}")
         from composer_torchvision.loading import load  # imports torch
 
-        return load(self, concept, run)
+        return load(self, concept, run, headless=headless)
 
 
 def model_problems(model: str) -> Iterable[tuple[str, str]]:

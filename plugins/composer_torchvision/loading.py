@@ -6,29 +6,30 @@ import torch
 from torch import Tensor
 
 from composer import ComposerError, Population, Preprocessing, Run, WeightsReader, read_state_file, read_weights
-from composer_torchvision import PretrainedTorchvision, Torchvision
+from composer_torchvision import WITH_OWN_INPUT, PretrainedTorchvision, Torchvision
 from composer_torchvision.download import published_file
-from composer_torchvision.network import WITH_AUXILIARY_HEADS, Network, torchvision_models, wrong_size
+from composer_torchvision.network import torchvision_models
 
 UNUSED = "num_batches_tracked"
 """Batch norm's count of steps, which plays no part in using a network."""
 
 
-def load(options: PretrainedTorchvision, concept: str, run: Run) -> Population:
-    """One member, the outputs that `concept` means where a class or group is called so."""
+def load(options: PretrainedTorchvision, concept: str, run: Run, *, headless: bool = False) -> Population:
+    """One member, the outputs that `concept` means where a class or group is called so; headless: features alone."""
     architecture = options.network
     assert isinstance(architecture, Torchvision)
-    preprocessing = preprocessing_for(options, architecture.size)
-    require_size(architecture)
+    preprocessing = preprocessing_for(options, architecture)
+    architecture.require_usable()
     outputs = named_outputs(options, concept)
     if options.file is not None:
-        found = WeightsReader(architecture).find(read_state_file(options.file), options.file)
+        found = WeightsReader(architecture).find(read_state_file(options.file), options.file, headless=headless)
         state, member = found.weights, options.file.stem
         for note in found.notes:
             run.warn(note)
         if found.normalisation is not None:
-            preprocessing = Preprocessing(architecture.size, *found.normalisation)
-        require_names(options, found.outputs)
+            preprocessing = Preprocessing(architecture.input_size, *found.normalisation)
+        if not headless:
+            require_names(options, found.outputs)
         outputs = (0,) if found.outputs == 1 else outputs
     elif options.weights is not None:
         file = published_file(architecture.model, options.weights, run)
@@ -36,14 +37,14 @@ def load(options: PretrainedTorchvision, concept: str, run: Run) -> Population:
     else:
         state, member, outputs = untrained(architecture, run.seed), f"{architecture.model} untrained", (0,)
     weights = {name: tensor[None] for name, tensor in state.items()}
-    return Population(concept, architecture, weights, (member,), preprocessing, outputs)
+    return Population(concept, architecture, weights, (member,), preprocessing, () if headless else outputs)
 
 
-def preprocessing_for(options: PretrainedTorchvision, size: int) -> Preprocessing:
-    if options.weights is None:
-        return Preprocessing(size, Torchvision.mean, Torchvision.std)
-    if options.model in WITH_AUXILIARY_HEADS:
-        return Preprocessing(size)  # torchvision's `transform_input`: these were trained on pixels in [-1, 1]
+def preprocessing_for(options: PretrainedTorchvision, architecture: Torchvision) -> Preprocessing:
+    """As the weights' own transforms say, but for networks that change their input inside."""
+    size = architecture.input_size
+    if options.weights is None or options.model in WITH_OWN_INPUT:
+        return Preprocessing(size, architecture.mean, architecture.std)
     prepare = torchvision_models().get_model_weights(options.model)[options.weights].transforms()
     return Preprocessing(size, tuple(prepare.mean), tuple(prepare.std))
 
@@ -58,16 +59,6 @@ def require_names(options: PretrainedTorchvision, outputs: int) -> None:
     count = len(options.class_names() or ()) if names == "imagenet" else len(names or ())
     if names is not None and count != outputs:
         raise ComposerError(f"torchvision: names: there are {count}, and {options.file} has {outputs} outputs")
-
-
-def require_size(architecture: Torchvision) -> None:
-    """Raises ComposerError where the network cannot take pictures of that size."""
-    with torch.device("meta"):
-        network = Network(architecture, outputs=1).eval()
-        try:
-            network.features(torch.empty(1, 3, architecture.size, architecture.size))
-        except (AssertionError, RuntimeError, ValueError) as error:
-            raise wrong_size(architecture, error) from error
 
 
 def untrained(architecture: Torchvision, seed: int) -> dict[str, Tensor]:

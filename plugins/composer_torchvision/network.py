@@ -13,11 +13,10 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from composer import ComposerError
-from composer_torchvision import Torchvision
+from composer_torchvision import WITH_OWN_INPUT, Torchvision
 
 PICTURES_AT_ONCE = 8
 """Pictures per forward pass on a CPU: with more, layers leave its cache, and each takes longer."""
-WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 OLD_NAMES = (
     # Published weights of densenet come from a time when names could have dots: norm.1 is norm1 today.
@@ -55,7 +54,7 @@ def own_state(architecture: Torchvision, state: Mapping[str, Tensor]) -> dict[st
     head = last_name(architecture.model)
     own = {}
     for name, tensor in state.items():
-        if architecture.model in WITH_AUXILIARY_HEADS and name.startswith(AUXILIARY):
+        if architecture.model in WITH_OWN_INPUT and name.startswith(AUXILIARY):
             continue  # for training only
         for old, new in OLD_NAMES:
             name = old.sub(new, name)
@@ -88,13 +87,13 @@ def last_name(model: str) -> str:
 def whole_network(architecture: Torchvision, outputs: int) -> nn.Module:
     """torchvision's own network, freshly initialised, on torch's default device (`meta` makes none of its numbers)."""
     models = torchvision_models()
-    name, size = architecture.model, architecture.size
+    name, size = architecture.model, architecture.input_size
     options: dict[str, Any] = {"num_classes": outputs}
     if name.startswith("vit_"):
         options["image_size"] = size
     elif name.startswith("maxvit_"):
         options["input_size"] = (size, size)
-    elif name in WITH_AUXILIARY_HEADS:
+    elif name in WITH_OWN_INPUT:
         options |= {"aux_logits": False, "init_weights": True}  # for training only; the initialisation they announce
     device = torch.get_default_device()
     try:
@@ -105,9 +104,23 @@ def whole_network(architecture: Torchvision, outputs: int) -> nn.Module:
     return network.to(device)
 
 
+@cache
+def require_size(model: str, size: int) -> None:
+    """Raises ComposerError where the network cannot take pictures of that size."""
+    architecture = Torchvision(model=model, size=size)
+    with torch.device("meta"):
+        network = Network(architecture, outputs=1).eval()
+        try:
+            network.features(torch.empty(1, 3, size, size))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise wrong_size(architecture, error) from error
+
+
 def wrong_size(architecture: Torchvision, error: Exception) -> ComposerError:
     reason = str(error).splitlines()[0]
-    return ComposerError(f"torchvision: size: {architecture.model} cannot take {architecture.size} pixels: {reason}")
+    return ComposerError(
+        f"torchvision: size: {architecture.model} cannot take {architecture.input_size} pixels: {reason}"
+    )
 
 
 class ParametersOn(TorchFunctionMode):

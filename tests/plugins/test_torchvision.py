@@ -85,9 +85,11 @@ def test_the_catalogue_is_what_torchvision_offers() -> None:
 @pytest.mark.parametrize("model", sorted(classifiers()))
 def test_every_classifier_can_be_cut_before_its_last_layer(model: str) -> None:
     with torch.device("meta"):
-        network = Network(Torchvision(model=model), outputs=3).eval()
-        features = network.features(torch.empty(2, 3, 224, 224))
-        assert network(torch.empty(2, 3, 224, 224)).shape == (2, 3)
+        architecture = Torchvision(model=model)
+        network = Network(architecture, outputs=3).eval()
+        pixels = torch.empty(2, 3, architecture.input_size, architecture.input_size)
+        features = network.features(pixels)
+        assert network(pixels).shape == (2, 3)
     assert features.shape == (2, network.head.in_features)
 
 
