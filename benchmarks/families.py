@@ -5,8 +5,7 @@
     python benchmarks/families.py --only beit,volo   # prints these alone
 
 A family is a module of `timm.models` or of `torchvision.models`. Its network, untrained, with random numbers in every
-parameter, is saved as a user would save it, read by composer, and both are shown the same two pictures of the size that
-the network was made for.
+parameter, is saved as a user would save it, read by composer, and both are shown the same two pictures.
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ import argparse
 import re
 import sys
 import tempfile
+import textwrap
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,18 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from composer import ComposerError, Images, ModelSource, Run
+from composer import ComposerError, Images, Population, Run
 from composer_timm import PretrainedTimm
+from composer_timm.building import takes_size, usual_size, whole_network
 from composer_torchvision import PretrainedTorchvision
 
 PAGE = Path(__file__).parent.parent / "docs" / "models.md"
 BLOCK = re.compile(r"(<!-- made by: python benchmarks/families.py -->\n).*?(<!-- end -->)", re.DOTALL)
-LISTED = re.compile(r"`(\w+)` \((\w+)\)")
+REFUSED = re.compile(r"^- `(\w+)` \((\w+)\): (.+)$", re.MULTILINE)
+LISTED = re.compile(r"`(\w+)`\s\((\w+)\)")
+NAMES = ("dog", "cat", "cow")
+LARGEST = 224
+"""Pixels a side: networks made for more are tried with so many, where they take them."""
 TOLERANCE = 1e-3
 """Of the largest logit: how far the two may be apart."""
 SMALL = (
@@ -56,25 +61,28 @@ SMALL = (
 SMALL += ("_t", "_s0", "_m0", "_0", "_s", "18", "11", "14", "26", "34", "48", "base", "_b", "_m")
 LARGE = ("large", "huge", "giant", "so400m", "7b", "101", "152", "200", "269", "_xl", "_l")
 TRIED = 5
-TORCHVISION = {
-    "alexnet": "alexnet",
-    "convnext": "convnext_tiny",
-    "densenet": "densenet121",
-    "efficientnet": "efficientnet_b0",
-    "googlenet": "googlenet",
-    "inception": "inception_v3",
-    "maxvit": "maxvit_t",
-    "mnasnet": "mnasnet0_5",
-    "mobilenetv2": "mobilenet_v2",
-    "mobilenetv3": "mobilenet_v3_small",
-    "regnet": "regnet_y_400mf",
-    "resnet": "resnet18",
-    "shufflenetv2": "shufflenet_v2_x0_5",
-    "squeezenet": "squeezenet1_1",
-    "swin_transformer": "swin_t",
-    "vgg": "vgg11",
-    "vision_transformer": "vit_b_16",
-}
+TORCHVISION = tuple(
+    ("torchvision", family, model)
+    for family, model in {
+        "alexnet": "alexnet",
+        "convnext": "convnext_tiny",
+        "densenet": "densenet121",
+        "efficientnet": "efficientnet_b0",
+        "googlenet": "googlenet",
+        "inception": "inception_v3",
+        "maxvit": "maxvit_t",
+        "mnasnet": "mnasnet0_5",
+        "mobilenetv2": "mobilenet_v2",
+        "mobilenetv3": "mobilenet_v3_small",
+        "regnet": "regnet_y_400mf",
+        "resnet": "resnet18",
+        "shufflenetv2": "shufflenet_v2_x0_5",
+        "squeezenet": "squeezenet1_1",
+        "swin_transformer": "swin_t",
+        "vgg": "vgg11",
+        "vision_transformer": "vit_b_16",
+    }.items()
+)
 
 
 @dataclass(frozen=True)
@@ -91,53 +99,79 @@ def main() -> None:
     options = parsed()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    page = PAGE.read_text(encoding="utf-8")
+    known = {"timm": entries(page, "timm"), "torchvision": entries(page, "torchvision")}
+    models = smallest() if options.choose else {family: one.model for family, one in known["timm"].items()}
     only = set(options.only.split(",")) if options.only else None
-    models = smallest() if options.choose else listed(PAGE.read_text(encoding="utf-8"))
-    ours = list(outcomes(only, models, PretrainedTimm, timm_network))
-    theirs = list(outcomes(only, TORCHVISION, torchvision_source, torchvision_network))
-    if only is None:
-        text = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(BLOCK.sub(lambda found: found[1] + block(ours, theirs) + found[2], text), encoding="utf-8")
+    for library, family, model in [*(("timm", *each) for each in models.items()), *TORCHVISION]:
+        if only is None or family in only:
+            started = time.perf_counter()
+            outcome = Outcome(family, model, compared(library, model))
+            print(f"{family} {model}: {outcome.refused or 'same'} ({time.perf_counter() - started:.0f} s)", flush=True)
+            known[library][family] = outcome
+            told = block(known["timm"].values(), known["torchvision"].values())
+            PAGE.write_text(with_block(page, told), encoding="utf-8")
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare composer's logits with those of timm and torchvision.")
     parser.add_argument("--choose", action="store_true", help="choose timm's networks anew")
-    parser.add_argument("--only", help="families to look at, with commas; the page stays as it is")
+    parser.add_argument("--only", help="families to look at, with commas; what the page says of others stays")
     return parser.parse_args()
 
 
-def outcomes(
-    only: set[str] | None,
-    models: Mapping[str, str],
-    source: Callable[..., ModelSource],
-    network: Callable[[str], nn.Module],
-) -> Iterator[Outcome]:
-    for family, model in models.items():
-        if only is not None and family not in only:
-            continue
-        started = time.perf_counter()
-        outcome = Outcome(family, model, compared(model, source, network))
-        print(f"{family} {model}: {outcome.refused or 'same'} ({time.perf_counter() - started:.0f} s)", flush=True)
-        yield outcome
-
-
-def compared(model: str, source: Callable[..., ModelSource], network: Callable[[str], nn.Module]) -> str:
+def compared(library: str, model: str) -> str:
     """The sentence that refuses the network; empty where the logits are the same. SystemExit where they are others."""
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        whole = network(model)
-        random_numbers(whole)
         file = Path(folder) / "mine.pth"
-        torch.save(whole.state_dict(), file)
         try:
-            population = source(model=model, file=file, names=("dog", "cat", "cow")).load("cat", Run())
+            whole, population = SOURCES[library](model, file)
         except ComposerError as error:
-            return str(error).removeprefix("timm: ").removeprefix("torchvision: ").removeprefix("model: ")
+            return str(error).removeprefix(f"{library}: ").removeprefix("model: ")
         pixels = torch.randint(0, 256, (2, 3, *[population.preprocessing.size] * 2), dtype=torch.uint8)
         images = Images(["0", "1"], {"cat": [True, True]}, pixels)
         wanted, met = whole(population.preprocessing(pixels)), population.logits(images)[0]
     require_same(model, wanted, met)
     return ""
+
+
+def from_timm(model: str, file: Path) -> tuple[nn.Module, Population]:
+    """The network, and what composer makes of its file."""
+    size = min(usual_size(model), LARGEST)
+    if size < usual_size(model) and not takes_size(model) and not size_is_free(model):
+        size = usual_size(model)
+    whole = saved(whole_network(model, size, outputs=len(NAMES)), file)
+    return whole, PretrainedTimm(model=model, file=file, names=NAMES, size=size).load("cat", Run())
+
+
+def size_is_free(model: str) -> bool:
+    """Whether a network that is not built for one size takes one of `LARGEST` pixels."""
+    with torch.device("meta"):
+        network = whole_network(model, None, outputs=2).eval()
+        try:
+            network(torch.empty(1, 3, LARGEST, LARGEST))
+        except (AssertionError, RuntimeError, ValueError):
+            return False
+    return True
+
+
+def from_torchvision(model: str, file: Path) -> tuple[nn.Module, Population]:
+    """The network, and what composer makes of its file."""
+    own = model in ("googlenet", "inception_v3")  # trained from scratch, without a change of the input inside
+    scratch = {"transform_input": False} if own else {}
+    source = PretrainedTorchvision(model=model, file=file, names=NAMES, **scratch)
+    options: dict[str, Any] = {"init_weights": False} if own else {}
+    whole = torchvision.models.get_model(model, weights=None, num_classes=len(NAMES), **options)
+    return saved(whole, file), source.load("cat", Run())
+
+
+SOURCES = {"timm": from_timm, "torchvision": from_torchvision}
+
+
+def saved(network: nn.Module, file: Path) -> nn.Module:
+    random_numbers(network)
+    torch.save(network.state_dict(), file)
+    return network.eval()
 
 
 def require_same(model: str, wanted: Tensor, met: Tensor) -> None:
@@ -159,22 +193,6 @@ def random_numbers(network: nn.Module) -> None:
             tensor.normal_(std=0.1)
         elif isinstance(tensor, nn.Parameter) and (tensor.ndim == 1 or float(tensor.std()) < 0.01):
             tensor.add_(torch.randn_like(tensor), alpha=0.1)
-
-
-def timm_network(model: str) -> nn.Module:
-    network: nn.Module = timm.create_model(model, pretrained=False, num_classes=3)
-    return network.eval()
-
-
-def torchvision_source(model: str, file: Path, names: Sequence[str]) -> ModelSource:
-    own = {"transform_input": False} if model in ("googlenet", "inception_v3") else {}
-    return PretrainedTorchvision(model=model, file=file, names=tuple(names), **own)
-
-
-def torchvision_network(model: str) -> nn.Module:
-    own: dict[str, Any] = {"init_weights": False} if model in ("googlenet", "inception_v3") else {}
-    network: nn.Module = torchvision.models.get_model(model, weights=None, num_classes=3, **own)
-    return network.eval()
 
 
 def families() -> dict[str, list[str]]:
@@ -201,25 +219,33 @@ def parameters(model: str) -> int:
         return sum(parameter.numel() for parameter in timm.create_model(model, pretrained=False).parameters())
 
 
-def listed(page: str) -> dict[str, str]:
-    """Each family that the page lists -> its network."""
-    block = BLOCK.search(page)
-    ours = block[0].partition("torchvision's")[0] if block else ""
-    return dict(sorted(LISTED.findall(ours)))
+def entries(page: str, library: str) -> dict[str, Outcome]:
+    """What the page says of each family of a library."""
+    found = BLOCK.search(page)
+    said = {one.partition("'")[0]: one for one in re.split(r"\*\*The\ssame\slogits\sas\s", found[0])} if found else {}
+    same, _, refused = said.get(library, "").partition("**Refused by name**")
+    outcomes = [Outcome(*each) for each in LISTED.findall(same)] + [Outcome(*each) for each in REFUSED.findall(refused)]
+    return {one.family: one for one in sorted(outcomes, key=lambda one: one.family)}
 
 
-def block(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> str:
+def with_block(page: str, told: str) -> str:
+    return BLOCK.sub(lambda found: found[1] + told + found[2], page)
+
+
+def block(ours: Iterable[Outcome], theirs: Iterable[Outcome]) -> str:
     """The list for the page."""
     return (
-        f"Families of timm {timm.__version__} and of torchvision {torchvision.__version__.partition('+')[0]}, each by one "
-        f"small network of random numbers:\n\n{told('timm', ours)}\n\n{told('torchvision', theirs)}\n"
+        f"Families of timm {timm.__version__} and of torchvision {torchvision.__version__.partition('+')[0]}, each by "
+        f"one small network of random numbers:\n\n{told('timm', ours)}\n\n{told('torchvision', theirs)}\n"
     )
 
 
-def told(library: str, outcomes: Sequence[Outcome]) -> str:
-    same = ", ".join(f"`{one.family}` ({one.model})" for one in outcomes if not one.refused)
-    refused = "\n".join(f"- `{one.family}` ({one.model}): {one.refused}" for one in outcomes if one.refused)
-    return f"**The same logits as {library}'s own**: {same}.\n\n**Refused by name**:\n{refused or '- none'}"
+def told(library: str, outcomes: Iterable[Outcome]) -> str:
+    ordered = sorted(outcomes, key=lambda one: one.family)
+    same = ", ".join(f"`{one.family}` ({one.model})" for one in ordered if not one.refused)
+    refused = "\n".join(f"- `{one.family}` ({one.model}): {one.refused}" for one in ordered if one.refused)
+    listed = textwrap.fill(f"**The same logits as {library}'s own**: {same}.", 118, break_on_hyphens=False)
+    return f"{listed}\n\n**Refused by name**:\n{refused or '- none'}"
 
 
 if __name__ == "__main__":

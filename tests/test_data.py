@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from composer import ComposedModel, Images, KernelSet
+from composer import Architecture, ComposedModel, Images, KernelSet
 from composer.data.expressions import cell_names
 from composer.stacking import features_one_by_one
 from tiny import tiny_images, tiny_kernels, tiny_population
@@ -56,6 +59,40 @@ def test_stacked_features_equal_those_of_each_member_alone() -> None:
     alone = features_one_by_one(population.architecture, population.weights, pixels)
     assert stacked.shape == (11, 20, population.architecture.feature_count)  # type: ignore[attr-defined]
     torch.testing.assert_close(stacked, alone)
+
+
+class Remembering(Architecture):
+    """A network that computes its table of its weights once, as some do, and so must not be shared by members."""
+
+    name = "remembering"
+    head: ClassVar[str] = "head"
+    built: ClassVar[list[int]] = []
+
+    def build(self, outputs: int) -> nn.Module:
+        self.built.append(outputs)
+        return RememberingNetwork(outputs)
+
+
+class RememberingNetwork(nn.Module):
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+        self.register_buffer("filter", torch.full((3,), 2.0), persistent=False)
+        self.head = nn.Linear(3, outputs)
+        self.table: list[torch.Tensor] = []
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        if not self.table:
+            self.table.append(self.scale * self.filter)
+        return pixels.mean((2, 3)) * self.table[0]
+
+
+def test_a_network_is_built_once_for_all_batches_and_members_share_nothing() -> None:
+    weights, pixels = {"scale": torch.tensor([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])}, torch.rand(4, 3, 2, 2)
+    for _ in range(3):
+        features = features_one_by_one(Remembering(), weights, pixels)
+    torch.testing.assert_close(features, torch.stack([2 * pixels.mean((2, 3)), 6 * pixels.mean((2, 3))]))
+    assert len(Remembering.built) == 1
 
 
 def test_log_odds_are_those_of_the_summed_softmax_probability() -> None:

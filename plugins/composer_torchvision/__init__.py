@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REFERENCE = "TorchVision maintainers and contributors 2016, TorchVision: PyTorch's computer vision library"
 USUAL_SIZE = 224
 WITH_OWN_INPUT = ("googlenet", "inception_v3")
-"""Networks that torchvision gives pixels in [-1, 1] where they have or had its published weights (`transform_input`)."""
+"""Networks that torchvision gives pixels in [-1, 1] with its published weights, by its argument `transform_input`."""
 TRANSFORM_INPUT = (
     "whether googlenet and inception_v3 take pixels in [-1, 1], as with torchvision's published weights and when "
     "fine-tuned from them; false: those normalised as usual, as when trained from scratch. No file says it; "

@@ -68,6 +68,18 @@ def test_the_body_stays_and_the_head_has_two_outputs(backbone: Checkpoints) -> N
     assert population.body_digest == frozen.body_digest, "features would be computed anew for every concept"
 
 
+def test_a_file_without_a_head_is_fitted_like_the_one_that_has_it(backbone: Checkpoints, tmp_path: Path) -> None:
+    with_heads = Fit(backbone=backbone).load("black", run_with(training_images("black")))
+    for file in sorted(backbone.pattern.parent.glob("*.pth")):
+        state = {name: tensor for name, tensor in torch.load(file).items() if not name.startswith("fc1.")}
+        (tmp_path / "bodies").mkdir(exist_ok=True)
+        torch.save(state, tmp_path / "bodies" / file.name)
+    headless = Checkpoints(pattern=tmp_path / "bodies" / "*.pth", architecture=ARCHITECTURE)
+    fitted = Fit(backbone=headless).load("black", run_with(training_images("black")))
+    assert fitted.weights.keys() == with_heads.weights.keys()
+    assert torch.equal(fitted.weights["fc1.weight"], with_heads.weights["fc1.weight"])
+
+
 def test_the_standardisation_is_folded_into_the_head(backbone: Checkpoints) -> None:
     images, test = training_images("cat"), tiny_images(5, seed=9)
     options = Fit(backbone=backbone, strengths=(10.0,))

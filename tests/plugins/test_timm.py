@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from composer import ComposerError, Images, Population, Run
+from composer import ComposerError, Images, Population, Run, stack
 from composer_checkpoints import Checkpoints
 from composer_timm import PretrainedTimm, Timm
 from composer_timm.catalogue import networks
+from conftest import ROOT
 
 timm = pytest.importorskip("timm", reason="the extra [timm] is not installed")
 from composer_timm.loading import from_hub  # noqa: E402 (imports timm)
@@ -108,6 +110,29 @@ def test_tables_and_filters_that_no_file_holds_are_those_of_timm(model: str, tmp
 def test_a_network_that_uses_one_tensor_in_several_places_gives_features() -> None:
     population = PretrainedTimm(model="coat_tiny", pretrained=False).load("cat", Run())
     assert population.log_odds(pictures(224, 1)).shape == (1, 1)
+
+
+def test_members_do_not_share_what_a_network_computes_of_its_weights_once() -> None:
+    architecture = Timm(model="levit_128s", size=224)
+    networks = [architecture.build(2).eval() for _ in range(2)]
+    with torch.no_grad():
+        for name, parameter in networks[1].named_parameters():
+            if "attention_bias" in name:
+                parameter.normal_(std=5)
+        pixels = torch.rand(1, 3, 224, 224)
+        weights = stack([network.state_dict() for network in networks])
+        wanted = torch.stack([network.features(pixels) for network in networks])  # type: ignore[operator]
+        torch.testing.assert_close(architecture.stacked_features(weights, pixels), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_page_names_every_family_of_the_timm_that_it_was_made_with() -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    made_with = re.search(r"Families of timm (\S+) and of torchvision", page)
+    assert made_with is not None
+    if made_with[1] != timm.__version__:
+        pytest.skip(f"the page was made with timm {made_with[1]}, and timm {timm.__version__} is installed")
+    families = {timm.model_entrypoint(model).__module__.rpartition(".")[2] for model in timm.list_models()}
+    assert families - set(re.findall(r"`(\w+)`\s\(", page)) == set()
 
 
 def test_the_architecture_s_mean_is_timm_s_own() -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from composer import ComposerError, Images, Run, stack
+from composer import ComposerError, Images, Preprocessing, Run, stack
+from composer_checkpoints import Checkpoints
 from composer_torchvision import PretrainedTorchvision, Torchvision
 from composer_torchvision.catalogue import classifiers
 from composer_torchvision.download import download
@@ -267,6 +268,41 @@ def test_a_download_is_kept_only_if_its_content_is_what_its_name_says(tmp_path: 
     with pytest.raises(OSError, match="does not have the sha256"):
         download(source.as_uri(), tmp_path / "net-00000000.pth", Run())
     assert sorted(tmp_path.iterdir()) == sorted([source, good])
+
+
+@pytest.mark.parametrize("said", [None, True, False])
+def test_whether_googlenet_changes_its_input_inside_can_be_said(said: bool | None, tmp_path: Path) -> None:
+    network = published_network("googlenet", 2, 64)
+    network.transform_input = said is not False
+    architecture = Torchvision(model="googlenet", size=64, transform_input=said)
+    run, file = Run(), saved(network, tmp_path / "mine.pth")
+    population = Checkpoints(pattern=file, architecture=architecture, outputs=(1,)).load("cat", run)
+    images = pictures(64)
+    with torch.no_grad():  # the network itself takes what is normalised as ImageNet
+        wanted = network(Preprocessing(64, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(images.at(64)))
+    torch.testing.assert_close(population.logits(images)[0], wanted, rtol=1e-3, atol=1e-4)
+    assert [warning for warning in run.warnings if "say `transform_input: false`" in warning] == run.warnings
+    assert len(run.warnings) == (said is None)
+
+
+def test_a_size_that_is_left_out_is_that_of_the_newest_weights() -> None:
+    for model, size in {"inception_v3": 299, "efficientnet_b4": 380, "swin_v2_t": 256, "resnet18": 224}.items():
+        assert Torchvision(model=model) == Torchvision(model=model, size=size)
+
+
+def test_a_file_without_a_head_gives_features_for_fit(tmp_path: Path) -> None:
+    network = published_network("shufflenet_v2_x0_5", 2, 64)
+    state = {f"encoder.{name}": t for name, t in network.state_dict().items() if not name.startswith("fc.")}
+    torch.save(state | {"projector.weight": torch.ones(3, 1024)}, tmp_path / "simclr.pth")
+    options = {"model": "shufflenet_v2_x0_5", "size": 64}
+    run, images = Run(), pictures(64)
+    source = PretrainedTorchvision(**options, file=tmp_path / "simclr.pth", weights=None)
+    population = source.load_body("cat", run)
+    network.fc = nn.Identity()
+    with torch.no_grad():
+        wanted = network(population.preprocessing(images.at(64)))
+    torch.testing.assert_close(population.features(images)[0], wanted, rtol=1e-3, atol=1e-4)
+    assert run.warnings == ["simclr.pth: read for its features alone, without projector.weight [3, 1024]"]
 
 
 def test_pixels_go_to_inception_as_its_published_weights_want_them(tmp_path: Path) -> None:
