@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from composer import ComposerError, Images, Run, Split, stack
+from composer import ComposerError, Images, Preprocessing, Run, Split, stack
+from composer_checkpoints import Checkpoints
 from composer_efficientnet_lite import PACKAGE, EfficientNetLite, PretrainedEfficientNetLite, weights_file
 from composer_efficientnet_lite.network import SameConv
 from composer_folder import Folder
@@ -84,6 +85,13 @@ def test_classes_and_groups_are_known_without_the_weights() -> None:
     names, groups = PretrainedEfficientNetLite().class_names(), PretrainedEfficientNetLite().class_groups()
     assert names is not None
     assert names[groups["cat"][0]] == "tabby"
+
+
+def test_checkpoints_prepare_pictures_as_the_published_weights_want_them(tmp_path: Path) -> None:
+    torch.save(EfficientNetLite().build(2).state_dict(), tmp_path / "mine.pth")
+    source = Checkpoints(pattern=tmp_path / "mine.pth", architecture=EfficientNetLite(), outputs=(1,))
+    prepare = source.load("cat", Run()).preprocessing
+    assert prepare == Preprocessing(224, (127 / 255,) * 3, (128 / 255,) * 3)
 
 
 @needs_weights
