@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from composer import ComposerError, Images, Population, Run
 from composer_timm import PretrainedTimm
-from composer_timm.building import takes_size, usual_size, whole_network
+from composer_timm.building import usual_size, whole_network
 from composer_torchvision import PretrainedTorchvision
 
 PAGE = Path(__file__).parent.parent / "docs" / "models.md"
@@ -38,8 +38,9 @@ BLOCK = re.compile(r"(<!-- made by: python benchmarks/families.py -->\n).*?(<!--
 REFUSED = re.compile(r"^- `(\w+)` \((\w+)\): (.+)$", re.MULTILINE)
 LISTED = re.compile(r"`(\w+)`\s\((\w+)\)")
 NAMES = ("dog", "cat", "cow")
-LARGEST = 224
-"""Pixels a side: networks made for more are tried with so many, where they take them."""
+SIZES = (64, 96, 128, 224)
+"""Pixels a side: the first that the network takes, else the size that it was made for."""
+PENDING = "not compared yet"
 TOLERANCE = 1e-3
 """Of the largest logit: how far the two may be apart."""
 SMALL = (
@@ -61,28 +62,25 @@ SMALL = (
 SMALL += ("_t", "_s0", "_m0", "_0", "_s", "18", "11", "14", "26", "34", "48", "base", "_b", "_m")
 LARGE = ("large", "huge", "giant", "so400m", "7b", "101", "152", "200", "269", "_xl", "_l")
 TRIED = 5
-TORCHVISION = tuple(
-    ("torchvision", family, model)
-    for family, model in {
-        "alexnet": "alexnet",
-        "convnext": "convnext_tiny",
-        "densenet": "densenet121",
-        "efficientnet": "efficientnet_b0",
-        "googlenet": "googlenet",
-        "inception": "inception_v3",
-        "maxvit": "maxvit_t",
-        "mnasnet": "mnasnet0_5",
-        "mobilenetv2": "mobilenet_v2",
-        "mobilenetv3": "mobilenet_v3_small",
-        "regnet": "regnet_y_400mf",
-        "resnet": "resnet18",
-        "shufflenetv2": "shufflenet_v2_x0_5",
-        "squeezenet": "squeezenet1_1",
-        "swin_transformer": "swin_t",
-        "vgg": "vgg11",
-        "vision_transformer": "vit_b_16",
-    }.items()
-)
+TORCHVISION = {
+    "alexnet": "alexnet",
+    "convnext": "convnext_tiny",
+    "densenet": "densenet121",
+    "efficientnet": "efficientnet_b0",
+    "googlenet": "googlenet",
+    "inception": "inception_v3",
+    "maxvit": "maxvit_t",
+    "mnasnet": "mnasnet0_5",
+    "mobilenetv2": "mobilenet_v2",
+    "mobilenetv3": "mobilenet_v3_small",
+    "regnet": "regnet_y_400mf",
+    "resnet": "resnet18",
+    "shufflenetv2": "shufflenet_v2_x0_5",
+    "squeezenet": "squeezenet1_1",
+    "swin_transformer": "swin_t",
+    "vgg": "vgg11",
+    "vision_transformer": "vit_b_16",
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Outcome:
     family: str
     model: str
     refused: str = ""
-    """The sentence that refuses it; empty where its logits are the library's."""
+    """The sentence that refuses it, or `PENDING`; empty where its logits are the library's."""
 
 
 def main() -> None:
@@ -103,7 +101,9 @@ def main() -> None:
     known = {"timm": entries(page, "timm"), "torchvision": entries(page, "torchvision")}
     models = smallest() if options.choose else {family: one.model for family, one in known["timm"].items()}
     only = set(options.only.split(",")) if options.only else None
-    for library, family, model in [*(("timm", *each) for each in models.items()), *TORCHVISION]:
+    chosen = [("timm", *each) for each in models.items()] + [("torchvision", *each) for each in TORCHVISION.items()]
+    for library, family, model in chosen:
+        known[library].setdefault(family, Outcome(family, model, PENDING))
         if only is None or family in only:
             started = time.perf_counter()
             outcome = Outcome(family, model, compared(library, model))
@@ -137,22 +137,19 @@ def compared(library: str, model: str) -> str:
 
 def from_timm(model: str, file: Path) -> tuple[nn.Module, Population]:
     """The network, and what composer makes of its file."""
-    size = min(usual_size(model), LARGEST)
-    if size < usual_size(model) and not takes_size(model) and not size_is_free(model):
-        size = usual_size(model)
+    size = next((size for size in SIZES if works(model, size)), usual_size(model))
     whole = saved(whole_network(model, size, outputs=len(NAMES)), file)
     return whole, PretrainedTimm(model=model, file=file, names=NAMES, size=size).load("cat", Run())
 
 
-def size_is_free(model: str) -> bool:
-    """Whether a network that is not built for one size takes one of `LARGEST` pixels."""
-    with torch.device("meta"):
-        network = whole_network(model, None, outputs=2).eval()
+def works(model: str, size: int) -> bool:
+    """Whether the network takes pictures of a size."""
+    with torch.device("meta"), torch.no_grad():
         try:
-            network(torch.empty(1, 3, LARGEST, LARGEST))
-        except (AssertionError, RuntimeError, ValueError):
+            whole_network(model, size, outputs=2).eval()(torch.empty(1, 3, size, size))
+        except (ComposerError, AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError):
             return False
-    return True
+    return size <= usual_size(model)
 
 
 def from_torchvision(model: str, file: Path) -> tuple[nn.Module, Population]:
@@ -223,8 +220,11 @@ def entries(page: str, library: str) -> dict[str, Outcome]:
     """What the page says of each family of a library."""
     found = BLOCK.search(page)
     said = {one.partition("'")[0]: one for one in re.split(r"\*\*The\ssame\slogits\sas\s", found[0])} if found else {}
-    same, _, refused = said.get(library, "").partition("**Refused by name**")
-    outcomes = [Outcome(*each) for each in LISTED.findall(same)] + [Outcome(*each) for each in REFUSED.findall(refused)]
+    same, _, rest = said.get(library, "").partition("**Refused by name**")
+    refused, _, pending = rest.partition(f"**{PENDING.capitalize()}**")
+    outcomes = [Outcome(*each) for each in LISTED.findall(same)]
+    outcomes += [Outcome(*each) for each in REFUSED.findall(refused)]
+    outcomes += [Outcome(*each, PENDING) for each in LISTED.findall(pending)]
     return {one.family: one for one in sorted(outcomes, key=lambda one: one.family)}
 
 
@@ -242,10 +242,19 @@ def block(ours: Iterable[Outcome], theirs: Iterable[Outcome]) -> str:
 
 def told(library: str, outcomes: Iterable[Outcome]) -> str:
     ordered = sorted(outcomes, key=lambda one: one.family)
-    same = ", ".join(f"`{one.family}` ({one.model})" for one in ordered if not one.refused)
-    refused = "\n".join(f"- `{one.family}` ({one.model}): {one.refused}" for one in ordered if one.refused)
-    listed = textwrap.fill(f"**The same logits as {library}'s own**: {same}.", 118, break_on_hyphens=False)
-    return f"{listed}\n\n**Refused by name**:\n{refused or '- none'}"
+    refused = [one for one in ordered if one.refused not in ("", PENDING)]
+    parts = [
+        written(f"The same logits as {library}'s own", (one for one in ordered if not one.refused)),
+        "\n".join(["**Refused by name**:", *(f"- `{one.family}` ({one.model}): {one.refused}" for one in refused)]),
+    ]
+    if pending := [one for one in ordered if one.refused == PENDING]:
+        parts.append(written(PENDING.capitalize(), pending))
+    return "\n\n".join(parts if refused else [parts[0], *parts[2:]])
+
+
+def written(title: str, outcomes: Iterable[Outcome]) -> str:
+    named = ", ".join(f"`{one.family}` ({one.model})" for one in outcomes)
+    return textwrap.fill(f"**{title}**: {named}.", 118, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,8 @@ class Remembering(Architecture):
 
 
 class RememberingNetwork(nn.Module):
+    filter: torch.Tensor
+
     def __init__(self, outputs: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(3))
