@@ -43,7 +43,7 @@ SIZES = (64, 96, 128, 224)
 PENDING = "not compared yet"
 TOLERANCE = 1e-3
 """Of the largest logit: how far the two may be apart."""
-SMALL = (
+SMALL: tuple[str, ...] = (
     "test",
     "zepto",
     "atto",
@@ -222,9 +222,9 @@ def entries(page: str, library: str) -> dict[str, Outcome]:
     said = {one.partition("'")[0]: one for one in re.split(r"\*\*The\ssame\slogits\sas\s", found[0])} if found else {}
     same, _, rest = said.get(library, "").partition("**Refused by name**")
     refused, _, pending = rest.partition(f"**{PENDING.capitalize()}**")
-    outcomes = [Outcome(*each) for each in LISTED.findall(same)]
-    outcomes += [Outcome(*each) for each in REFUSED.findall(refused)]
-    outcomes += [Outcome(*each, PENDING) for each in LISTED.findall(pending)]
+    outcomes = [Outcome(family, model) for family, model in LISTED.findall(same)]
+    outcomes += [Outcome(family, model, why) for family, model, why in REFUSED.findall(refused)]
+    outcomes += [Outcome(family, model, PENDING) for family, model in LISTED.findall(pending)]
     return {one.family: one for one in sorted(outcomes, key=lambda one: one.family)}
 
 

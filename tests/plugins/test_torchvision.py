@@ -273,7 +273,7 @@ def test_a_download_is_kept_only_if_its_content_is_what_its_name_says(tmp_path: 
 @pytest.mark.parametrize("said", [None, True, False])
 def test_whether_googlenet_changes_its_input_inside_can_be_said(said: bool | None, tmp_path: Path) -> None:
     network = published_network("googlenet", 2, 64)
-    network.transform_input = said is not False
+    network.transform_input = said is not False  # type: ignore[assignment]  # a plain attribute of the network
     architecture = Torchvision(model="googlenet", size=64, transform_input=said)
     run, file = Run(), saved(network, tmp_path / "mine.pth")
     population = Checkpoints(pattern=file, architecture=architecture, outputs=(1,)).load("cat", run)
