@@ -226,7 +226,7 @@ VERBS: Mapping[str, tuple[str, Callable[..., Any]]] = {
 }
 EXTRA: Mapping[str, Mapping[str, Any]] = {
     "models": {"network": property(lambda self: examples.architecture())},
-    "architecture": {"head": "head"},
+    "architecture": {"head": "head", "input_size": property(lambda self: examples.SIZE)},
     "translator": {"contract": Contract(architecture="one")},
 }
 COMPONENTS = {interface.kind: interface for interface in INTERFACES}
@@ -430,7 +430,7 @@ BROKEN: Mapping[tuple[str, str], tuple[Callable[[], Any], str]] = {
                 ),
             ),
         ),
-        "a member's 'conv1.bias' is [9]",
+        "a member does not fit architecture 'cnn': 'conv1.bias' is [9] instead of [4]",
     ),
     ("assembler", "outputs"): (
         lambda: make(

@@ -130,6 +130,7 @@ def test_students_with_batch_norm_learn_too() -> None:
     residual = CifarResNet(depth=20, filters=4, size=16)
     model, _ = taught(architecture=residual, members=1, steps=80)
     assert not residual.misfit(model.parts[0].weights)
+    assert model.parts[0].weights["bn1.running_mean"].all(), "the statistics are those of fresh networks"
     for part, parent in zip(model.parts, PARENTS, strict=True):
         assert correlation(part.log_odds(OTHERS)[0], parent.log_odds(OTHERS).clamp(-5, 5).mean(0)) > 0.8, parent.concept
 
