@@ -27,7 +27,7 @@ class Stage:
     subject: str
     """What it is done for: a concept, or a composition."""
     status: Literal["running", "computed", "kept", "failed"] = "running"
-    """`kept`: read from the cache, because nothing it depends on has changed."""
+    """`kept`: read from the store, because nothing it depends on has changed."""
     reason: str = ""
     """Why it was computed: `new`, `changed: options`, ..."""
     seconds: float = 0.0
@@ -43,7 +43,7 @@ def composer_components() -> Iterable[type[Component]]:
 
 @spec
 def composer_stage_started(stage: Stage) -> None:
-    """A stage is about to be computed (or its result read from the cache)."""
+    """A stage is about to be computed (or its result read from the store)."""
 
 
 @spec

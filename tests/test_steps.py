@@ -14,13 +14,16 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 import composer
 from composer import ComposerError, Population
 from composer.command_line.cli_store import store as store_command
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe
+from composer.registry import load_registry
 from composer.running.cache import StageCache
+from composer.running.engine import Engine
 from composer.running.outcome import compute
 from composer.running.pipeline import run_recipe
 from composer.running.plan import make_plan
@@ -138,31 +141,22 @@ def test_an_outcome_is_computed_without_a_folder_and_published_twice(few: Recipe
 
 
 def test_pictures_of_the_same_content_elsewhere_are_read_where_this_recipe_has_them(tmp_path: Path) -> None:
-    from PIL import Image
-
-    from composer.running.engine import Engine
-
-    found = []
-    for name in ("a", "b"):
-        for concept, colour in (("red", "red"), ("none", "blue")):
-            for split in ("train/red/yes", "train/red/no", f"test/{concept}"):
-                (tmp_path / name / split).mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (16, 16), colour).save(tmp_path / name / f"test/{concept}/0.png")
-        for split in ("yes", "no"):
-            Image.new("RGB", (16, 16), "red" if split == "yes" else "blue").save(
-                tmp_path / name / f"train/red/{split}/0.png"
-            )
-        text = FEW.replace("[black, cat]", "[red]").replace(
-            "{use: drawings, size: 16, train: 40, test: 40}", f"{{use: folder, path: {tmp_path / name}}}"
-        )
-        (tmp_path / f"{name}.yaml").write_text(text.replace("compositions:", "compositions:"))
-        found.append(make_plan(read_recipe(tmp_path / f"{name}.yaml")).test)
-    one, two = found
+    shades = {"black+cat": 10, "black": 60, "cat": 110, "none": 200}
+    places = {f"test/{cell}": shade for cell, shade in shades.items()}
+    places |= {f"train/{concept}/yes": shades[concept] for concept in ("black", "cat")}
+    places |= {f"train/{concept}/no": 200 for concept in ("black", "cat")}
+    tests = []
+    for home in (tmp_path / "a", tmp_path / "b"):
+        for place, shade in places.items():
+            (home / place).mkdir(parents=True)
+            Image.new("RGB", (16, 16), (shade, shade, shade)).save(home / place / "0.png")
+        text = FEW.replace("{use: drawings, size: 16, train: 40, test: 40}", "{use: folder, size: 16}")
+        (tmp_path / "folder.yaml").write_text(f"root: {home}\n{text}")
+        tests.append(make_plan(read_recipe(tmp_path / "folder.yaml")).test)
+    one, two = tests
     assert one is not None
     assert two is not None
     assert one.key == two.key
-    from composer.registry import load_registry
-
     with StageCache(tmp_path / "store") as store:
         Engine(store, "cpu", load_registry()).result(one)
         images = Engine(store, "cpu", load_registry()).result(two)

@@ -103,7 +103,7 @@ def compare(runs: tuple[Path, ...], score: str | None, as_json: bool, as_csv: bo
 def verify(run: Path, as_json: bool) -> None:
     """Check that RUN is as it was left.
 
-    Hashes its files again, the stages kept in its cache, and the inputs that are still on disk, and says what was
+    Hashes its files again, the stages kept in the store, and the inputs that are still on disk, and says what was
     changed, is missing or was added, which options of its recipe were edited, and which versions differ now.
 
     Exit code: 0 where the run is whole, 2 where anything was touched. Versions that differ, and inputs whose folder is
