@@ -153,16 +153,18 @@ def tile_sheet(figure: Tiles) -> NDArray[np.float64]:
     return sheet
 
 
-def draw(figure: Figure, path: Path) -> None:
-    """Writes the figure; the ending of `path` (.png, .svg) says how."""
+def draw(figure: Figure, *paths: Path) -> None:
+    """Writes the figure under each path; its ending (.png, .svg) says how."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas  # half a second to import; no pyplot, so no global state
 
     if isinstance(figure, Tiles):
         width = max(len(row) for row in figure.values)
-        canvas = Canvas(figsize=(1.6 + 0.55 * width, 0.7 + 0.6 * len(figure.rows)), layout="constrained")
+        canvas = Canvas(figsize=(1.6 + 0.55 * width, 0.7 + 0.6 * len(figure.rows)), dpi=110, layout="constrained")
         _draw_tiles(figure, canvas)
     else:
-        canvas = Canvas(figsize=(6.4, 4.6), layout="constrained")
+        canvas = Canvas(figsize=(6.4, 4.6), dpi=110, layout="constrained")
         axes = canvas.subplots()
         axes.set_title(figure.title, fontsize=10)
         if isinstance(figure, Lines):
@@ -175,8 +177,13 @@ def draw(figure: Figure, path: Path) -> None:
             _draw_histogram(figure, axes)
         else:
             _draw_heatmap(figure, axes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(path, dpi=110)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".svg":
+            FigureCanvasSVG(canvas).print_svg(path)
+        else:
+            FigureCanvasAgg(canvas).print_png(path)  # `savefig` would draw twice
+        canvas.set_layout_engine("none")  # everything has its place now, which takes most of the time to find
 
 
 def _draw_lines(figure: Lines, axes: Axes) -> None:
@@ -187,8 +194,17 @@ def _draw_lines(figure: Lines, axes: Axes) -> None:
     axes.set_ylabel(figure.y_label)
     if figure.logarithmic:
         axes.set_yscale("log")
+        _plain_numbers(axes)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, frameon=False)
+
+
+def _plain_numbers(axes: Axes) -> None:
+    """Writes the numbers of a logarithmic axis plainly: powers of ten as TeX take longer than all the rest."""
+    from matplotlib.ticker import LogFormatter
+
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
 
 
 def _draw_scatter(figure: Scatter, axes: Axes) -> None:

@@ -50,8 +50,7 @@ def save(
     figures = _recorded(cache, plan, 0 if images is None else len(images))
     for (subject, name), figure in ({} if images is None else _own_figures(images, report, shown)).items():
         figures.append({"shows": "judged", "subject": subject, "name": name, **to_json(figure)})
-        for ending in ("png", "svg"):
-            draw(figure, folder / "figures" / f"{subject} - {name}.{ending}")
+        draw(figure, *(folder / "figures" / f"{subject} - {name}.{ending}" for ending in ("png", "svg")))
     content = {
         "format": FORMAT,
         "compositions": {

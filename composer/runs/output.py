@@ -295,5 +295,4 @@ def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[s
 
 def _draw_figures(recorded: Mapping[str, Figure], figures: Path, subject: str) -> None:
     for name, figure in recorded.items():
-        for ending in ("png", "svg"):
-            draw(figure, figures / f"{subject} - {name}.{ending}")
+        draw(figure, *(figures / f"{subject} - {name}.{ending}" for ending in ("png", "svg")))
