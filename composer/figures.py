@@ -180,9 +180,9 @@ def draw(figure: Figure, *paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".svg":
-            FigureCanvasSVG(canvas).print_svg(path)
+            FigureCanvasSVG(canvas).print_svg(path)  # type: ignore[no-untyped-call]
         else:
-            FigureCanvasAgg(canvas).print_png(path)  # `savefig` would draw twice
+            FigureCanvasAgg(canvas).print_png(path)  # type: ignore[no-untyped-call]  # `savefig` would draw twice
         canvas.set_layout_engine("none")  # everything has its place now, which takes most of the time to find
 
 
