@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from composer.component import Component, Contract, RecipePath
 from composer.data.expressions import Expression, cell_concepts, cell_name, cell_names
+from composer.data.score_info import ScoreInfo
 from composer.errors import ComposerError
 from composer.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
 from composer.hookspecs import Stage, hook
-from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Split, Translator
+from composer.interfaces import (
+    Assembler,
+    Criterion,
+    Evaluator,
+    ImageSource,
+    KernelExtractor,
+    ModelSource,
+    Split,
+    Translator,
+)
 from composer.networks.architecture import Architecture, Footprint
 from composer.run import Run
 from composer.version import __version__ as __version__
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
     from composer.networks.recalibration import recalibrated
     from composer.population import Population, Preprocessing
     from composer.ranking import auc
-    from composer.scores import Report, Score, agreement, consensus_pick, replicate, resamples, tells_apart
+    from composer.scores import Report, Score, agreement, replicate, resamples, tells_apart
     from composer.stacking import stack
 
 _LATER = {
@@ -56,7 +66,6 @@ _LATER = {
     "load": "composer.models.loading",
     "auc": "composer.ranking",
     "agreement": "composer.scores",
-    "consensus_pick": "composer.scores",
     "tells_apart": "composer.scores",
     "read_picture": "composer.decoding",
     "read_state_file": "composer.models.state_file",
@@ -75,6 +84,7 @@ __all__ = [
     "ComposedModel",
     "ComposerError",
     "Contract",
+    "Criterion",
     "Evaluator",
     "Expression",
     "FileDecoder",
@@ -97,6 +107,7 @@ __all__ = [
     "Run",
     "Scatter",
     "Score",
+    "ScoreInfo",
     "Split",
     "Stage",
     "StateFile",
@@ -111,7 +122,6 @@ __all__ = [
     "cell_name",
     "cell_names",
     "compose",
-    "consensus_pick",
     "expected_best",
     "headed",
     "hook",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from composer.component import Component
 from composer.errors import ComposerError
-from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
+from composer.interfaces import Assembler, Criterion, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.recipes.recipe_reader import read_data
 from composer.registry import Registry, load_registry
 
@@ -43,6 +43,7 @@ def compose(
     compositions: Mapping[str, Mapping[str, Assembler | Translator | Plain]],
     extractor: KernelExtractor | Plain | None = None,
     controls: Sequence[Translator | Assembler | Plain] | None = None,
+    pick: Criterion | Plain | None = None,
     evaluators: Sequence[Evaluator | Plain] | Mapping[str, Evaluator | Plain] | None = None,
     oracle: bool = False,
     name: str | None = None,
@@ -78,6 +79,7 @@ def compose(
         "extractor": extractor,
         "compositions": compositions,
         "controls": controls,
+        "pick": pick,
         "evaluators": evaluators,
     }
     data = {key: plain(value, registry, key) for key, value in given.items() if value is not None}

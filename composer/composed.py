@@ -62,6 +62,13 @@ class ComposedModel:
             found.append(next(before, index))
         return tuple(found)
 
+    def select(self, indices: Sequence[int]) -> ComposedModel:
+        """The members at `indices`, in that order; the model itself where these are all."""
+        if list(indices) == list(range(len(self))):
+            return self
+        parts = tuple(part if len(part) == 1 else part.select(indices) for part in self.parts)
+        return replace(self, parts=parts, members=tuple(self.members[index] for index in indices))
+
     def features(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
         """Features of all bodies, float32 [M, N, D]."""
         features = [self.parts[first].features(images, device) for first in dict.fromkeys(self.bodies)]

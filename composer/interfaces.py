@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from composer.component import Component
 from composer.data.expressions import Expression
+from composer.data.score_info import ScoreInfo
 from composer.networks.architecture import Architecture
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from composer.composed import ComposedModel
     from composer.images import Images
     from composer.kernels import KernelSet
     from composer.population import Population
     from composer.run import Run
     from composer.scores import Report
+
+    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -180,15 +187,39 @@ class Assembler(Component):
         """A model of the target; `kernels` is None exactly where `needs_kernels` is False."""
 
 
+class Criterion(Component):
+    """Says without labels which member of a composition is worth most: that member is the one that people get."""
+
+    kind: ClassVar[str] = "criterion"
+    noun: ClassVar[str] = "criterion"
+    picked_by: ClassVar[str]
+    """What it goes by, as reports say it: `agreement with the other members`."""
+
+    @abstractmethod
+    def values(self, log_odds: Floats | None, features: Sequence[Tensor], run: Run) -> Floats:
+        """What each member is worth, float64 [M]; the member with the highest is picked.
+
+        log_odds: of the target on the test pictures, float64 [M, N]; None for a composition that gives none.
+        features: of each member, float32 [N, D], computed when they are asked for.
+        Members that tell no two pictures apart, or whose numbers are not finite, are not among the M.
+        """
+
+
 class Evaluator(Component):
-    """Judges a composed model on the test pictures."""
+    """Judges a composed model on the test pictures; which member is picked is not its business (`Criterion`)."""
 
     kind: ClassVar[str] = "evaluator"
     noun: ClassVar[str] = "evaluator"
+    scores: ClassVar[tuple[ScoreInfo, ...]] = ()
+    """What tables, comparisons and choices need to know of its scores; a score that is not declared has no column
+    beside declared ones, and is compared only where no score is declared."""
 
     @abstractmethod
     def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:
-        """Scores of every member; an empty report where the model cannot be judged this way."""
+        """Scores of every member; an empty report where the model cannot be judged this way.
+
+        Replicates and figures are of the member `run.picked`, which is always among those that are judged.
+        """
 
 
 INTERFACES: tuple[type[Component], ...] = (
@@ -198,5 +229,6 @@ INTERFACES: tuple[type[Component], ...] = (
     KernelExtractor,
     Translator,
     Assembler,
+    Criterion,
     Evaluator,
 )

@@ -29,6 +29,7 @@ class Run:
     pictures: the parents' own training pictures, one set per parent, where the contract asks for them.
     kernels: for an evaluator whose contract asks for them, the kernels of each parent; none where the composition
     was made without any.
+    picked: for an evaluator, the member that was picked without labels: replicates and figures are of this one.
     """
 
     seed: int = 0
@@ -39,6 +40,7 @@ class Run:
     figures: dict[str, Figure] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     measured: dict[str, list[float]] = field(default_factory=dict)
+    picked: int = 0
 
     def generator(self) -> torch.Generator:
         """A fresh CPU generator that starts from the stage's seed."""

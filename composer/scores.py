@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -22,22 +22,24 @@ ROUNDING = 1e-6
 class Score:
     """One score of M members.
 
-    values: [M]. picked: index into `values` of the member chosen without labels, by `picked_by`.
-    judged: [M] which of the model's members the values are of; None for all, in their order.
-    replicates: [B], the picked member's score on B resamples of the pictures; the same resamples for
-    every model that one evaluator judges, so that differences are paired.
+    values: [M].
+    replicates: [B], the score of the picked member (`run.picked`) on B resamples of the pictures; the same resamples
+    for every model that one evaluator judges, so that differences are paired.
     labels: "fitting" where test labels were used for more than scoring.
+    judged: [M] which of the model's members the values are of; None for all, in their order.
     base: what is reached without looking at a picture, such as by always answering no; None where that says nothing.
+    picked: index into `values` of the member chosen without labels, by `picked_by`. Composer sets both: evaluators
+    do not pick.
     """
 
     values: NDArray[np.float64]
-    picked: int
-    picked_by: str
     replicates: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     labels: Labels = "scoring"
     higher_is_better: bool = True
     judged: tuple[int, ...] | None = None
     base: float | None = None
+    picked: int = 0
+    picked_by: str = ""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or not 0 <= self.picked < len(self.values):
@@ -79,6 +81,36 @@ class Report:
     """What one evaluator says of one model: score name -> Score (`kmeans.accuracy`)."""
 
     scores: Mapping[str, Score]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Which member of a composition people get: chosen once, without labels, for all scores and for `predict`.
+
+    values: [M] of the criterion, minus infinity for a member that tells no two pictures apart.
+    by: what the criterion goes by, in words.
+    """
+
+    values: NDArray[np.float64]
+    by: str
+
+    @property
+    def member(self) -> int:
+        """The member with the highest value, of equals the first; the first of all where every member is dead."""
+        return int(np.argmax(self.values))
+
+    @property
+    def dead(self) -> int:
+        """How many members tell no two pictures apart, or give numbers that are not finite."""
+        return int(np.isneginf(self.values).sum())
+
+    def completed(self, score: Score) -> Score:
+        """The score with its picked member: the composition's or, where it was not judged, the best of those judged."""
+        members = range(len(self.values)) if score.judged is None else score.judged
+        if self.member in members:
+            return replace(score, picked=members.index(self.member), picked_by=self.by)
+        by = f"{self.by}, of {len(members)} of {len(self.values)} members"
+        return replace(score, picked=int(np.argmax(self.values[list(members)])), picked_by=by)
 
 
 def resamples(images: Images, seed: int, count: int = RESAMPLES) -> NDArray[np.int64]:

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from composer import ComposedModel
+from composer.data.score_info import declared_scores
 from composer.running.storage import pack, write_json, write_tensors
+from composer_clustering import Clusters
 from composer_cnn import CNN
+from composer_recognition import Recognition
 from tiny import tiny_population
 
 LARGER = CNN(filters=(2, 3), size=24)
@@ -42,18 +45,22 @@ def save_model(home: Path, model: ComposedModel) -> None:
 
 def report(models: dict[str, ComposedModel]) -> dict[str, Any]:
     """The content of report.json with made-up scores; the control's is the highest."""
+    declared = declared_scores({"recognition": Recognition(), "clusters": Clusters()})
     auc = {"product": 0.9, "parents.black": 0.95}
     return {
         "name": "small",
         "concepts": ["black", "cat"],
         "seed": 3,
         "version": "0.1.0",
+        "declared": {name: info.facts() for name, info in declared.items()},
         "images": {"count": 20, "positives": 5, "cells": {"black+cat": 5, "black": 5, "cat": 5, "none": 5}},
         "compositions": {
             name: {
                 "control": name.startswith("parents"),
                 "members": len(model),
                 "parameters": model.parameters,
+                "picked_member": PICKED,
+                "picked_by": "agreement with the other members",
                 "scores": {
                     "clusters.kmeans.accuracy": score(0.6, 0),
                     **({"recognition.auc": score(auc[name], PICKED)} if name in auc else {}),

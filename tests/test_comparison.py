@@ -12,9 +12,9 @@ from scipy.stats import bootstrap, permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from composer import Score
+from composer.data.score_info import declared_scores
 from composer.judging.comparison import (
     FEWEST,
-    TABLE_SCORES,
     beats_controls,
     best_of_as_many,
     by_luck,
@@ -24,7 +24,9 @@ from composer.judging.comparison import (
     holm,
     two_sided_p,
 )
-from composer.tables.results_table import MAIN_COLUMNS
+from composer_clustering import Clusters
+from composer_recognition import Recognition
+from composer_similarity import Similarity
 
 AUC = "recognition.auc"
 CELLS = ("black+cat", "none") * 50
@@ -44,7 +46,7 @@ def drawn_again(right: NDArray[np.float64], count: int = 1000) -> NDArray[np.flo
 def score(right: NDArray[np.float64], labels: str = "scoring", higher: bool = True) -> Score:
     """Accuracy of the one member, with its resamples."""
     values = np.asarray([right.mean()])
-    return Score(values, 0, "the only member", drawn_again(right), labels, higher)  # type: ignore[arg-type]
+    return Score(values, drawn_again(right), labels, higher)  # type: ignore[arg-type]
 
 
 GOOD, POOR = right_of(0.95, 1), right_of(0.6, 2)
@@ -156,8 +158,8 @@ def test_what_no_look_at_a_picture_reaches_beats_nothing() -> None:
 
 
 def test_what_labels_were_fitted_to_or_was_not_resampled_alike_is_not_compared() -> None:
-    fitted, short = score(GOOD, "fitting"), Score(np.asarray([0.9]), 0, "x", drawn_again(GOOD, 10))
-    without = Score(np.asarray([0.9]), 0, "x")
+    fitted, short = score(GOOD, "fitting"), Score(np.asarray([0.9]), drawn_again(GOOD, 10))
+    without = Score(np.asarray([0.9]))
     for ours, theirs in product((fitted, short, without), (score(POOR), without)):
         assert compare({"ours": {AUC: ours}, "random": {AUC: theirs}}, ["random"], CELLS) == []
 
@@ -168,14 +170,15 @@ def test_nothing_is_compared_on_too_few_pictures_of_a_cell() -> None:
     assert compare(arms, ["random"], ("none",) * 50 + ("black+cat",) * FEWEST)
 
 
-def test_the_tables_scores_are_compared_and_without_them_the_accuracies() -> None:
-    recognised = {column.score for column in MAIN_COLUMNS if column.score.startswith("recognition.")}
-    assert {*recognised, "clusters.kmeans.adjusted_rand"} == set(TABLE_SCORES)
+def test_the_scores_declared_for_it_are_compared_or_else_the_main_ones_or_else_all() -> None:
     one = score(GOOD)
-    found = compared_scores({"a": {"x.purity": one, "clusters.kmeans.adjusted_rand": one, AUC: one}})
-    assert found == [AUC, "clusters.kmeans.adjusted_rand"]
-    assert compared_scores({"a": {"x.purity": one, "x.accuracy": one}}) == ["x.accuracy"]
-    assert compared_scores({"a": {"x.purity": one}}) == ["x.purity"]
+    declared = declared_scores({"mine": Recognition(), "clusters": Clusters(), "similarity": Similarity()})
+    arms = {"a": {"x.purity": one, "similarity.gap": one, "clusters.kmeans.adjusted_rand": one, "mine.auc": one}}
+    assert compared_scores(arms, declared) == ["mine.auc", "clusters.kmeans.adjusted_rand"]
+    assert compared_scores({"a": {"x.purity": one, "similarity.gap": one}}, declared) == ["similarity.gap"]
+    assert compared_scores({"a": {"x.purity": one}}, declared) == ["x.purity"]
+    found = compare({"ours": arms["a"], "random": arms["a"]}, ["random"], CELLS, declared)
+    assert [comparison.score for comparison in found] == ["mine.auc", "clusters.kmeans.adjusted_rand"]
 
 
 # -- the best of many ---------------------------------------------------------------------------------
@@ -215,8 +218,8 @@ def test_of_all_members_and_more_the_best_there_is_is_to_be_expected() -> None:
 
 def test_the_best_of_as_many_members_of_every_control_is_given() -> None:
     rng = np.random.default_rng(4)
-    ours = Score(rng.random(8), 0, "x")
-    arms = {"ours": {AUC: ours}, "random": {AUC: Score(rng.random(32), 0, "x")}, "headless": {"other": ours}}
+    ours = Score(rng.random(8))
+    arms = {"ours": {AUC: ours}, "random": {AUC: Score(rng.random(32))}, "headless": {"other": ours}}
     found = best_of_as_many(ours, AUC, arms, ["random", "headless"])
     assert found == {"random": pytest.approx(expected_best(arms["random"][AUC].values, 8)[0])}
 

@@ -11,16 +11,19 @@ import pytest
 from rich.console import Console
 
 from composer import Run, Score, Split
-from composer.judging.gain import Gain, Sampled, better_parent, gain, gains
+from composer.judging.gain import Gain, Sampled, better_parent, gain, gains, measured_in
 from composer.recipes.recipe import Recipe, why_no_oracle
 from composer.running.pipeline import run_recipe
 from composer.running.plan import make_plan
 from composer.running.step import Step
-from composer.tables.gain_table import gain_notes, gain_table
+from composer.tables.gain_table import gain_notes, gain_sheet
+from composer_clustering import Clusters
 from composer_digits import Digits
 from composer_drawings import Drawings
+from composer_recognition import Recognition
 
 Read = Callable[..., Recipe]
+HARDEST = "auc_hardest_cell"
 TARGET = Split(("green", "seven"))
 
 
@@ -72,7 +75,7 @@ def test_an_oracle_no_better_than_the_parent_gives_words_and_no_number(oracle: S
 
 
 def score(value: float) -> Score:
-    return Score(np.array([value]), 0, "the only member", value + np.linspace(-0.01, 0.01, 101))
+    return Score(np.array([value]), value + np.linspace(-0.01, 0.01, 101))
 
 
 def test_what_cannot_be_judged_says_why() -> None:
@@ -80,13 +83,19 @@ def test_what_cannot_be_judged_says_why() -> None:
     parents = {"black": {"auc_hardest_cell": score(0.5)}, "cat": {"auc_hardest_cell": score(0.6)}}
     oracle = {"auc_hardest_cell": score(0.9)}
     scores: dict[str, Mapping[str, Score]] = {"product": {"auc_hardest_cell": score(0.75)}, "transplant": {}}
-    found = gains(scores, parents, oracle, cells)
+    found = gains(scores, parents, oracle, cells, HARDEST)
     assert found["product"].value == pytest.approx(0.5)
     assert found["transplant"] == Gain(why="it gives no log-odds")
-    few = gains(scores, parents, oracle, cells[:12])["product"]
+    few = gains(scores, parents, oracle, cells[:12], HARDEST)["product"]
     assert few == Gain(why="a cell has fewer than 5 test pictures")
-    headless = gains(scores, {**parents, "black": {}}, oracle, cells)["product"]
+    headless = gains(scores, {**parents, "black": {}}, oracle, cells, HARDEST)["product"]
     assert headless.why.startswith("the parent 'black' alone gives no log-odds")
+
+
+def test_gain_is_measured_in_the_score_declared_for_it_whatever_its_evaluators_label() -> None:
+    assert measured_in({"clusters": Clusters(), "mine": Recognition()}) == "mine.auc_hardest_cell"
+    assert measured_in({"clusters": Clusters()}) == "clusters.kmeans.adjusted_rand", "the main one"
+    assert measured_in({}) is None
 
 
 def test_no_composition_sees_the_oracles_pictures(small_recipe: Read) -> None:
@@ -153,9 +162,9 @@ def test_a_run_with_an_oracle_reports_the_gain_of_everything(report: dict[str, A
 
 def printed(report: dict[str, Any]) -> str:
     text = io.StringIO()
-    table = gain_table(report)
-    assert table is not None
-    Console(file=text, width=80).print(table)
+    sheet = gain_sheet(report)
+    assert sheet is not None
+    Console(file=text, width=80).print(sheet.drawn())
     return text.getvalue()
 
 
@@ -172,10 +181,10 @@ def test_the_table_marks_the_oracle_and_the_better_parent(report: dict[str, Any]
 def test_a_recipe_without_an_oracle_shows_nothing_and_one_that_can_have_none_says_why(
     report: dict[str, Any], small_recipe: Read
 ) -> None:
-    assert gain_table({**report, "oracle": None}) is None
+    assert gain_sheet({**report, "oracle": None}) is None
     assert gain_notes({**report, "oracle": None}) == []
     none = {"trained": False, "why": "no oracle: images 'folder' have no labelled training pictures of the target"}
-    assert gain_table({**report, "oracle": none}) is None
+    assert gain_sheet({**report, "oracle": none}) is None
     assert gain_notes({**report, "oracle": none}) == [none["why"]]
 
 

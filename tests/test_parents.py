@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from composer import Images, Run, auc
 from composer.judging.parents import judge_parent
-from composer.tables.parents_table import parents_table
+from composer.tables.parents_table import parents_sheet
 from tiny import tiny_images, tiny_population
 
 PICTURES = tiny_images(per_cell=10)
@@ -119,10 +119,10 @@ def test_members_whose_log_odds_are_not_finite_are_left_out_and_counted() -> Non
 
 
 def shown(report: dict[str, Any]) -> list[list[str]]:
-    table = parents_table(report)
-    assert table is not None
+    sheet = parents_sheet(report)
+    assert sheet is not None
     console = Console(file=StringIO(), width=100)
-    console.print(table)
+    console.print(sheet.drawn())
     assert isinstance(console.file, StringIO)
     return [line.split() for line in console.file.getvalue().splitlines()]
 
@@ -141,5 +141,5 @@ def test_the_table_shows_both_measures_and_the_lowest_cell() -> None:
 
 
 def test_there_is_no_table_where_no_parent_was_judged() -> None:
-    assert parents_table({}) is None
-    assert parents_table({"parents": {"black": {"members": 3, "measured": {}, "scores": {}}}}) is None
+    assert parents_sheet({}) is None
+    assert parents_sheet({"parents": {"black": {"members": 3, "measured": {}, "scores": {}}}}) is None

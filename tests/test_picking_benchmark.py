@@ -7,12 +7,16 @@ import sys
 from types import ModuleType
 
 import numpy as np
+import picking_rules as rules
 import pytest
-from sklearn.metrics import roc_auc_score
+from hdbscan.validity import validity_index
+from scipy.stats import kurtosis, skew
+from sklearn.metrics import r2_score, roc_auc_score, silhouette_score
 
-from composer import ComposedModel, consensus_pick
-from composer_clustering import Clusters
-from composer_recognition import Recognition
+from composer import ComposedModel
+from composer.recipes.recipe_reader import DEFAULT_PICK
+from composer.scores import consensus_pick
+from composer_picking.stability import otsu
 from conftest import ROOT
 from tiny import tiny_images, tiny_population
 
@@ -41,6 +45,7 @@ def test_a_loss_is_the_best_members_score_less_the_picked_ones(benchmark: Module
     assert set(losses) == {
         "AUC",
         "AUC of the hardest cell",
+        benchmark.WITH_DEAD,
         "K-means: adjusted Rand index",
         "K-means: accuracy",
         "HDBSCAN: adjusted Rand index",
@@ -64,6 +69,50 @@ def test_photographs_do_not_count_for_the_choice(benchmark: ModuleType) -> None:
 def test_the_page_that_is_committed_names_the_defaults(benchmark: ModuleType) -> None:
     text = (ROOT / "docs" / "picking.md").read_text(encoding="utf-8")
     assert text.startswith("# Picking a member without labels\nWritten by `python benchmarks/picking.py")
-    for default, header in ((Recognition().pick, "### Lost AUC"), (Clusters().pick, f"### Lost {benchmark.DECIDE[0]}")):
-        first = text.split(f"{header}\n")[1].splitlines()[2]
-        assert first.startswith(f"| {default} |"), "the way that loses least comes first"
+    first = text.split("### Lost AUC\n")[1].splitlines()[2]
+    assert first.startswith(f"| {DEFAULT_PICK} |"), "the way that loses least comes first"
+
+
+def test_dead_members_that_are_ranked_by_position_win_and_the_default_pick_leaves_them_out(
+    benchmark: ModuleType,
+) -> None:
+    population, images = tiny_population(members=9, seed=3), tiny_images(per_cell=6)
+    losses = benchmark.judged("small", "product", ComposedModel((population,), population.members), images)
+    (loss,) = [one for one in losses if one.score == benchmark.WITH_DEAD]
+    log_odds = ComposedModel((population,), population.members).log_odds(images).double().numpy()
+    values = np.asarray([roc_auc_score(images.target, own) for own in log_odds])
+    living = np.flatnonzero(np.arange(9) % 3)
+    best = max(values[living].max(), 0.5)
+    assert loss.lost[benchmark.BY_POSITION] == pytest.approx(best - 0.5), "a dead member was picked"
+    assert loss.lost["agreement"] == pytest.approx(best - values[living[consensus_pick(log_odds[living])]])
+
+
+def test_the_rules_are_the_libraries() -> None:
+    rng = np.random.default_rng(1)
+    log_odds = np.stack([np.concatenate([rng.normal(0, 1, 50), rng.normal(gap, 1, 30)]) for gap in (4, 2)])
+    for member, own in enumerate(log_odds):
+        scaled, sides = (own - own.mean()) / own.std(), otsu(own)(own)
+        expected = {
+            "bimodality": (skew(own) ** 2 + 1) / kurtosis(own, fisher=False),
+            "separation": r2_score(own, np.where(sides, own[sides].mean(), own[~sides].mean())),
+            "silhouette": silhouette_score(scaled[:, None], sides),
+            "density": validity_index(scaled[:, None], sides.astype(int)),
+        }
+        for name, value in expected.items():
+            assert rules.OF_LOG_ODDS[name](log_odds)[member] == pytest.approx(value), name
+
+
+def test_agreement_of_clusters_is_the_correlation_of_being_together() -> None:
+    labels = np.random.default_rng(1).integers(-1, 3, (5, 30))
+    pairs = ~np.eye(30, dtype=bool)
+    each = [((own[:, None] == own) & (own[:, None] >= 0))[pairs].astype(float) for own in labels]
+    expected = [np.corrcoef(own, np.mean(each, axis=0))[0, 1] for own in each]
+    np.testing.assert_allclose(rules.agreement_of(labels), expected)
+
+
+def test_clusters_that_do_not_change_are_stable() -> None:
+    labels = np.repeat([0, 1], 20)
+    assert rules.stability_of(labels, lambda part: 1 - labels[part], seed=0) == 1, "names of clusters do not matter"
+    rng = np.random.default_rng(1)
+    assert abs(rules.stability_of(labels, lambda part: rng.integers(0, 2, len(part)), seed=0)) < 0.2
+    assert rules.stability_of(np.zeros(40, dtype=np.int64), lambda part: labels[part], seed=0) == -1

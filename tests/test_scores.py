@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, pearsonr, rankdata
 
-from composer import Score, agreement, consensus_pick, resamples, tells_apart
+from composer import Score, agreement, resamples, tells_apart
+from composer.scores import Pick, consensus_pick
 from tiny import tiny_images
 
 
@@ -27,7 +28,7 @@ def test_the_interval_is_that_of_scipys_bootstrap() -> None:
     images = tiny_images(per_cell=20)
     cell = np.flatnonzero(images.target)
     right = np.random.default_rng(1).random(len(images)) < 0.7
-    score = Score(np.asarray([right[cell].mean()]), 0, "x", right[resamples(images, 2, 4000)][:, cell].mean(axis=1))
+    score = Score(np.asarray([right[cell].mean()]), right[resamples(images, 2, 4000)][:, cell].mean(axis=1))
     rng = np.random.default_rng(3)
     expected = bootstrap((right[cell].astype(float),), np.mean, method="percentile", n_resamples=4000, rng=rng)
     assert score.interval == pytest.approx(expected.confidence_interval, abs=0.051), "one picture of twenty"
@@ -82,6 +83,28 @@ def test_agreement_is_scipys_rank_correlation_with_the_mean_ranks() -> None:
 
 
 def test_the_best_of_a_score_that_should_be_low_is_the_lowest() -> None:
-    score = Score(np.array([0.3, 0.2, 0.9]), 0, "order", higher_is_better=False)
+    score = Score(np.array([0.3, 0.2, 0.9]), higher_is_better=False)
     assert (score.best, score.best_member) == (0.2, 1)
     assert score.interval is None, "no resamples, no interval"
+
+
+# -- one pick for all scores ---------------------------------------------------------------------
+
+
+def test_every_score_shows_the_compositions_pick() -> None:
+    pick = Pick(np.array([0.1, -np.inf, 0.7, 0.3]), "a toss")
+    assert (pick.member, pick.dead) == (2, 1)
+    whole = pick.completed(Score(np.array([1.0, 2.0, 3.0, 4.0])))
+    assert (whole.picked, whole.picked_by) == (2, "a toss")
+    some = pick.completed(Score(np.array([1.0, 3.0]), judged=(0, 2)))
+    assert (some.picked, some.member(some.picked), some.picked_by) == (1, 2, "a toss")
+
+
+def test_where_the_pick_was_not_judged_the_best_of_those_that_were_is_shown_and_said_to_be() -> None:
+    pick = Pick(np.array([0.1, -np.inf, 0.7, 0.3]), "a toss")
+    score = pick.completed(Score(np.array([5.0, 6.0, 7.0]), judged=(0, 1, 3)))
+    assert (score.member(score.picked), score.picked_by) == (3, "a toss, of 3 of 4 members")
+
+
+def test_where_every_member_is_dead_the_first_is_the_pick() -> None:
+    assert Pick(np.full(3, -np.inf), "a toss").member == 0

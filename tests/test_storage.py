@@ -60,7 +60,15 @@ def test_pictures_come_back_and_sizes_decoded_later_are_kept(tmp_path: Path) -> 
 
 
 def test_scores_come_back_to_the_last_bit(tmp_path: Path) -> None:
-    score = Score(np.array([0.1, 1 / 3]), 1, "luck", np.array([0.2, 0.3]), "fitting", higher_is_better=False, base=0.7)
+    score = Score(
+        np.array([0.1, 1 / 3]),
+        np.array([0.2, 0.3]),
+        "fitting",
+        higher_is_better=False,
+        base=0.7,
+        picked=1,
+        picked_by="luck",
+    )
     save(Report({"kmeans.entropy": score}), tmp_path)
     again = load(tmp_path)
     assert isinstance(again, Report)

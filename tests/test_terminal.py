@@ -13,6 +13,7 @@ from composer.command_line.catalogue import example, print_component, print_plug
 from composer.command_line.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
 from composer.command_line.terminal import print_error, seconds_text
 from composer.component import Component
+from composer.data.score_info import declared_scores
 from composer.errors import ComposerError, Problem, RecipeError
 from composer.hookspecs import Stage
 from composer.registry import load_registry
@@ -24,6 +25,8 @@ from composer.tables.results_table import (
     results_table,
 )
 from composer.tables.verdicts import best_sentence, kernels_sentence
+from composer_clustering import Clusters
+from composer_recognition import Recognition
 
 
 def score(picked: float, median: float | None = None, half: float | None = 0.02, **more: Any) -> dict[str, Any]:
@@ -37,8 +40,12 @@ def arm(*, control: bool = False, members: int = 32, parameters: int = 5142, **s
     return {"control": control, "members": members, "parameters": parameters, "scores": named}
 
 
+DECLARED = {
+    name: info.facts() for name, info in declared_scores({"recognition": Recognition(), "clusters": Clusters()}).items()
+}
 REPORT: dict[str, Any] = {
     "name": "black_cat",
+    "declared": DECLARED,
     "concepts": ["black", "cat"],
     "images": {"count": 400, "positives": 100},
     "warnings": [],
@@ -72,9 +79,10 @@ def row(lines: list[str], name: str) -> list[str]:
     return next(line.split() for line in lines if line.strip().startswith(f"{name} "))
 
 
-def with_scores(name: str, picked: dict[str, dict[str, Any]], controls: tuple[str, ...] = ("other",)) -> dict[str, Any]:
-    """Compositions that have one score each."""
-    return {one: {**arm(control=one in controls), "scores": {name: value}} for one, value in picked.items()}
+def with_scores(name: str, picked: dict[str, dict[str, Any]], *comparisons: dict[str, Any]) -> dict[str, Any]:
+    """A report of compositions that have one score each; `other` is a control."""
+    arms = {one: {**arm(control=one == "other"), "scores": {name: value}} for one, value in picked.items()}
+    return {"declared": DECLARED, "compositions": arms, "comparisons": comparisons}
 
 
 def compared(score: str, control: str = "other", verdict: str = "better", difference: float = 0.1) -> dict[str, Any]:
@@ -145,7 +153,7 @@ def test_a_score_that_labels_were_fitted_to_has_a_dagger_and_a_footnote() -> Non
 
 
 def test_footnotes_explain_only_what_the_table_shows() -> None:
-    report = {"compositions": {"product": REPORT["compositions"]["product"]}}
+    report = {"declared": DECLARED, "compositions": {"product": REPORT["compositions"]["product"]}}
     assert footnotes(report, 100) == []
 
 
@@ -196,42 +204,50 @@ def test_what_is_printed_without_a_terminal_holds_no_control_characters(capsys: 
 
 
 def test_a_composition_that_beats_every_control_is_said_to_be_better_than_each() -> None:
-    arms = with_scores("recognition.auc", {"worse": score(0.2), "ours": score(0.98), "other": score(0.9)})
-    sentence = best_sentence(arms, [compared("recognition.auc"), compared("recognition.auc", "third", difference=0.3)])
+    arms = {"worse": score(0.2), "ours": score(0.98), "other": score(0.9)}
+    found = [compared("recognition.auc"), compared("recognition.auc", "third", difference=0.3)]
+    sentence = best_sentence(with_scores("recognition.auc", arms, *found))
     assert "picked without labels: ours, 0.980 (95% interval 0.960-1.000). Best control: other, 0.900" in sentence
     assert "ours is better than each control (paired bootstrap over pictures, Holm's correction for 2" in sentence
     assert "the nearest is other, +0.100, 95% interval 0.050 to 0.150" in sentence
 
 
 def test_better_than_each_control_is_said_only_where_it_is_shown() -> None:
-    arms = with_scores("recognition.auc", {"ours": score(0.98), "other": score(0.9)})
-    found = [compared("recognition.auc", name, verdict) for name, verdict in zip("abcd", "bbuw", strict=True)]
     words = {"b": "better", "u": "unclear", "w": "worse"}
-    sentence = best_sentence(arms, [{**one, "verdict": words[one["verdict"]]} for one in found])
+    found = [compared("recognition.auc", name, words[said]) for name, said in zip("abcd", "bbuw", strict=True)]
+    sentence = best_sentence(with_scores("recognition.auc", {"ours": score(0.98), "other": score(0.9)}, *found))
     assert "better than each control" not in sentence
-    shown = re.sub(r" \([^)]*\)", "", sentence)
-    assert "ours is better than a and b, but not shown to be better than c, but worse than d." in shown
+    assert "ours is better than a and b, but not clearly above c, but worse than d (" in sentence
+    assert "c: +0.100, 95% interval 0.050 to 0.150; d: +0.100" in sentence
 
 
 def test_without_comparisons_nobody_can_say_what_is_chance() -> None:
-    arms = with_scores("recognition.auc", {"ours": score(0.98, half=None), "other": score(0.9)})
-    others = [compared("recognition.accuracy")]
-    assert "nobody can say whether the difference is chance" in best_sentence(arms, others)
+    arms = {"ours": score(0.98, half=None), "other": score(0.9)}
+    sentence = best_sentence(with_scores("recognition.auc", arms, compared("recognition.accuracy")))
+    assert "nobody can say whether the difference is chance" in sentence
 
 
 def test_the_best_is_chosen_by_the_picked_member_not_by_the_best_one() -> None:
     lucky = score(0.7) | {"best": 1.0}
-    assert ": steady, 0.800" in best_sentence(
-        with_scores("recognition.auc", {"lucky": lucky, "steady": score(0.8), "other": score(0.5)}), []
+    arms = {"lucky": lucky, "steady": score(0.8), "other": score(0.5)}
+    assert ": steady, 0.800" in best_sentence(with_scores("recognition.auc", arms))
+
+
+def test_of_a_score_of_which_less_is_better_the_lowest_is_best() -> None:
+    arms = {
+        name: score(value, higher_is_better=False) for name, value in (("loose", 0.8), ("ours", 0.1), ("other", 0.5))
+    }
+    assert "chosen by its tidiness.loss on these test pictures, of the member picked without labels: ours, 0.100" in (
+        best_sentence(with_scores("tidiness.loss", arms))
     )
 
 
 def test_it_is_said_where_no_control_has_the_score() -> None:
-    assert "No control has this score" in best_sentence(with_scores("recognition.auc", {"ours": score(0.9)}), [])
+    assert "No control has this score" in best_sentence(with_scores("recognition.auc", {"ours": score(0.9)}))
 
 
-def test_nothing_is_said_of_the_best_without_a_main_score() -> None:
-    assert best_sentence(with_scores("tidiness.overall", {"ours": score(0.9)}), []) == ""
+def test_nothing_is_said_of_the_best_without_a_score() -> None:
+    assert best_sentence({"declared": {}, "compositions": {"ours": arm()}}) == ""
 
 
 @pytest.mark.parametrize(
@@ -241,42 +257,43 @@ def test_nothing_is_said_of_the_best_without_a_main_score() -> None:
             score(0.80),
             score(0.70),
             "better",
-            "kernels beat random ones (ours against other): K-means accuracy: picked 0.800 against 0.700, ",
+            "are better than random kernels in AUC (control: other): AUC: picked 0.800",
         ),
-        (score(0.70), score(0.80), "worse", "kernels do not beat random ones (ours against other)"),
-        (score(0.71), score(0.70), "unclear", "kernels are not shown to beat random ones"),
-        (score(0.80, median=0.6), score(0.70), "better", "kernels are not shown to beat random ones"),
-        (score(0.70, median=0.9), score(0.80), "worse", "kernels are not shown to beat random ones"),
+        (score(0.70), score(0.80), "worse", "are worse than random kernels in AUC (control: other)"),
+        (score(0.71), score(0.70), "unclear", "are not clearly above random kernels in AUC"),
+        (score(0.80, median=0.6), score(0.70), "better", "are not clearly above random kernels in AUC"),
+        (score(0.70, median=0.9), score(0.80), "worse", "are not clearly above random kernels in AUC"),
     ],
 )
 def test_translated_kernels_are_compared_with_random_ones(
     ours: dict[str, Any], theirs: dict[str, Any], verdict: str, said: str
 ) -> None:
-    name = "clusters.kmeans.accuracy"
-    arms = with_scores(name, {"ours": ours, "other": theirs})
-    assert said in kernels_sentence(arms, [compared(name, verdict=verdict)], "ours", "other")
+    name = "recognition.auc"
+    report = with_scores(name, {"ours": ours, "other": theirs}, compared(name, verdict=verdict))
+    assert kernels_sentence(report, "ours", "other").startswith(f"Translated kernels of ours {said}")
 
 
 def test_scores_that_were_not_compared_show_nothing_of_kernels() -> None:
-    arms = with_scores("recognition.auc", {"ours": score(0.9), "other": score(0.1)})
-    assert "are not shown to beat random ones" in kernels_sentence(arms, [], "ours", "other")
+    report = with_scores("recognition.auc", {"ours": score(0.9), "other": score(0.1)})
+    assert "are not clearly above random kernels in AUC" in kernels_sentence(report, "ours", "other")
 
 
 def test_kernels_that_are_above_on_some_scores_are_said_to_be_so() -> None:
     arms = {
-        "ours": arm(recognition__auc=score(0.9), clusters__kmeans__accuracy=score(0.6)),
-        "other": arm(control=True, recognition__auc=score(0.8), clusters__kmeans__accuracy=score(0.7)),
+        "ours": arm(recognition__auc=score(0.9), clusters__kmeans__adjusted_rand=score(0.6)),
+        "other": arm(control=True, recognition__auc=score(0.8), clusters__kmeans__adjusted_rand=score(0.7)),
     }
-    comparisons = [compared("recognition.auc"), compared("clusters.kmeans.accuracy", verdict="unclear")]
-    sentence = kernels_sentence(arms, comparisons, "ours", "other")
-    assert "beat random ones on 1 of 2 scores" in sentence
-    assert "AUC: picked 0.900 against 0.800, median 0.900 against 0.800 (above); K-means" in sentence
+    found = [compared("recognition.auc"), compared("clusters.kmeans.adjusted_rand", verdict="unclear")]
+    sentence = kernels_sentence({"declared": DECLARED, "compositions": arms, "comparisons": found}, "ours", "other")
+    assert sentence.startswith(
+        "Translated kernels of ours are better than random kernels in AUC, but not clearly above random kernels in "
+        "adjusted Rand index of K-means (control: other): AUC: picked 0.900 against 0.800, median 0.900 against 0.800; "
+    )
 
 
 def test_a_score_that_labels_were_fitted_to_does_not_count_for_kernels() -> None:
     fitted = {"ours": score(0.9, labels="fitting"), "other": score(0.5, labels="fitting")}
-    arms = with_scores("clusters.one_class_svm.accuracy", fitted)
-    assert kernels_sentence(arms, [], "ours", "other") == ""
+    assert kernels_sentence(with_scores("recognition.auc", fitted), "ours", "other") == ""
 
 
 # -- errors ------------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def assemble(self: Any, kernels: KernelSet, parents: Any, run: Run) -> ComposedM
 def evaluate(self: Any, model: ComposedModel, images: Images, run: Run) -> Report:
     if not model.has_log_odds:
         return Report({})
-    return Report({"mean": Score(model.log_odds(images).double().mean(1).numpy(), 0, "the first member")})
+    return Report({"mean": Score(model.log_odds(images).double().mean(1).numpy())})
 
 
 def load_images(self: Any, split: Split, run: Run) -> Images:
@@ -308,7 +308,7 @@ def by_labels(self: Any, parents: Any, run: Run) -> KernelSet:
 def score(values: Any, **rest: Any) -> Callable[..., Report]:
     def verb(self: Any, model: ComposedModel, images: Images, run: Run) -> Report:
         made = values(model) if callable(values) else values
-        return Report({"mean": Score(np.asarray(made, dtype=np.float64), 0, **{"picked_by": "the first", **rest})})
+        return Report({"mean": Score(np.asarray(made, dtype=np.float64), **rest)})
 
     return verb
 

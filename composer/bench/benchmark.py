@@ -13,14 +13,15 @@ from typing import Any
 
 from composer.component import Component
 from composer.data.expressions import cell_name
+from composer.data.score_info import declared_scores, main_score
 from composer.errors import ComposerError, RecipeError
-from composer.interfaces import Assembler, Translator
+from composer.interfaces import Assembler, Evaluator, Translator
 from composer.judging import gain
 from composer.judging.gain import Sampled
 from composer.recipes.located_yaml import Document
 from composer.recipes.overrides import apply
 from composer.recipes.recipe import Recipe
-from composer.recipes.recipe_reader import read_data
+from composer.recipes.recipe_reader import DEFAULT_EVALUATORS, read_data
 from composer.registry import Registry
 from composer.running.engine import Engine
 from composer.running.outcome import choose_device, judge_oracle
@@ -170,7 +171,7 @@ def pair_recipe(
         "models": dict(MODELS),
         "compositions": {name: dict(slots) for name, slots in entrants.compositions.items()},
         "controls": list(entrants.alone),
-        "evaluators": [gain.EVALUATOR],
+        "evaluators": [judging_evaluator(registry)],
         "oracle": True,
     }
     document = Document(data, "composer bench")
@@ -178,18 +179,31 @@ def pair_recipe(
     return read_data(document.data, "composer bench", registry)
 
 
+def judging_evaluator(registry: Registry) -> str:
+    """The evaluator to judge by: of a recipe's usual ones the first that has a score to measure gain in."""
+    for name in DEFAULT_EVALUATORS:
+        evaluator = registry.find("evaluator", name)
+        assert issubclass(evaluator, Evaluator)
+        if any(info.gain for info in evaluator.scores):
+            return name
+    raise ComposerError("composer bench: none of the usual evaluators declares a score to measure gain in")
+
+
 def judge(engine: Engine, recipe: Recipe, found: Benchmark) -> Judgement:
     """One pair with one seed; a composition that fails says why, and the others go on."""
     plan = make_plan(recipe)
     oracle = judge_oracle(engine, plan.oracle)
-    if oracle is None:
+    if oracle is None or plan.oracle is None:
         raise ComposerError("composer bench: there is no oracle to measure gain by; take pictures of the drawings")
+    label, _, measure = oracle.score.partition(".")
+    declared = declared_scores({label: recipe.evaluators[label]})
+    whole = str(main_score(declared, (f"{label}.{name}" for name in oracle.report.scores))).partition(".")[2]
     scores: dict[str, Mapping[str, Score]] = {}
     failed = {}
     for arm in plan.arms:
         name = role(arm.composition.name, recipe)
         try:
-            scores[name] = engine.result(arm.reports[gain.EVALUATOR]).scores
+            scores[name] = engine.result(arm.reports[label]).scores
         except ComposerError as error:
             failed[name] = str(error)
     for step in plan.steps():
@@ -197,16 +211,16 @@ def judge(engine: Engine, recipe: Recipe, found: Benchmark) -> Judgement:
         if facts is not None:
             found.seconds[engine.cache.path(step.name, step.key).name] = facts["seconds"]
     _let_go(engine, plan)
-    judged = {name: own for name, own in scores.items() if gain.SCORE in own}
+    judged = {name: own for name, own in scores.items() if measure in own}
     failed.update({name: "it gives no log-odds" for name in scores if name not in judged})
     return Judgement(
         (recipe.names[0], recipe.names[1]),
         recipe.seed,
-        {name: Sampled.of(own["auc"]).value for name, own in judged.items()}
-        | {"oracle": Sampled.of(oracle.report.scores["auc"]).value},
-        {name: Sampled.of(own[gain.SCORE]) for name, own in judged.items()},
-        gain.better_parent([Sampled.of(said.scores[gain.SCORE]) for said in oracle.parents.values()]),
-        Sampled.of(oracle.report.scores[gain.SCORE]),
+        {name: Sampled.of(own[whole]).value for name, own in judged.items()}
+        | {"oracle": Sampled.of(oracle.report.scores[whole]).value},
+        {name: Sampled.of(own[measure]) for name, own in judged.items()},
+        gain.better_parent([Sampled.of(said.scores[measure]) for said in oracle.parents.values()]),
+        Sampled.of(oracle.report.scores[measure]),
         failed,
     )
 

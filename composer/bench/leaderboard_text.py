@@ -15,6 +15,7 @@ from composer.command_line.terminal import seconds_text
 from composer.data.expressions import cell_name
 from composer.judging.gain import Gain
 from composer.runs.versions import versions
+from composer.tables import words
 
 FULL = (16, 3)
 """Pairs and seeds at the default size."""
@@ -70,9 +71,9 @@ def verdict(rows: Sequence[Row]) -> str:
         if row.kind == "control" or row.gain.interval is None:
             continue
         low = row.gain.interval[0]
-        rivals = [f"`{one.name}`" for one in controls if one.gain.interval and one.gain.interval[1] >= low]
-        said = f"not clearly above {', '.join(rivals)}" if rivals else "above every control"
-        sentences.append(f"`{row.name}` is {said}.")
+        below = {one.name: one.gain.interval is not None and one.gain.interval[1] < low for one in controls}
+        verdicts = {name: "better" if wholly else "unclear" for name, wholly in below.items()}
+        sentences.append(f"{words.verdict(row.name, verdicts, quote='`')}.")
     return " ".join(["By intervals that do not overlap:", *sentences]) if controls and sentences else NO_VERDICT
 
 

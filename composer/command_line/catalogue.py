@@ -175,6 +175,7 @@ _PLACES = {
     "extractor": "extractor: {slot}",
     "translator": "compositions:\n  mine: {{translator: {slot}, assembler: transplant}}",
     "assembler": "compositions:\n  mine: {{{translator}assembler: {slot}}}",
+    "criterion": "pick: {slot}",
     "evaluator": "evaluators: [{slot}]",
 }
 

@@ -24,6 +24,7 @@ KINDS = {
     "translator": "blending",
     "extractor": "extraction",
     "assembler": "assembly",
+    "criterion": "picking",
     "evaluator": "evaluation",
     "images": "drawing",
     "models": "fitting",

@@ -67,7 +67,7 @@ def report(run: Path, as_json: bool, as_csv: bool) -> None:
     )
 )
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--score", help="Score to compare by.  [default: recognition.auc, or the first that there is]")
+@click.option("--score", help="Score to compare by.  [default: the main one that the evaluators declare]")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: a row per run, composition, score and member.")
 def compare(runs: tuple[Path, ...], score: str | None, as_json: bool, as_csv: bool) -> None:

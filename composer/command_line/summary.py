@@ -23,6 +23,7 @@ def recipe_summary(recipe: Recipe) -> list[str]:
         "kernels": written(recipe.extractor) if any(arm.translator for arm in recipe.compositions) else "",
         "compositions": "; ".join(made),
         "controls": ", ".join(controls) or "none",
+        "pick": written(recipe.pick) if recipe.images is not None else "",
         "evaluators": ", ".join(recipe.evaluators) or "none",
         "oracle": (why_no_oracle(recipe) or f"trained on pictures of {recipe.split().target}") if recipe.oracle else "",
     }

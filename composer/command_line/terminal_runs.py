@@ -9,7 +9,8 @@ from rich.text import Text
 
 from composer.command_line.terminal import make_console, plain_table
 from composer.runs.verification import Verification
-from composer.tables.results_table import interval_text, number
+from composer.tables.results_table import interval_text
+from composer.tables.sheet import number
 
 STYLES = {"changed": "bold red", "missing": "bold red", "added": "yellow", "input": "yellow", "recipe": "yellow"}
 MOST_FINDINGS = 40

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from composer.data.score_info import Declared
 from composer.scores import Score
 
 Floats = NDArray[np.float64]
@@ -17,15 +18,6 @@ Verdict = Literal["better", "worse", "unclear"]
 Scores = Mapping[str, Mapping[str, Score]]
 """Composition -> name of a score -> that score."""
 
-TABLE_SCORES = (
-    "recognition.auc",
-    "recognition.auc_hardest_cell",
-    "recognition.accuracy",
-    "clusters.kmeans.adjusted_rand",
-)
-"""Scores whose differences are tested; others would only make the correction stricter.
-
-Of clusters the one for which no label names a cluster."""
 LEVEL = 0.05
 FEWEST = 5
 """Pictures of a cell below which nothing is tested: resampling so few shows too little of what others would do."""
@@ -69,8 +61,10 @@ class Comparison:
         }
 
 
-def compare(scores: Scores, controls: Iterable[str], cells: Sequence[str]) -> list[Comparison]:
-    """Every composition against every control, in each of the table's scores that both were resampled for.
+def compare(
+    scores: Scores, controls: Iterable[str], cells: Sequence[str], declared: Declared | None = None
+) -> list[Comparison]:
+    """Every composition against every control, in each of the compared scores that both were resampled for.
 
     cells: the cell of each test picture. Empty where a cell has fewer than FEWEST pictures. Scores that labels were
     fitted to are left out: a composition that fits them better is no better.
@@ -83,18 +77,21 @@ def compare(scores: Scores, controls: Iterable[str], cells: Sequence[str]) -> li
         for composition in scores
         if composition not in references
         for control in references
-        for name in compared_scores(scores)
+        for name in compared_scores(scores, declared or {})
         if _paired(scores[composition].get(name), scores[control].get(name))
     ]
     corrected = holm([one.p for one in found])
     return [replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
 
 
-def compared_scores(scores: Scores) -> list[str]:
-    """The main scores as far as there are any; otherwise all accuracies; otherwise all."""
+def compared_scores(scores: Scores, declared: Declared) -> list[str]:
+    """The scores declared to be compared and, where there is none of these, the main ones, or else all.
+
+    Others would only make the correction stricter.
+    """
     names = list(dict.fromkeys(name for arm in scores.values() for name in arm))
-    chosen = [name for name in TABLE_SCORES if name in names]
-    return chosen or [name for name in names if name.endswith("accuracy")] or names
+    chosen = [name for name, info in declared.items() if info.compared and name in names]
+    return chosen or [name for name, info in declared.items() if info.main and name in names] or names
 
 
 def beats_controls(comparisons: Iterable[Comparison], composition: str, name: str, score: Score) -> bool | None:

@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.data.score_info import declared_scores
+from composer.interfaces import Evaluator
 from composer.judging.comparison import FEWEST
 from composer.scores import Score
 
-EVALUATOR = "recognition"
-SCORE = "auc_hardest_cell"
-"""What gain is measured in: the AUC against the cell that the target is most often taken for."""
+
+def measured_in(evaluators: Mapping[str, Evaluator]) -> str | None:
+    """The score that composition gain is measured in, `LABEL.NAME`: one declared for it, else a main one of which more
+    is better; None where the evaluators have neither.
+    """
+    declared = {name: info for name, info in declared_scores(evaluators).items() if info.higher_is_better}
+    wanted = [name for name, info in declared.items() if info.gain] + [
+        name for name, info in declared.items() if info.main
+    ]
+    return next(iter(wanted), None)
 
 
 @dataclass(frozen=True)
@@ -84,20 +93,21 @@ def gains(
     parents: Mapping[str, Mapping[str, Score]],
     oracle: Mapping[str, Score],
     cells: Sequence[str],
+    measure: str,
 ) -> dict[str, Gain]:
-    """Arm -> its gain; every argument maps to scores by name (`auc_hardest_cell`). cells: of each test picture."""
-    headless = [concept for concept, own in parents.items() if SCORE not in own]
-    if SCORE not in oracle:
-        why = f"no evaluator {EVALUATOR!r} gave the oracle an {SCORE}"
+    """Arm -> its gain in the score `measure`; all others map to scores by name. cells: of each test picture."""
+    headless = [concept for concept, own in parents.items() if measure not in own]
+    if measure not in oracle:
+        why = f"no evaluator gave the oracle the score {measure}"
     elif headless:
         why = f"the parent {headless[0]!r} alone gives no log-odds, so nobody knows which parent is the better"
     elif min(Counter(cells).values()) < FEWEST:
         why = f"a cell has fewer than {FEWEST} test pictures"
     else:
-        parent = better_parent([Sampled.of(own[SCORE]) for own in parents.values()])
-        best = Sampled.of(oracle[SCORE])
+        parent = better_parent([Sampled.of(own[measure]) for own in parents.values()])
+        best = Sampled.of(oracle[measure])
         return {
-            arm: gain(Sampled.of(own[SCORE]), parent, best) if SCORE in own else Gain(why="it gives no log-odds")
+            arm: gain(Sampled.of(own[measure]), parent, best) if measure in own else Gain(why="it gives no log-odds")
             for arm, own in scores.items()
         }
     return {arm: Gain(why=why) for arm in scores}

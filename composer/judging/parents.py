@@ -48,7 +48,9 @@ def judge_parent(parent: Population, images: Images, run: Run) -> Report:
             continue
         # Resamples are drawn cell by cell, so that each holds as many of these pictures.
         own = drawn[among[drawn]].reshape(len(drawn), -1)
-        scores[name] = Score(values, picked, picked_by, auc(log_odds[picked][own], shown[own]), judged=judged)
+        scores[name] = Score(
+            values, auc(log_odds[picked][own], shown[own]), judged=judged, picked=picked, picked_by=picked_by
+        )
     report = Report(scores)
     for message in _weaknesses(parent, report):
         run.warn(message)

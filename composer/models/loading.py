@@ -36,8 +36,8 @@ def load(path: str | Path, composition: str | None = None, member: int | str | N
     """One member of a composition, in evaluation mode on the CPU.
 
     path: a run's folder, or the folder of one composition (`runs/x/models/product`, or a copy of it).
-    composition: which one of the run; left out, the one with the highest AUC in the report, chosen by the labels
-    of the test pictures, controls left aside.
+    composition: which one of the run; left out, the one that is best in the report's main score, chosen by the
+    labels of the test pictures, controls left aside.
     member: index or name; left out, the member that the report picked without labels, and without a report member 0.
     ComposerError where there is no such thing, or the architecture's plugin is not installed.
     """

@@ -8,19 +8,14 @@ from typing import Any
 
 import yaml
 
+from composer.data.score_info import main_score, read_declared, title_of
 from composer.models.model_folder import CARD, CONFIG, picked_member, read_folder
 from composer.registry import load_registry
 from composer.running.storage import write_json, write_text
 from composer.runs.records import target_of
+from composer.tables import words
 from composer.version import __version__
 
-COLUMNS = (
-    ("recognition.auc", "AUC", "picked"),
-    ("recognition.auc_hardest_cell", "AUC, hardest cell", "picked"),
-    ("recognition.accuracy", "accuracy", "picked"),
-    ("clusters.kmeans.accuracy", "K-means accuracy, median", "median"),
-)
-"""Score, title, and which number of it: the table's columns, as far as a report has them."""
 MOST_WARNINGS = 10
 
 
@@ -110,7 +105,7 @@ def _introduction(config: Mapping[str, Any], report: Mapping[str, Any], composit
     count = len(config["parts"])
     networks = "one network" if count == 1 else f"{count} networks side by side"
     picked_by = config["picked_by"]
-    how = f"picked without labels, by {picked_by}" if picked_by else "the first: no evaluator judged it"
+    how = f"picked without labels, by {picked_by}" if picked_by else "the first: without pictures none is picked"
     sizes = sorted({part["preprocessing"]["size"] for part in config["parts"]})
     return (
         f"{what}. Made by composer {report['version']} out of models of {_listed(report['concepts'])}.{kind}\n\n"
@@ -141,9 +136,9 @@ def _results(report: Mapping[str, Any], composition: str) -> str:
     if said := report.get("not_judged"):
         return str(said)
     images, arms = report["images"], report["compositions"]
-    columns = [column for column in COLUMNS if any(column[0] in arm["scores"] for arm in arms.values())]
+    columns = _columns(report)
     if not columns:
-        return "Nothing of what composer's card shows was evaluated; the run's report.json holds what was."
+        return "No evaluator declared a score that it has; the run's report.json holds what was evaluated."
     shown = {composition: arms[composition], **{name: arm for name, arm in arms.items() if arm["control"]}}
     rows = [["", "members", *(title for _, title, _ in columns)], ["---", *["---:"] * (len(columns) + 1)]]
     for name, arm in shown.items():
@@ -155,9 +150,20 @@ def _results(report: Mapping[str, Any], composition: str) -> str:
     cells = ", ".join(f"{count} {cell}" for cell, count in images["cells"].items())
     return (
         f"On {images['count']} test pictures ({cells}):\n\n{table}\n\n"
-        "AUC and accuracy are those of the member picked without labels, with the 95 % interval over the test pictures "
-        "in brackets. Controls should not work: a composition is worth what it has above them."
+        "Numbers are those of the member picked without labels, with the 95 % interval over the test pictures in "
+        "brackets, unless the heading says median. Controls should not work: a composition is worth what it has above "
+        "them."
     )
+
+
+def _columns(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Score, heading, and which number of it: the declared columns, one a score, as far as a report has them."""
+    arms = report["compositions"].values()
+    return [
+        (name, info.title if info.shows[0] == "picked" else f"{info.title}, {info.shows[0]}", info.shows[0])
+        for name, info in read_declared(report).items()
+        if info.column and info.shows[0] in ("picked", "median") and any(name in arm["scores"] for arm in arms)
+    ]
 
 
 def _cell(score: Mapping[str, Any] | None, kind: str) -> str:
@@ -180,7 +186,7 @@ def _labels(report: Mapping[str, Any], composition: str, target: str) -> str:
         f"from, and neither the test split nor the oracle's pictures of {target}. What a parent that was not trained "
         "here had learned from, and whether a picture of one split is one of the other too, was not looked at unless a "
         "warning below says so. The member was picked without labels. The labels of the test pictures scored the "
-        "numbers above; a run's folder without `composition` loads the one with the highest AUC by these labels."
+        "numbers above; a run's folder without `composition` loads the one that is best by these labels."
     )
     if fitted:
         said += f" They were also fitted to, and are no measure of this model, in: {_listed(fitted, '`')}."
@@ -211,25 +217,22 @@ def _limits(config: Mapping[str, Any], report: Mapping[str, Any], composition: s
 
 
 def _against_controls(report: Mapping[str, Any], composition: str) -> str:
-    """Whether the composition is shown to be better than each control, on the first score that all have."""
+    """Whether the composition is shown to be better than each control, on the first score that it has with one."""
     arms = report["compositions"]
     ours = arms[composition]
     if ours["control"]:
         return "This is a control; it is here to be compared with."
-    beaten = {
-        (one["score"], one["control"])
-        for one in report.get("comparisons", ())
-        if one["composition"] == composition and one["verdict"] == "better"
-    }
-    for score, title, kind in COLUMNS:
-        rivals = {name: arm["scores"][score] for name, arm in arms.items() if arm["control"] and score in arm["scores"]}
-        if score not in ours["scores"] or not rivals:
-            continue
-        best = max(rivals, key=lambda name: rivals[name][kind])
-        unbeaten = [name for name in rivals if (score, name) not in beaten]
-        verdict = f"is NOT shown to be better than {_listed(unbeaten)}" if unbeaten else "is better than each control"
-        return f"{title}: {ours['scores'][score][kind]:.3f} {verdict} (best control: {best}, {rivals[best][kind]:.3f})."
-    return "It could not be compared with any control: nobody knows what it is worth."
+    rivals = {name for arm in arms.values() if arm["control"] for name in arm["scores"]}
+    declared = read_declared(report)
+    score = main_score(declared, (name for name in ours["scores"] if name in rivals))
+    best = None if score is None else words.best_composition(report, control=True, score=score)
+    if score is None or best is None:
+        return "It could not be compared with any control: nobody knows what it is worth."
+    rival = arms[best[0]]["scores"][score]["picked"]
+    return (
+        f"{title_of(declared, score)}: {ours['scores'][score]['picked']:.3f}. "
+        f"{words.against_controls(report, composition, score)} (best control: {best[0]}, {rival:.3f})."
+    )
 
 
 def _fits(score: Mapping[str, Any]) -> bool:
@@ -242,5 +245,4 @@ def _gives_log_odds(config: Mapping[str, Any]) -> bool:
 
 def _listed(items: Sequence[str], quote: str = "") -> str:
     """`a`, `a and b`, `a, b and c`."""
-    quoted = [f"{quote}{item}{quote}" for item in items]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    return words.listed([f"{quote}{item}{quote}" for item in items])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from composer.composed import ComposedModel
 from composer.data.expressions import Expression
+from composer.data.score_info import best_of, main_score, read_declared, title_of
 from composer.errors import ComposerError
 from composer.population import Population
 from composer.registry import nearest
@@ -125,7 +126,7 @@ class ModelFolder:
 def find_model(path: Path, composition: str | None = None) -> ModelFolder:
     """The composition that a run's folder or a composition's own folder holds.
 
-    Without a name it is the one with the highest AUC in the run's report, chosen by test labels, controls left aside.
+    Without a name it is the one that is best in the report's main score, chosen by test labels, controls left aside.
     """
     if (path / CONFIG).is_file():
         home = read_folder(path)
@@ -165,11 +166,9 @@ def read_folder(path: Path) -> ModelFolder:
 
 
 def picked_member(report: Mapping[str, Any], composition: str) -> tuple[int, str]:
-    """(index, by what) of the member that a report picked without labels, the AUC's if any; (0, "") for none."""
-    scores: Mapping[str, Any] = report["compositions"][composition]["scores"]
-    for name in sorted(scores, key=lambda name: not name.endswith(".auc")):
-        return int(scores[name]["picked_member"]), str(scores[name]["picked_by"])
-    return 0, ""
+    """(index, by what) of the member that a run picked without labels."""
+    arm: Mapping[str, Any] = report["compositions"][composition]
+    return int(arm["picked_member"]), str(arm["picked_by"])
 
 
 def _chosen(run: Path, there: Mapping[str, ModelFolder]) -> ModelFolder:
@@ -178,22 +177,21 @@ def _chosen(run: Path, there: Mapping[str, ModelFolder]) -> ModelFolder:
     able = [home for home in made if home.has_log_odds] or made
     if len(able) == 1:
         return able[0]
-    judged = {home.name: auc for home in able if (auc := _auc(said.get(home.name, {}))) is not None}
-    if not judged:
+    declared = read_declared(_report(run))
+    scores = {home.name: said.get(home.name, {}).get("scores", {}) for home in able}
+    main = main_score(declared, (name for own in scores.values() for name in own))
+    judged = {name: own[main] for name, own in scores.items() if main in own}
+    if main is None or not judged:
         names = ", ".join(there)
         raise ComposerError(f"{run}: holds several compositions ({names}); say which, with --composition")
-    best = max(judged, key=lambda name: judged[name])
+    values = {name: float(score["picked"]) for name, score in judged.items()}
+    higher = next(iter(judged.values()))["higher_is_better"]
+    best = best_of(values, higher)
     why = (
-        f"{best}: of {len(able)} compositions the one with the highest AUC on the test pictures, {judged[best]:.3f}, "
-        "chosen by their labels"
+        f"{best}: of {len(able)} compositions the one with the {'highest' if higher else 'lowest'} "
+        f"{title_of(declared, main)} on the test pictures, {values[best]:.3f}, chosen by their labels"
     )
     return ModelFolder(there[best].path, there[best].config, why)
-
-
-def _auc(arm: Mapping[str, Any]) -> float | None:
-    return next(
-        (float(score["picked"]) for name, score in arm.get("scores", {}).items() if name.endswith(".auc")), None
-    )
 
 
 def _compositions(run: Path) -> Iterator[ModelFolder]:

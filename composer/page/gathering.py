@@ -16,12 +16,13 @@ from torch import Tensor
 from composer.composed import ComposedModel
 from composer.data.expressions import cell_names
 from composer.data.facts import Facts
+from composer.data.score_info import Declared, main_score, read_declared
 from composer.images import Images
 from composer.models.loading import Part
 from composer.population import Population
 from composer.run import Run
 from composer.running.step import Step
-from composer.scores import Report, Score
+from composer.scores import Pick, Report, Score
 
 Floats = NDArray[np.float64]
 
@@ -44,30 +45,38 @@ DIGITS = 5
 
 
 def gathered(step: Step, inputs: Sequence[Any], run: Run) -> Facts:
-    """Works the step that gathers: `inputs` are the model, the test pictures where there are any, and the reports."""
-    labels = step.about["labels"]
+    """Works the step that gathers: `inputs` are the model and, with pictures, these, the pick, and the reports."""
+    about = step.about
     model, *rest = inputs
-    images = rest[0] if len(rest) > len(labels) else None
-    reports = dict(zip(labels, rest[len(rest) - len(labels) :], strict=True))
-    return Facts(gather(model, images, reports, step.about["seed"], run.device, step.about["control"]))
+    images, pick, *reports = rest or (None, None)
+    named = dict(zip(about["labels"], reports, strict=True))
+    declared = read_declared(about)
+    return Facts(gather(model, images, named, declared, pick, about["seed"], run.device, about["control"]))
 
 
 def gather(
-    model: ComposedModel, images: Images | None, reports: Mapping[str, Report], seed: int, device: str, control: bool
+    model: ComposedModel,
+    images: Images | None,
+    reports: Mapping[str, Report],
+    declared: Declared,
+    pick: Pick | None,
+    seed: int,
+    device: str,
+    control: bool,
 ) -> dict[str, Any]:
     """All that JSON can hold of one composition; `page.json` has it under the composition's name.
 
     A composition shows its picked, median and best member in the plane; a control the picked one. Without pictures
     there is nothing to show but what a picture costs.
     """
-    if images is None:
+    if images is None or pick is None:
         return {"main_score": None, "values": {}, "members": [], "cost": _cost(model, None, device)}
     scores = {f"{label}.{name}": score for label, report in reports.items() for name, score in report.scores.items()}
-    main = main_score(scores)
-    chosen = _chosen(None if main is None else scores[main], len(model))
+    main = main_score(declared, scores)
+    chosen = _chosen(None if main is None else scores[main], pick)
     if control:
         chosen = dict(list(chosen.items())[:1])
-    shown = _members(model, list(chosen.values()))
+    shown = model.select(list(chosen.values()))
     features = shown.features(images, device).double().numpy()
     log_odds = shown.log_odds(images, device).double().numpy() if shown.has_log_odds else None
     if log_odds is not None and not np.isfinite(log_odds).all():
@@ -94,15 +103,6 @@ def gather(
     return found
 
 
-def main_score(scores: Mapping[str, Any]) -> str | None:
-    """The score by which the page tells members apart: an AUC, else K-means' accuracy, else the first."""
-    for ending in (".auc", ".kmeans.accuracy", ".accuracy", ""):
-        for name in scores:
-            if name.endswith(ending):
-                return name
-    return None
-
-
 def chosen_pictures(images: Images) -> list[int]:
     """Indices of the pictures in the scatter, ascending: all, or of each cell its share of MOST_POINTS."""
     if len(images) <= MOST_POINTS:
@@ -121,23 +121,15 @@ def rounded(values: Floats | Sequence[float]) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in np.asarray(values, dtype=np.float64)]
 
 
-def _chosen(score: Score | None, members: int) -> dict[str, int]:
+def _chosen(score: Score | None, pick: Pick) -> dict[str, int]:
     """How a member was chosen -> its index; each member once, the picked one first."""
-    if score is None:
-        return {"first" if members > 1 else "only": 0}
-    middle = int(np.argsort(score.values, kind="stable")[(len(score.values) - 1) // 2])
-    ways = {"picked": score.picked, "median": middle, "best by test labels": score.best_member}
-    found: dict[str, int] = {}
-    for how, index in ways.items():
-        member = score.member(index)
-        if member not in found.values():
-            found[how] = member
+    found = {"picked": pick.member}
+    if score is not None:
+        middle = int(np.argsort(score.values, kind="stable")[(len(score.values) - 1) // 2])
+        for how, index in {"median": middle, "best by test labels": score.best_member}.items():
+            if score.member(index) not in found.values():
+                found[how] = score.member(index)
     return found
-
-
-def _members(model: ComposedModel, indices: Sequence[int]) -> ComposedModel:
-    parts = tuple(part if len(part) == 1 else part.select(indices) for part in model.parts)
-    return ComposedModel(parts, tuple(model.members[index] for index in indices))
 
 
 def _distances(scores: Mapping[str, Score]) -> Score | None:

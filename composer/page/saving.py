@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from composer.data.expressions import cell_names
+from composer.data.score_info import read_declared, title_of
 from composer.decoding import printable
 from composer.figures import Figure, Histogram, Lines, Scatter, Strip, draw, to_json
 from composer.images import Images
@@ -20,7 +21,7 @@ from composer.models.model_folder import read_folder
 from composer.page import gathering
 from composer.recipes.recipe import Recipe
 from composer.running.storage import write_json
-from composer.tables.results_table import MAIN_COLUMNS, random_pairs
+from composer.tables.results_table import random_pairs
 
 if TYPE_CHECKING:
     from composer.running.cache import StageCache
@@ -105,10 +106,10 @@ def _stages(cache: StageCache, plan: Plan) -> list[dict[str, Any]]:
 def _own_figures(images: Images, report: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
     """(subject, name) -> figure: the scores of all members, the ROC curves, and each composition's log-odds."""
     found: dict[tuple[str, str], Figure] = {}
-    for name in _scores_to_show(shown):
+    for name in _scores_to_show(report, shown):
         having = {arm: said["values"][name] for arm, said in shown.items() if name in said["values"]}
         marked = {arm: report["compositions"][arm]["scores"][name]["picked"] for arm in having}
-        title = next((column.title for column in MAIN_COLUMNS if column.score == name), name)
+        title = title_of(read_declared(report), name)
         found["all", f"members {name}"] = Strip(
             f"{title} of every member", having, title, marked, "picked without labels"
         )
@@ -121,7 +122,7 @@ def _own_figures(images: Images, report: Mapping[str, Any], shown: Mapping[str, 
             "share of the target found",
             x={**{arm: curve["false"] for arm, curve in curves.items()}, "chance": [0.0, 1.0]},
         )
-    if scatter := _novelty(shown):
+    if scatter := _novelty(report, shown):
         found["all", "novelty"] = scatter
     for arm, said in shown.items():
         if "log_odds" in said["members"][0] and not report["compositions"][arm]["control"]:
@@ -129,14 +130,14 @@ def _own_figures(images: Images, report: Mapping[str, Any], shown: Mapping[str, 
     return found
 
 
-def _novelty(shown: Mapping[str, Any]) -> Scatter | None:
+def _novelty(report: Mapping[str, Any], shown: Mapping[str, Any]) -> Scatter | None:
     """Every member's distance to the nearest parent against its main score: what is new, and what is any good."""
     having = {arm: said for arm, said in shown.items() if said.get("novelty")}
     main = next((said["main_score"] for said in having.values()), None)
     having = {arm: said["novelty"] for arm, said in having.items() if said["main_score"] == main}
     if not having:
         return None
-    title = next((column.title for column in MAIN_COLUMNS if column.score == main), str(main))
+    title = title_of(read_declared(report), str(main))
     groups = [arm for arm, pairs in having.items() for _ in pairs["score"]]
     return Scatter(
         "Novelty against performance",
@@ -159,11 +160,11 @@ def _histogram(images: Images, log_odds: Sequence[float]) -> Histogram:
     return Histogram("Log-odds of the target by cell", groups, "log-odds of the target", 0.0, CUT_LABEL)
 
 
-def _scores_to_show(shown: Mapping[str, Any]) -> Iterator[str]:
-    """The main score, and the AUC of the hardest cell and K-means' accuracy where there are these, each once."""
+def _scores_to_show(report: Mapping[str, Any], shown: Mapping[str, Any]) -> Iterator[str]:
+    """The main scores, and those that gain is measured in or whose best member has a column, each once."""
     names = list(dict.fromkeys(name for said in shown.values() for name in said["values"]))
     wanted = [said["main_score"] for said in shown.values() if said["main_score"]]
-    wanted += [name for name in names if name.endswith((".auc_hardest_cell", ".kmeans.accuracy"))]
+    wanted += [name for name, info in read_declared(report).items() if info.gain or "best" in info.shows]
     yield from (name for name in dict.fromkeys(wanted) if name in names)
 
 

@@ -1,18 +1,17 @@
-"""The page's tables, made from those of the terminal so that both show the same; that of the results sorts."""
+"""The page's tables, made from the sheets that the terminal draws too; that of the results sorts."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from composer.command_line.terminal import plain_table
-from composer.tables.gain_table import gain_notes, gain_table
-from composer.tables.parents_table import parents_table
-from composer.tables.results_table import MAIN_COLUMNS, footnotes, interval_text, number, results_table
+from composer.data.score_info import read_declared, title_of
+from composer.tables.gain_table import gain_notes, gain_sheet
+from composer.tables.parents_table import parents_sheet
+from composer.tables.results_table import dead_note, footnotes, interval_text, results_sheet
+from composer.tables.sheet import Row, Sheet, number, numeric, word
+from composer.tables.words import PHRASES
 
 if TYPE_CHECKING:
     from bokeh.models import DataTable
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 WIDTH = 150
 """Characters of a terminal that shows all main columns and a few more."""
 ROW = 32
-NUMBER = re.compile(r"<?([-+]?\d[\d,]*(?:\.\d+)?)(?: ?([kM])\b)?")
 STYLE = """
 :host { color: var(--ink); font: 14px/1.4 system-ui, sans-serif; }
 .bk-data-table, .slick-viewport, .grid-canvas, .slick-pane { background: transparent; }
@@ -63,29 +61,33 @@ class Column:
 class Further:
     """A table of the page beside that of the results.
 
-    table: from the content of report.json, as the terminal prints it; None where there is nothing to show.
-    notes: sentences below it.
+    sheet: from the content of report.json; None where there is nothing to show. notes: sentences below it.
     """
 
     title: str
-    table: Callable[[Mapping[str, Any]], Table | None]
+    sheet: Callable[[Mapping[str, Any]], Sheet | None]
     notes: Callable[[Mapping[str, Any]], Sequence[str]] = lambda report: ()
 
 
-def comparisons_table(report: Mapping[str, Any]) -> Table | None:
+def comparisons_sheet(report: Mapping[str, Any]) -> Sheet | None:
     """A row per composition, control and compared score: the difference, and whether it can be chance."""
     found: Sequence[Mapping[str, Any]] = report.get("comparisons", ())
     if not found:
         return None
-    table = plain_table()
-    for header in ("composition", "control", "score", "difference", "95% interval", "p (Holm)", "verdict"):
-        table.add_column(header)
+    declared = read_declared(report)
+    rows = []
     for one in found:
         low, high = one["interval"]
         p = "<0.001" if one["p_holm"] < 0.001 else f"{one['p_holm']:.3f}"
-        numbers = (f"{one['difference']:+.3f}", f"{low:+.3f} to {high:+.3f}", p)
-        table.add_row(one["composition"], one["control"], one["score"], *numbers, one["verdict"])
-    return table
+        names = (one["composition"], one["control"], title_of(declared, one["score"]))
+        numbers = (
+            numeric(one["difference"], f"{one['difference']:+.3f}"),
+            numeric(low, f"{low:+.3f} to {high:+.3f}"),
+            numeric(one["p_holm"], p),
+        )
+        rows.append(Row((*map(word, names), *numbers, word(PHRASES[one["verdict"]]))))
+    headers = ("composition", "control", "score", "difference", "95% interval", "p (Holm)", "verdict")
+    return Sheet(headers, tuple(rows), words=(0, 1, 2, 6))
 
 
 def comparisons_notes(report: Mapping[str, Any]) -> Sequence[str]:
@@ -97,9 +99,9 @@ def comparisons_notes(report: Mapping[str, Any]) -> Sequence[str]:
 
 
 FURTHER = (
-    Further("Compositions against controls", comparisons_table, comparisons_notes),
-    Further("How far from the better parent (0) to an oracle (1)", gain_table, gain_notes),
-    Further("How well the parents know their own concepts", parents_table),
+    Further("Compositions against controls", comparisons_sheet, comparisons_notes),
+    Further("How far from the better parent (0) to an oracle (1)", gain_sheet, gain_notes),
+    Further("How well the parents know their own concepts", parents_sheet),
 )
 """The page's further tables, in this order: one more line here, and it stands on the page."""
 
@@ -107,21 +109,22 @@ FURTHER = (
 def further(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Column], Sequence[str]]]:
     """(title, columns, notes) of every further table that has something to show."""
     for one in FURTHER:
-        table = one.table(report)
-        if table is not None:
-            yield one.title, from_rich(table), one.notes(report)
+        sheet = one.sheet(report)
+        if sheet is not None:
+            yield one.title, columns_of(sheet), one.notes(report)
 
 
 def results(report: Mapping[str, Any]) -> list[Column]:
     """The table of results as a wide terminal shows it; what is a control says so in a column of its own."""
-    name, *rest = from_rich(results_table(report, WIDTH))
+    name, *rest = columns_of(results_sheet(report, WIDTH))
     kinds = ["control" if report["compositions"][each]["control"] else "composition" for each in name.texts]
     return [name, Column("kind", kinds, kinds), *rest]
 
 
 def notes(report: Mapping[str, Any]) -> list[str]:
     """What the marks of the table of results mean, as far as it has any."""
-    return [note for note in footnotes(report, WIDTH) if "report.json" not in note]
+    shown = [note for note in footnotes(report, WIDTH) if "report.json" not in note]
+    return [*shown, *([dead] if (dead := dead_note(report)) else [])]
 
 
 def every_score(report: Mapping[str, Any]) -> list[Column]:
@@ -142,37 +145,16 @@ def every_score(report: Mapping[str, Any]) -> list[Column]:
     return [Column(header, own, own) for header, own in texts.items()]
 
 
-def main_column(arms: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
-    """(score, what a sentence calls it) that the compositions are compared by; None where nothing was scored."""
-    present = [name for arm in arms.values() for name in arm["scores"]]
-    known = [(column.score, column.title) for column in MAIN_COLUMNS if column.score in present]
-    others = [(name, name.replace("_", " ")) for name in present if name.endswith((".auc", "accuracy"))]
-    return next(iter([*known, *others, *((name, name) for name in present)]), None)
-
-
-def from_rich(table: Table) -> list[Column]:
-    """The columns of a table of the terminal; rows that only head others are left out."""
-    cells = [[str(cell).strip() for cell in column.cells] for column in table.columns]
-    rows = [row for row in range(table.row_count) if any(own[row] for own in cells[1:])]
-    made = []
-    for index, (column, own) in enumerate(zip(table.columns, cells, strict=True)):
-        texts = [own[row] for row in rows]
-        header = " ".join(str(column.header).replace("-\n", "").split())
-        values = [sort_value(text) for text in texts]
-        named = index == 0 or any(
-            value is None and text not in ("", "-") for value, text in zip(values, texts, strict=True)
+def columns_of(sheet: Sheet) -> list[Column]:
+    """The columns of a sheet, its headers on one line."""
+    return [
+        Column(
+            " ".join(header.replace("-\n", "").split()),
+            [row.cells[index].value for row in sheet.rows],
+            [row.cells[index].text for row in sheet.rows],
         )
-        made.append(Column(header, texts if named else values, texts))
-    return made
-
-
-def sort_value(text: str) -> float | None:
-    """The number that a cell begins with: `0.984` of `0.984†`, of `0.984-0.993` and of `0.984 (...)`."""
-    found = NUMBER.match(text)
-    if found is None:
-        return None
-    digits, unit = found.groups()
-    return float(digits.replace(",", "")) * {"k": 1e3, "M": 1e6, None: 1}[unit]
+        for index, header in enumerate(sheet.headers)
+    ]
 
 
 def sortable(content: Sequence[Column]) -> DataTable:

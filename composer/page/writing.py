@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from composer.data.score_info import main_score, read_declared
 from composer.errors import ComposerError
 from composer.figures import Figure, Heatmap, Histogram, Lines, Strip, Tiles, from_json
 from composer.runs.files import write_text
@@ -128,14 +129,14 @@ def _content(report: Mapping[str, Any], run: Mapping[str, Any], page: Mapping[st
 
 def _best_first(report: Mapping[str, Any]) -> list[str]:
     """Compositions by their main score, then controls."""
-    from composer.page.table import main_column
-
     arms = report["compositions"]
-    column = main_column(arms)
+    main = main_score(read_declared(report), (name for arm in arms.values() for name in arm["scores"]))
 
     def rank(name: str) -> tuple[bool, float]:
-        score = arms[name]["scores"].get(column[0]) if column else None
-        return arms[name]["control"], -score["picked"] if score else math.inf
+        score = arms[name]["scores"].get(main)
+        if score is None:
+            return arms[name]["control"], math.inf
+        return arms[name]["control"], -score["picked"] if score["higher_is_better"] else score["picked"]
 
     return sorted(arms, key=rank)
 

@@ -12,7 +12,16 @@ from typing import Any
 
 from composer.component import Component
 from composer.data.expressions import Expression
-from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Split, Translator
+from composer.interfaces import (
+    Assembler,
+    Criterion,
+    Evaluator,
+    ImageSource,
+    KernelExtractor,
+    ModelSource,
+    Split,
+    Translator,
+)
 from composer.recipes.located_yaml import Path_
 
 LONGEST_NAME = 50
@@ -68,6 +77,7 @@ class Recipe:
     """Where the test pictures come from; without any, compositions are made and not judged."""
     extractor: KernelExtractor
     compositions: tuple[Composition, ...]
+    pick: Criterion
     evaluators: Mapping[str, Evaluator]
     document: Mapping[str, Any]
     """The same as plain data, all defaults filled in: what `recipe.yaml` in the run's folder holds."""
@@ -106,6 +116,8 @@ def placed_components(recipe: Recipe) -> Iterable[tuple[Path_, Component]]:
         if arm.translator is not None:
             yield (base if arm.control else (*base, "translator")), arm.translator
         yield (base if arm.control else (*base, "assembler")), arm.assembler
+    if recipe.images is not None:
+        yield ("pick",), recipe.pick
     for label, evaluator in recipe.evaluators.items():
         yield ("evaluators", label), evaluator
 

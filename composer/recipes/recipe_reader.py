@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from composer.component import Component
 from composer.errors import ComposerError, Problem, RecipeError
-from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
+from composer.interfaces import Assembler, Criterion, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.recipes.contracts import contract_problems, meaning_problems, without_misfits
 from composer.recipes.located_yaml import Document, Path_, parse, read_document
 from composer.recipes.memory import memory_notes, memory_problems
@@ -41,11 +41,13 @@ KEYS = (
     "extractor",
     "compositions",
     "controls",
+    "pick",
     "evaluators",
     "oracle",
 )
 DEFAULT_EXTRACTOR = "convolutions"
 DEFAULT_CONTROLS = ("random", "parents")
+DEFAULT_PICK = "agreement"
 DEFAULT_EVALUATORS = ("recognition", "clusters")
 LARGEST_SEED = 2**63 - 1
 
@@ -109,13 +111,16 @@ class _Reader:
         extractor = self.slot(KernelExtractor, ("extractor",), data.get("extractor", DEFAULT_EXTRACTOR))
         written = self.read_compositions(data)
         controls = self.read_controls(data, names, written)
+        pick = self.slot(Criterion, ("pick",), data.get("pick", DEFAULT_PICK))
+        if "pick" in data and "images" not in data:
+            self.problem(("pick",), f"a member is picked by what it says of test pictures; {NO_PICTURES}")
         evaluators = self.read_evaluators(data)
         oracle = data.get("oracle", False)
         if not isinstance(oracle, bool):
             self.problem(("oracle",), f"must be true or false, not {oracle!r}")
         if oracle and "images" not in data:
             self.problem(("oracle",), f"an oracle is trained and judged on labelled pictures; {NO_PICTURES}")
-        if self.problems or extractor is None:
+        if self.problems or extractor is None or pick is None:
             raise RecipeError(self.problems)
         recipe = Recipe(
             self.path,
@@ -129,8 +134,9 @@ class _Reader:
                 Composition(arm.name, arm.assembler, arm.translator, arm.control, arm.parents or names)
                 for arm in (*written.values(), *controls)
             ),
+            pick,
             evaluators,
-            self.resolved(name, seed, data, models, images, extractor, written, evaluators),
+            self.resolved(name, seed, data, models, images, extractor, written, pick, evaluators),
             bool(oracle),
         )
         if "controls" not in data:
@@ -440,6 +446,7 @@ class _Reader:
         images: ImageSource | None,
         extractor: KernelExtractor,
         compositions: Mapping[str, Composition],
+        pick: Criterion,
         evaluators: Mapping[str, Evaluator],
     ) -> dict[str, Any]:
         return {
@@ -465,6 +472,7 @@ class _Reader:
                 for arm in compositions.values()
             },
             "controls": list(data.get("controls", DEFAULT_CONTROLS if images is not None else ())),
+            **({"pick": pick.options()} if images is not None else {}),
             **({"evaluators": {label: one.options() for label, one in evaluators.items()}} if evaluators else {}),
             "oracle": bool(data.get("oracle", False)),
         }

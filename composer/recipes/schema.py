@@ -79,6 +79,7 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
                 "additionalProperties": composition,
             },
             "controls": {"type": "array", "items": control},
+            "pick": _ref("criterion"),
             "oracle": {
                 "type": "boolean",
                 "description": "also train a network on labelled pictures of the target, to measure composition gain",

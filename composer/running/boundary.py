@@ -21,7 +21,7 @@ from composer.kernels import KernelSet
 from composer.networks.architecture import Architecture
 from composer.population import Population
 from composer.run import Run
-from composer.scores import Report, Score
+from composer.scores import Pick, Report, Score
 
 RETURNS: Mapping[str, type[Any]] = {
     "images": Images,
@@ -29,6 +29,7 @@ RETURNS: Mapping[str, type[Any]] = {
     "extractor": KernelSet,
     "translator": KernelSet,
     "assembler": ComposedModel,
+    "criterion": Pick,
     "evaluator": Report,
 }
 
@@ -57,7 +58,10 @@ def _faults(component: Any, value: Any, inputs: Sequence[Any], split: Split | No
         for part in value.parts:
             yield from _in_population(part, part.architecture)
     elif isinstance(value, Report):
-        yield from _in_report(value, inputs[0])
+        yield from _in_report(value, inputs[0], inputs[2] if len(inputs) > 2 else None)
+        yield from undeclared(component, value)
+    elif isinstance(value, Pick):
+        return  # `pick_member` has looked at what the criterion gave
     elif component.kind == "extractor":
         yield from _in_kernels(value)
         if value.members != inputs[0].members:
@@ -125,7 +129,7 @@ def _in_layers(kernels: KernelSet, parents: Sequence[KernelSet]) -> Iterator[str
             )
 
 
-def _in_report(report: Report, model: ComposedModel) -> Iterator[str]:
+def _in_report(report: Report, model: ComposedModel, pick: Pick | None) -> Iterator[str]:
     for name, score in report.scores.items():
         if not isinstance(name, str) or not isinstance(score, Score):
             yield f"a report in which {name!r} is a {type(score).__name__}, not a Score"
@@ -140,6 +144,20 @@ def _in_report(report: Report, model: ComposedModel) -> Iterator[str]:
             yield f"{len(score.values)} values of score {name!r} for a model of {len(model)} members"
         if any(not 0 <= member < len(model) for member in score.judged or ()):
             yield f"score {name!r} of members {_few(score.judged or ())}; the model has {len(model)}"
+        elif pick and score.judged is not None and len(score.replicates) and pick.member not in score.judged:
+            yield f"replicates of score {name!r}, which leaves out the picked member {pick.member} (`run.picked`)"
+
+
+def undeclared(component: Any, report: Report) -> Iterator[str]:
+    """Where a score is not what its evaluator's class declares."""
+    for info in component.scores:
+        score = report.scores.get(info.name)
+        for what in ("higher_is_better", "labels"):
+            if score is not None and getattr(score, what) != getattr(info, what):
+                yield (
+                    f"score {info.name!r} with {what}={getattr(score, what)!r}; the class declares "
+                    f"{getattr(info, what)!r}"
+                )
 
 
 def _in_tensors(what: str, tensors: Mapping[str, Any]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from composer.running.engine import Engine, Seen, told
 from composer.running.plan import Arm, OracleSteps, Plan, make_plan
 from composer.running.watching import Watchers
 from composer.runs import output, sealing
-from composer.scores import Report
+from composer.scores import Pick, Report
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def judge_oracle(engine: Engine, steps: OracleSteps | None) -> output.Oracle | N
         return None
     population: Population = engine.result(steps.population)
     parents = {concept: engine.result(step) for concept, step in steps.parents.items()}
-    return output.Oracle(len(population), population.parameters, engine.result(steps.report), parents)
+    return output.Oracle(len(population), population.parameters, engine.result(steps.report), parents, steps.score)
 
 
 def _judge(engine: Engine, arm: Arm) -> output.Judged:
@@ -122,8 +122,9 @@ def _judge(engine: Engine, arm: Arm) -> output.Judged:
         except (ComposerError, PluginError) as error:
             raise told(error, f"composition {arm.composition.name!r}") from (error.__cause__ or error)
     model: ComposedModel = engine.result(arm.model)
+    pick: Pick | None = None if arm.pick is None else engine.result(arm.pick)
     shown: Facts = engine.result(arm.page)
-    judged = output.Judged(arm.composition, len(model), model.members, model.parameters, reports, shown.content)
+    judged = output.Judged(arm.composition, len(model), model.members, model.parameters, pick, reports, shown.content)
     for part in model.parts:
         part.forget_features()
     engine.forget(arm.model)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.component import Component
+from composer.data.score_info import declared_scores
 from composer.interfaces import Evaluator, Split
 from composer.judging import gain
 from composer.recipes.contracts import log_odds_needed
@@ -30,6 +31,8 @@ class Arm:
     composition: Composition
     model: Step
     kernels: Step | None
+    pick: Step | None
+    """Which of its members people get; None without pictures."""
     reports: Mapping[str, Step]
     page: Step
     """Gathers what the page shows of it."""
@@ -37,8 +40,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class OracleSteps:
-    """A network trained on labelled target pictures, judged, and the parents judged alone as it is."""
+    """A network trained on labelled target pictures, judged, and the parents judged alone as it is.
 
+    score: what composition gain is measured in, `LABEL.NAME`.
+    """
+
+    score: str
     population: Step
     report: Step
     parents: Mapping[str, Step]
@@ -66,7 +73,10 @@ class Plan:
             yield self.test
         yield from self.parents.values()
         for arm in self.arms:
-            yield from (arm.model, *arm.reports.values())
+            yield arm.model
+            if arm.pick is not None:
+                yield arm.pick
+            yield from arm.reports.values()
         if self.oracle is not None:
             yield from (self.oracle.report, *self.oracle.parents.values())
         for arm in self.arms:
@@ -154,8 +164,15 @@ class _Maker:
             pictures=self.shown(assembler, composition),
             about={"target": self.recipe.target.text},
         )
-        reports = {} if self.test is None else self.judged(subject, model, self.test, extracted)
-        return Arm(composition, model, kernels, reports, self.page(composition, model, reports))
+        if self.test is None:
+            return Arm(composition, model, kernels, None, {}, self.page(composition, (model,), {}))
+        pick = self.picked(subject, subject, model, self.test)
+        inputs = (model, self.test, pick)
+        reports = {
+            label: self.evaluated(label, subject, evaluator, inputs, extracted)
+            for label, evaluator in self.recipe.evaluators.items()
+        }
+        return Arm(composition, model, kernels, pick, reports, self.page(composition, inputs, reports))
 
     def extracted(self, composition: Composition, parents: tuple[Step, ...]) -> tuple[Step, ...]:
         extractor = self.recipe.extractor
@@ -164,36 +181,36 @@ class _Maker:
             self.step(f"kernels.{name}", name, extractor, "extracted", inputs=(parent,)) for name, parent in named
         )
 
-    def judged(self, subject: str, model: Step, test: Step, kernels: tuple[Step, ...]) -> dict[str, Step]:
-        """What every evaluator says of a model."""
-        return {
-            label: self.evaluated(label, subject, evaluator, model, test, kernels)
-            for label, evaluator in self.recipe.evaluators.items()
-        }
+    def picked(self, name: str, subject: str, model: Step, test: Step) -> Step:
+        """Which member of a model people get."""
+        return self.step(f"pick.{name}", subject, self.recipe.pick, "picked", inputs=(model, test))
 
     def evaluated(
-        self, label: str, subject: str, evaluator: Evaluator, model: Step, test: Step, kernels: tuple[Step, ...] = ()
+        self, label: str, subject: str, evaluator: Evaluator, inputs: tuple[Step, ...], kernels: tuple[Step, ...] = ()
     ) -> Step:
+        """What an evaluator says of a model; inputs: the model, the test pictures, and the model's pick."""
         seen = kernels if evaluator.contract.kernels else ()
-        return self.step(f"evaluate.{label}", subject, evaluator, "evaluated", inputs=(model, test), kernels=seen)
+        return self.step(f"evaluate.{label}", subject, evaluator, "evaluated", inputs=inputs, kernels=seen)
 
-    def page(self, composition: Composition, model: Step, reports: Mapping[str, Step]) -> Step:
-        test = self.test
+    def page(self, composition: Composition, judged: tuple[Step, ...], reports: Mapping[str, Step]) -> Step:
+        model, test = judged[0], self.test
         about = {
             "labels": list(reports),
+            "declared": {name: info.facts() for name, info in declared_scores(self.recipe.evaluators).items()},
             "control": composition.control,
             "seed": model.seed if test is None else test.seed,
             "code": module_digest(PAGE),
         }
-        inputs = (model, *(() if test is None else (test,)), *reports.values())
+        inputs = (*judged, *reports.values())
         subject, verb = composition.name, f"{PAGE}:gathered"
         return self.step("page", subject, composition.assembler, verb, inputs=inputs, about=about, files=(), own=False)
 
     def oracle(self) -> OracleSteps | None:
         recipe, test = self.recipe, self.test
-        evaluator = recipe.evaluators.get(gain.EVALUATOR)
-        if not recipe.oracle or evaluator is None or why_no_oracle(recipe) or recipe.images is None or test is None:
+        measured_in = gain.measured_in(recipe.evaluators)
+        if not recipe.oracle or measured_in is None or why_no_oracle(recipe) or recipe.images is None or test is None:
             return None
+        label = measured_in.partition(".")[0]
         split = replace(recipe.split(), labelled=True)
         models, target = recipe.concepts[-1].models, str(split.target)
         labelled = self.pictures(recipe.images, split)
@@ -202,10 +219,12 @@ class _Maker:
 
         def judged(concept: str, component: Component, known: Step) -> Step:
             model = self.step(f"alone.{concept}", concept, component, "alone", inputs=(known,), files=(), own=False)
-            return self.evaluated(gain.EVALUATOR, f"{concept} alone", evaluator, model, test)
+            subject = f"{concept} alone"
+            inputs = (model, test, self.picked(concept, subject, model, test))
+            return self.evaluated(label, subject, recipe.evaluators[label], inputs)
 
         parents = {one.name: judged(one.name, one.models, self.populations[one.name]) for one in recipe.concepts}
-        return OracleSteps(trained, judged(target, models, trained), parents)
+        return OracleSteps(measured_in, trained, judged(target, models, trained), parents)
 
 
 @cache

@@ -29,11 +29,11 @@ from composer.runs.files import remove, write_whole
 from composer.runs.files import write_json as write_json
 from composer.runs.files import write_text as write_text
 from composer.runs.locking import storing
-from composer.scores import Report, Score
+from composer.scores import Pick, Report, Score
 
 log = logging.getLogger("composer")
 
-Value = Images | Population | KernelSet | ComposedModel | Report | Facts
+Value = Images | Population | KernelSet | ComposedModel | Report | Pick | Facts
 Packed = tuple[dict[str, Any], dict[str, Tensor]]
 
 TENSORS = "data.safetensors"
@@ -136,6 +136,8 @@ def pack(value: Value) -> Packed:
             return _pack_model(value)
         case Report():
             return _pack_report(value)
+        case Pick():
+            return {"by": value.by}, {"values": torch.from_numpy(np.ascontiguousarray(value.values))}
         case Facts():
             return {"content": dict(value.content)}, {}
     raise TypeError(f"a stage returned {type(value).__name__}, which is none of composer's data types")
@@ -154,6 +156,8 @@ def unpack(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Value:
             return _unpack_model(facts, tensors)
         case "Report":
             return _unpack_report(facts, tensors)
+        case "Pick":
+            return Pick(tensors["values"].numpy(), facts["by"])
         case "Facts":
             return Facts(facts["content"])
     raise ValueError(f"unknown type {facts['type']!r}")

@@ -10,13 +10,13 @@ from composer.composed import ComposedModel
 from composer.data.expressions import Expression
 from composer.errors import ComposerError
 from composer.images import Images
-from composer.judging import oracle, parents
+from composer.judging import oracle, parents, picking
 from composer.kernels import KernelSet
 from composer.population import Population
 from composer.run import Run
 from composer.running.boundary import first_fault
 from composer.running.step import Step
-from composer.scores import Report
+from composer.scores import Pick, Report
 
 
 def pictures(step: Step, _: Sequence[Any], run: Run) -> Images:
@@ -90,8 +90,18 @@ def assembled(step: Step, inputs: Sequence[Any], run: Run) -> ComposedModel:
     return model.answering(Expression.parse(step.about["target"]))
 
 
+def picked(step: Step, inputs: Sequence[Any], run: Run) -> Pick:
+    """Picks the member of a model that people get, without labels."""
+    criterion: Any = step.component
+    model, images = inputs
+    return picking.pick_member(criterion, model, images, run)
+
+
 def evaluated(step: Step, inputs: Sequence[Any], run: Run) -> Report:
-    """Judges a model on pictures."""
+    """Judges a model on pictures; every score is completed with the model's pick."""
     evaluator: Any = step.component
-    report: Report = evaluator.evaluate(*inputs, run)
-    return report
+    model, images, pick = inputs
+    report: Report = evaluator.evaluate(model, images, replace(run, picked=pick.member))
+    if first_fault(evaluator, report, inputs, None):
+        return report  # whoever looks at the result says what is wrong
+    return Report({name: pick.completed(score) for name, score in report.scores.items()})

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from composer.data.score_info import main_score, read_declared
 from composer.errors import ComposerError
 from composer.registry import nearest
 from composer.runs.records import target_of
 from composer.runs.run_folder import SavedRun, read_runs
 
-DEFAULT_SCORE = "recognition.auc"
 ABSENT = None
 """What a run has for a key that is not in its recipe."""
 
@@ -19,8 +19,8 @@ ABSENT = None
 def compare(folders: Sequence[Path], score: str | None = None) -> dict[str, Any]:
     """The comparison that `composer compare --json` prints; docs/report.md describes it.
 
-    score: default is the AUC of the target, or the first score that the runs have. ComposerError names every run that
-    is not there, not finished or damaged, and a score that no run has.
+    score: default is the main score that the runs' evaluators declare, or the first that there is. ComposerError names
+    every run that is not there, not finished or damaged, and a score that no run has.
     """
     runs = read_runs(folders)
     chosen = choose_score(runs, score)
@@ -46,7 +46,8 @@ def choose_score(runs: Sequence[SavedRun], score: str | None) -> str:
     if score is None:
         if not known:
             raise ComposerError(" ".join(["these runs have no scores to compare.", *_not_judged(runs)]))
-        return DEFAULT_SCORE if DEFAULT_SCORE in known else known[0]
+        declared = {name: info for run in runs for name, info in read_declared(run.report).items()}
+        return str(main_score(declared, known))
     if score not in known:
         raise ComposerError(f"--score {score}: none of these runs has it{nearest(score, known)}")
     return score

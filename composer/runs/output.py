@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from composer.data.expressions import cell_names
+from composer.data.score_info import Declared, declared_scores
 from composer.figures import Figure, draw
 from composer.hookspecs import Stage
 from composer.images import Images
@@ -27,7 +28,7 @@ from composer.running.storage import FACTS, TENSORS, write_json, write_text
 from composer.runs.run_folder import COLUMNS, SCORES
 from composer.runs.sealing import file_digest
 from composer.runs.versions import versions
-from composer.scores import Report, Score
+from composer.scores import Pick, Report, Score
 from composer.version import __version__
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Judged:
     members: int
     names: Sequence[str]
     parameters: int
+    pick: Pick | None
     reports: Mapping[str, Report]
     shown: Mapping[str, Any]
 
@@ -59,12 +61,16 @@ class Parent:
 
 @dataclass(frozen=True)
 class Oracle:
-    """A network trained on labelled target pictures, and the parents alone, judged in the same way."""
+    """A network trained on labelled target pictures, and the parents alone, judged in the same way.
+
+    score: what composition gain is measured in, `LABEL.NAME`.
+    """
 
     members: int
     parameters: int
     report: Report
     parents: Mapping[str, Report]
+    score: str
 
 
 def oracle_facts(
@@ -74,27 +80,26 @@ def oracle_facts(
     if not recipe.oracle:
         return None
     if oracle is None:
-        missing = f"no oracle: no evaluator is called {gain.EVALUATOR!r}, which composition gain is measured by"
+        missing = "no oracle: no evaluator declares a score that composition gain can be measured in"
         return {"trained": False, "why": why_no_oracle(recipe) or missing}
-    scores = {
-        arm.composition.name: arm.reports[gain.EVALUATOR].scores if gain.EVALUATOR in arm.reports else {}
-        for arm in judged
-    }
+    label, _, measure = oracle.score.partition(".")
+    scores = {arm.composition.name: arm.reports[label].scores if label in arm.reports else {} for arm in judged}
     parents = {concept: said.scores for concept, said in oracle.parents.items()}
-    found = gain.gains(scores, parents, oracle.report.scores, cells)
+    found = gain.gains(scores, parents, oracle.report.scores, cells, measure)
     return {
         "trained": True,
         "why": "",
+        "score": oracle.score,
         "members": oracle.members,
         "parameters": oracle.parameters,
-        "scores": _named_facts(oracle.report),
-        "parents": {concept: _named_facts(said) for concept, said in oracle.parents.items()},
+        "scores": _named_facts(label, oracle.report),
+        "parents": {concept: _named_facts(label, said) for concept, said in oracle.parents.items()},
         "gains": {name: one.facts() for name, one in found.items()},
     }
 
 
-def _named_facts(said: Report) -> dict[str, Any]:
-    return {f"{gain.EVALUATOR}.{name}": score_facts(score) for name, score in said.scores.items()}
+def _named_facts(label: str, said: Report) -> dict[str, Any]:
+    return {f"{label}.{name}": score_facts(score) for name, score in said.scores.items()}
 
 
 def report(
@@ -105,7 +110,8 @@ def report(
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     """The content of report.json; docs/report.md describes it."""
-    beside = beside_controls(judged, images)
+    declared = declared_scores(recipe.evaluators)
+    beside = beside_controls(judged, images, declared)
     return {
         "name": recipe.name,
         "concepts": list(recipe.names),
@@ -114,12 +120,16 @@ def report(
         "version": __version__,
         "images": None if images is None else picture_facts(images, recipe.names),
         "not_judged": why_not_judged(recipe),
+        "declared": {name: info.facts() for name, info in declared.items()},
         "parents": {concept: parent_facts(parent) for concept, parent in parents.items()},
         "compositions": {
             arm.composition.name: {
                 "control": arm.composition.control,
                 "members": arm.members,
                 "parameters": arm.parameters,
+                "picked_member": arm.pick.member if arm.pick else 0,
+                "picked_by": arm.pick.by if arm.pick else "",
+                "dead": arm.pick.dead if arm.pick else 0,
                 "scores": {
                     f"{label}.{name}": score_facts(score) | beside.facts(arm.composition, f"{label}.{name}")
                     for label, said in arm.reports.items()
@@ -166,7 +176,7 @@ class BesideControls:
         }
 
 
-def beside_controls(judged: Sequence[Judged], images: Images | None) -> BesideControls:
+def beside_controls(judged: Sequence[Judged], images: Images | None, declared: Declared) -> BesideControls:
     """Compares all compositions with all controls."""
     scores = {
         arm.composition.name: {
@@ -175,7 +185,7 @@ def beside_controls(judged: Sequence[Judged], images: Images | None) -> BesideCo
         for arm in judged
     }
     controls = tuple(arm.composition.name for arm in judged if arm.composition.control)
-    compared = [] if images is None else comparison.compare(scores, controls, images.cells)
+    compared = [] if images is None else comparison.compare(scores, controls, images.cells, declared)
     return BesideControls(scores, controls, compared)
 
 

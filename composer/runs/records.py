@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from composer.data.expressions import cell_name
+from composer.data.score_info import Statistic
 
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 Place = Annotated[str, StringConstraints(pattern=r"^[^\x00]+$")]
@@ -41,10 +42,15 @@ class ArmRecord(Record):
     control: bool
     members: int = Field(ge=1)
     parameters: int = Field(ge=0)
+    picked_member: int = Field(default=0, ge=0)
+    picked_by: str = ""
+    dead: int = Field(default=0, ge=0)
     scores: dict[str, ScoreRecord]
 
     @model_validator(mode="after")
     def _has_its_members(self) -> ArmRecord:
+        if self.picked_member >= self.members:
+            raise ValueError(f"member {self.picked_member} was picked of the {self.members} that there are")
         for name, score in self.scores.items():
             if max(score.picked_member, score.best_member) >= self.members:
                 raise ValueError(f"{name} is of a member beyond the {self.members} that there are")
@@ -56,6 +62,17 @@ def target_of(report: Mapping[str, Any]) -> str:
     return str(report.get("target") or cell_name(report["concepts"]))
 
 
+class DeclaredRecord(Record):
+    title: str = Field(min_length=1)
+    column: str
+    main: bool
+    compared: bool
+    gain: bool
+    higher_is_better: bool
+    labels: Literal["scoring", "fitting"]
+    shows: list[Statistic]
+
+
 class JudgedModels(Record):
     """As much of report.json as whoever loads a model needs."""
 
@@ -63,6 +80,7 @@ class JudgedModels(Record):
     concepts: list[str] = Field(min_length=1)
     seed: int
     compositions: dict[str, ArmRecord]
+    declared: dict[str, DeclaredRecord] = Field(default={})
 
 
 class ParentRecord(Record):
@@ -98,6 +116,7 @@ class GainRecord(Record):
 class OracleRecord(Record):
     trained: bool
     why: str
+    score: str = ""
     scores: dict[str, ScoreRecord] = Field(default={})
     parents: dict[str, dict[str, ScoreRecord]] = Field(default={})
     gains: dict[str, GainRecord] = Field(default={})

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-
-from composer.command_line.terminal import plain_table
-
-HARDEST = "recognition.auc_hardest_cell"
-"""What gain is measured in (`composer.judging.gain`, which needs torch)."""
+from composer.data.score_info import read_declared
+from composer.tables.sheet import Cell, Row, Sheet, numeric, word
 
 
-def gain_table(report: Mapping[str, Any]) -> Table | None:
+def gain_sheet(report: Mapping[str, Any]) -> Sheet | None:
     """A row per composition and control, then the better parent (0) and the oracle (1).
 
     None where there is no gain to show.
@@ -21,26 +17,32 @@ def gain_table(report: Mapping[str, Any]) -> Table | None:
     oracle = report.get("oracle")
     if not oracle or not any(gain["value"] is not None for gain in oracle.get("gains", {}).values()):
         return None
-    table = plain_table()
-    table.add_column("composition gain", overflow="fold")
-    for header in ("AUC,\nhardest\ncell", "gain", "95%\ninterval"):
-        table.add_column(header, justify="right", no_wrap=True)
-    arms = report["compositions"]
-    for control in (False, True):
-        chosen = [name for name, arm in arms.items() if arm["control"] is control]
-        if control and chosen:
-            table.add_section()
-            table.add_row("controls:")
-        for name in chosen:
-            picked = arms[name]["scores"].get(HARDEST, {}).get("picked")
-            indent, style = ("  ", "dim") if control else ("", "")
-            table.add_row(f"{indent}{name}", _number(picked), *gain_cells(oracle["gains"][name]), style=style)
-    table.add_section()
-    parents = {concept: scores[HARDEST]["picked"] for concept, scores in oracle["parents"].items()}
+    arms, score = report["compositions"], oracle["score"]
+    rows = [
+        Row((word(name), numeric(_picked(arms[name]["scores"], score)), *_gain(oracle["gains"][name])), group)
+        for control, group in ((False, ""), (True, "controls"))
+        for name in arms
+        if arms[name]["control"] is control
+    ]
+    parents = {concept: float(scores[score]["picked"]) for concept, scores in oracle["parents"].items()}
     best = max(parents, key=lambda concept: parents[concept])
-    table.add_row(f"better parent ({best})", _number(parents[best]), "0", "")
-    table.add_row("oracle (labelled target pictures)", _number(oracle["scores"][HARDEST]["picked"]), "1", "")
-    return table
+    reached = _picked(oracle["scores"], score)
+    fixed = ((f"better parent ({best})", parents[best], 0), ("oracle (labelled target pictures)", reached, 1))
+    rows += [
+        Row((word(name), numeric(value), numeric(gain, str(gain)), numeric(None, "")), " ")
+        for name, value, gain in fixed
+    ]
+    return Sheet(("composition gain", read_declared(report)[score].column, "gain", "95%\ninterval"), tuple(rows))
+
+
+def _picked(scores: Mapping[str, Any], score: str) -> float | None:
+    return float(scores[score]["picked"]) if score in scores else None
+
+
+def _gain(gain: Mapping[str, Any]) -> tuple[Cell, Cell]:
+    """The number and its interval, which is sorted by its lower end."""
+    value, interval = gain_cells(gain)
+    return numeric(gain["value"], value), numeric((gain["interval"] or [None])[0], interval)
 
 
 def gain_cells(gain: Mapping[str, Any]) -> tuple[str, str]:
@@ -66,7 +68,3 @@ def gain_notes(report: Mapping[str, Any]) -> list[str]:
     if len(reasons) == 1 and len(next(iter(reasons.values()))) == len(oracle["gains"]):
         return [f"no composition gain: {next(iter(reasons))}"]
     return [f"no gain of {', '.join(names)}: {why}" for why, names in reasons.items()]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -6,22 +6,34 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from composer.command_line.terminal import make_console, plain_table, seconds_text
+from composer.command_line.terminal import make_console, seconds_text
+from composer.data.score_info import Statistic, read_declared
 from composer.recipes.recipe import Recipe
 from composer.runs.records import target_of
-from composer.tables.gain_table import gain_notes, gain_table
-from composer.tables.parents_table import parents_table
+from composer.tables.gain_table import gain_notes, gain_sheet
+from composer.tables.parents_table import parents_sheet
+from composer.tables.sheet import Cell, Row, Sheet, number, numeric, word
 
-Statistic = Literal["picked", "interval", "median", "best", "best_by_luck"]
 BEATS = "▲"
 """Marks a composition's number that is shown to be better than every control's."""
+FITTED = "†"
+"""Marks a number that labels were fitted to."""
 NARROW = 110
 """Characters below which the headers of counts are broken into two lines."""
+LONGEST_NAME = 23
+"""Characters of a composition's name that the table keeps on one line where it can."""
+HEADERS: Mapping[Statistic, str] = {
+    "picked": "{}",
+    "interval": "95%\ninterval",
+    "median": "{}\nmedian",
+    "best": "best*",
+    "best_by_luck": "by\nluck*",
+}
 
 
 @dataclass(frozen=True)
@@ -36,37 +48,30 @@ class ScoreColumn:
 
     def width(self, arms: Iterable[Mapping[str, Any]]) -> int:
         """Characters that the longest of its cells and of the lines of its header has."""
-        return max(len(text) for text in [*self.header.split("\n"), *(self.cell(arm["scores"]) for arm in arms)])
+        return max(len(text) for text in [*self.header.split("\n"), *(self.cell(arm["scores"]).text for arm in arms)])
 
-    def cell(self, scores: Mapping[str, Any]) -> str:
+    def cell(self, scores: Mapping[str, Any]) -> Cell:
         """The number of one composition or a dash, with a mark where labels were fitted to or all controls beaten."""
         score = scores.get(self.score, {})
         if self.statistic == "interval":
-            return interval_text(score) or "-"
-        text = number(score.get(self.statistic))
-        if text != "-" and score.get("labels") == "fitting":
-            return f"{text}†"
-        return f"{text}{BEATS}" if self.statistic == "picked" and score.get("beats_controls") else text
+            return numeric((score.get("interval") or [None])[0], interval_text(score) or "-")
+        value = score.get(self.statistic)
+        if value is None:
+            return numeric(None)
+        if score.get("labels") == "fitting":
+            return numeric(value, f"{number(value)}{FITTED}")
+        beats = self.statistic == "picked" and score.get("beats_controls")
+        return numeric(value, f"{number(value)}{BEATS if beats else ''}")
 
 
-MAIN_COLUMNS = (
-    ScoreColumn("recognition.auc", "AUC", "AUC"),
-    ScoreColumn("recognition.auc", "95%\ninterval", "AUC", "interval"),
-    ScoreColumn("recognition.auc", "AUC\nmedian", "AUC", "median"),
-    ScoreColumn("recognition.auc_hardest_cell", "AUC,\nhardest\ncell", "AUC of the hardest cell"),
-    ScoreColumn("recognition.accuracy", "accu-\nracy", "accuracy"),
-    ScoreColumn("clusters.kmeans.accuracy", "K-means\nmedian", "K-means accuracy", "median"),
-    ScoreColumn("clusters.kmeans.accuracy", "best*", "K-means accuracy", "best"),
-    ScoreColumn("clusters.kmeans.accuracy", "by\nluck*", "K-means accuracy", "best_by_luck"),
-    ScoreColumn("clusters.one_class_svm.accuracy", "one-class\nSVM", "accuracy of the one-class SVM"),
-)
-LONGEST_NAME = 23
-"""Characters of a composition's name that the table keeps on one line where it can."""
-
-
-def number(value: float | None) -> str:
-    """Three decimals, or a dash for what is missing."""
-    return "-" if value is None else f"{value:.3f}"
+def declared_columns(report: Mapping[str, Any]) -> list[ScoreColumn]:
+    """The columns that the report's evaluators declare."""
+    return [
+        ScoreColumn(name, HEADERS[statistic].format(info.column), info.title, statistic)
+        for name, info in read_declared(report).items()
+        if info.column
+        for statistic in info.shows
+    ]
 
 
 def interval_text(score: Mapping[str, Any]) -> str:
@@ -86,28 +91,29 @@ def count_headers(width: int) -> tuple[str, str]:
     return ("members", "parameters") if width >= NARROW else ("mem-\nbers", "para-\nmeters")
 
 
-def choose_columns(compositions: Mapping[str, Any], width: int) -> list[ScoreColumn]:
-    """What of the main scores, and then of all other accuracies, any composition has and `width` has room for.
+def choose_columns(report: Mapping[str, Any], width: int) -> list[ScoreColumn]:
+    """What of the declared columns, and then of the scores of evaluators that declare none, any composition has.
 
-    Where there are none of these, the first scores of the report.
+    As many as `width` has room for.
     """
+    compositions = report["compositions"]
     names = list(dict.fromkeys(name for arm in compositions.values() for name in arm["scores"]))
-    known = {column.score for column in MAIN_COLUMNS}
-    wanted = [column for column in MAIN_COLUMNS if column.score in names]
-    wanted += [_plain_column(name) for name in names if name not in known and name.endswith("accuracy")]
-    wanted = wanted or [_plain_column(name) for name in names]
+    columns = declared_columns(report)
+    declaring = {name.partition(".")[0] for name in read_declared(report)}
+    wanted = [column for column in columns if column.score in names]
+    wanted += [_plain_column(name) for name in names if name.partition(".")[0] not in declaring]
     longest = max((len(name) + 2 for name in compositions), default=0)
     room = width - min(longest, LONGEST_NAME)
     for header, key in zip(count_headers(width), ("members", "parameters"), strict=True):
         texts = [*header.split("\n"), *(count_text(arm[key]) for arm in compositions.values())]
         room -= max(len(text) for text in texts) + 1
-    columns: list[ScoreColumn] = []
+    chosen: list[ScoreColumn] = []
     for column in wanted:
         room -= column.width(compositions.values()) + 1
         if room < 0:
             break
-        columns.append(column)
-    return columns
+        chosen.append(column)
+    return chosen
 
 
 def _plain_column(name: str) -> ScoreColumn:
@@ -115,56 +121,48 @@ def _plain_column(name: str) -> ScoreColumn:
     return ScoreColumn(name, "\n".join(textwrap.wrap(words, 9, break_long_words=False)), name)
 
 
-def results_table(report: Mapping[str, Any], width: int) -> Table:
+def results_sheet(report: Mapping[str, Any], width: int) -> Sheet:
     """A row per composition, then one per control."""
-    compositions = report["compositions"]
-    columns = choose_columns(compositions, width)
-    table = plain_table()
-    table.add_column("composition", overflow="fold")
-    for header in count_headers(width):
-        table.add_column(header, justify="right", no_wrap=True)
-    for column in columns:
-        table.add_column(column.header, justify="right", no_wrap=True)
-    for name, arm in compositions.items():
-        if not arm["control"]:
-            table.add_row(name, *_cells(arm, columns))
-    controls = [(name, arm) for name, arm in compositions.items() if arm["control"]]
-    if controls:
-        table.add_section()
-        table.add_row("controls:")
-    for name, arm in controls:
-        table.add_row(f"  {name}", *_cells(arm, columns), style="dim")
-    return table
-
-
-def _cells(arm: Mapping[str, Any], columns: Sequence[ScoreColumn]) -> list[str]:
-    return [
-        count_text(arm["members"]),
-        count_text(arm["parameters"]),
-        *(column.cell(arm["scores"]) for column in columns),
+    columns = choose_columns(report, width)
+    rows = [
+        Row((word(name), *_counts(arm), *(column.cell(arm["scores"]) for column in columns)), group)
+        for control, group in ((False, ""), (True, "controls"))
+        for name, arm in report["compositions"].items()
+        if arm["control"] is control
     ]
+    headers = ("composition", *count_headers(width), *(column.header for column in columns))
+    return Sheet(headers, tuple(rows))
+
+
+def results_table(report: Mapping[str, Any], width: int) -> Table:
+    """The sheet as the terminal shows it."""
+    return results_sheet(report, width).drawn()
+
+
+def _counts(arm: Mapping[str, Any]) -> tuple[Cell, Cell]:
+    return (
+        numeric(arm["members"], count_text(arm["members"])),
+        numeric(arm["parameters"], count_text(arm["parameters"])),
+    )
 
 
 def footnotes(report: Mapping[str, Any], width: int) -> list[str]:
     """What the marks of the table mean, as far as it shows any, and how much more the report holds."""
     compositions = report["compositions"]
-    columns = choose_columns(compositions, width)
-    notes = []
-    if any(column.statistic == "best" for column in columns):
-        notes.append("* best member of all by K-means accuracy, chosen with the test labels: luck, not expectation")
+    columns = choose_columns(report, width)
+    texts = [column.cell(arm["scores"]).text for column in columns for arm in compositions.values()]
     lucky = [arm["scores"].get(column.score, {}) for column in columns for arm in compositions.values()]
-    if any(column.statistic == "best_by_luck" for column in columns):
-        names = " or ".join(dict.fromkeys(score["best_by_luck_of"] for score in lucky if score.get("best_by_luck_of")))
-        if names:
-            notes.append(f"  by luck: the best to expect of as many members of the control {names}")
-    if any(BEATS in column.cell(arm["scores"]) for column in columns for arm in compositions.values()):
+    notes = _best_notes(columns, lucky)
+    if any(BEATS in text for text in texts):
         count = len(report["comparisons"])
         notes.append(
             f"{BEATS} better than each control: 95% interval of the paired difference, Holm's correction for "
             f"{count} comparisons"
         )
-    if any("†" in column.cell(arm["scores"]) for column in columns for arm in compositions.values()):
-        notes.append("† test labels did more than score it: clusters are named, or a boundary is fitted, by them")
+    if any(FITTED in text for text in texts):
+        notes.append(
+            f"{FITTED} test labels did more than score it: clusters are named, or a boundary is fitted, by them"
+        )
     base = [score["base"] for score in lucky if score.get("base") is not None]
     if base:
         notes.append(f"accuracy without a look at the pictures, always the same answer: {number(max(base))}")
@@ -173,6 +171,31 @@ def footnotes(report: Mapping[str, Any], width: int) -> list[str]:
     if more:
         notes.append(f"{more} more score{'s' if more > 1 else ''} in report.json")
     return notes
+
+
+def _best_notes(columns: Sequence[ScoreColumn], scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the best member's number is worth, and of whom luck is."""
+    notes = []
+    titles = list(dict.fromkeys(column.title for column in columns if column.statistic == "best"))
+    if titles:
+        notes.append(
+            f"* best member of all by {' and by '.join(titles)}, chosen with the test labels: luck, not expectation"
+        )
+    if any(column.statistic == "best_by_luck" for column in columns):
+        names = " or ".join(dict.fromkeys(score["best_by_luck_of"] for score in scores if score.get("best_by_luck_of")))
+        if names:
+            notes.append(f"  by luck: the best to expect of as many members of the control {names}")
+    return notes
+
+
+def dead_note(report: Mapping[str, Any]) -> str:
+    """How many members of which compositions are dead; empty where none is."""
+    dead = [
+        f"{arm['dead']} of {arm['members']} of {name}"
+        for name, arm in report["compositions"].items()
+        if arm.get("dead", 0)
+    ]
+    return f"dead members, which tell no two pictures apart and are never picked: {', '.join(dead)}" if dead else ""
 
 
 def print_results(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]], width: int | None = None) -> None:
@@ -184,14 +207,14 @@ def print_results(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]], w
     console.print(results_table(report, console.width))
     for note in footnotes(report, console.width):
         console.print(note, style="dim")
-    if gains := gain_table(report):
-        console.print()
-        console.print(gains)
-    for note in gain_notes(report):
-        console.print(note, style="dim")
-    if parents := parents_table(report):
-        console.print()
-        console.print(parents)
+    if dead := dead_note(report):
+        console.print(dead, style="dim")
+    for sheet, notes in ((gain_sheet(report), gain_notes(report)), (parents_sheet(report), ())):
+        if sheet:
+            console.print()
+            console.print(sheet.drawn())
+        for note in notes:
+            console.print(note, style="dim")
     for warning in report["warnings"]:
         console.print(Text("warning: ", style="yellow") + Text(warning))
     console.print()

@@ -1,68 +1,62 @@
-"""What the table at the end of a run says, in sentences."""
+"""What the table at the end of a run says, in sentences: the verdicts of `words`, with their numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from composer.tables.results_table import MAIN_COLUMNS, interval_text, number
+from composer.data.score_info import read_declared, title_of
+from composer.tables import words
+from composer.tables.results_table import interval_text
+from composer.tables.sheet import number
+
+Report = Mapping[str, Any]
+HOW = "paired bootstrap over pictures, Holm's correction for {} comparisons"
 
 
-def verdicts(report: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> list[str]:
+def verdicts(report: Report, pairs: Sequence[tuple[str, str]]) -> list[str]:
     """What the table says, in sentences.
 
     pairs: (composition of translated kernels, the control that puts random kernels in their place).
     """
-    compositions, comparisons = report["compositions"], report.get("comparisons", [])
     if said := report.get("not_judged"):
         return [said]
-    sentences = [
-        best_sentence(compositions, comparisons),
-        *(kernels_sentence(compositions, comparisons, *pair) for pair in pairs),
-    ]
+    sentences = [best_sentence(report), *(kernels_sentence(report, *pair) for pair in pairs)]
     return [sentence for sentence in sentences if sentence]
 
 
-def best_sentence(compositions: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> str:
+def best_sentence(report: Report) -> str:
     """Which composition is best, by the member picked without labels, and which controls it is shown to be above."""
-    made = {name: arm for name, arm in compositions.items() if not arm["control"]}
-    controls = {name: arm for name, arm in compositions.items() if arm["control"]}
-    column = next((c for c in MAIN_COLUMNS if any(c.score in arm["scores"] for arm in made.values())), None)
-    if column is None:
+    found = words.best_composition(report)
+    if found is None:
         return ""
-    best, ours = _highest(made, column.score)
-    found = (
-        f"Best composition, chosen by its {column.title} on these test pictures, of the member picked without labels: "
-        f"{best}, {_with_interval(ours)}."
+    best, score = found
+    title = title_of(read_declared(report), score)
+    said = (
+        f"Best composition, chosen by its {title} on these test pictures, of the member picked without labels: "
+        f"{best}, {_with_interval(report, best, score)}."
     )
-    if not any(column.score in arm["scores"] for arm in controls.values()):
-        return f"{found} No control has this score."
-    rival, theirs = _highest(controls, column.score)
-    found += f" Best control: {rival}, {_with_interval(theirs)}."
-    own = [one for one in comparisons if (one["composition"], one["score"]) == (best, column.score)]
-    return f"{found} {_compared(best, own, len(comparisons))}"
+    rival = words.best_composition(report, control=True, score=score)
+    if rival is not None:
+        said += f" Best control: {rival[0]}, {_with_interval(report, rival[0], score)}."
+    return f"{said} {words.against_controls(report, best, score)}{_differences(report, best, score)}."
 
 
-def _compared(best: str, own: Sequence[Mapping[str, Any]], comparisons: int) -> str:
-    """Of one composition: the controls that it is better than, and those that it is not shown to be better than."""
+def _differences(report: Report, best: str, score: str) -> str:
+    """The numbers behind the verdict: the nearest control's or, where not all are beaten, those of the unbeaten."""
+    own = words.comparisons(report, best, score)
     if not own:
-        return "Without resampled pictures, or with too few, nobody can say whether the difference is chance."
-    nearest = min(own, key=lambda one: float(one["difference"]))
-    how = f"paired bootstrap over pictures, Holm's correction for {comparisons} comparisons"
-    if all(one["verdict"] == "better" for one in own):
-        return (
-            f"{best} is better than each control ({how}; the nearest is {nearest['control']}, "
-            f"{difference_text(nearest)}); another seed still might turn out otherwise."
-        )
-    groups = {verdict: [one for one in own if one["verdict"] == verdict] for verdict in ("better", "unclear", "worse")}
-    words = {"better": "better than", "unclear": "not shown to be better than", "worse": "worse than"}
-    named = {
-        verdict: _listed([f"{one['control']} ({difference_text(one)})" for one in group])
-        for verdict, group in groups.items()
-        if group
-    }
-    parts = [f"{words[verdict]} {names}" for verdict, names in named.items()]
-    return f"{best} is {', but '.join(parts)} ({how})."
+        return ""
+    how = HOW.format(len(report["comparisons"]))
+    unbeaten = [one for one in own.values() if one["verdict"] != "better"]
+    if unbeaten:
+        differences = [f"{one['control']}: {difference_text(one)}" for one in unbeaten]
+        return f" ({how}; {'; '.join(differences)})"
+    nearest = min(own.values(), key=lambda one: abs(float(one["difference"])))
+    return (
+        f" ({how}; the nearest is {nearest['control']}, {difference_text(nearest)}); another seed still might turn "
+        "out otherwise"
+    )
 
 
 def difference_text(one: Mapping[str, Any]) -> str:
@@ -71,55 +65,25 @@ def difference_text(one: Mapping[str, Any]) -> str:
     return f"{one['difference']:+.3f}, 95% interval {low:.3f} to {high:.3f}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def kernels_sentence(report: Report, translated: str, random: str) -> str:
+    """Whether translated kernels are above random ones on the compared scores that both have, with the numbers.
 
-
-def kernels_sentence(
-    compositions: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]], translated: str, random: str
-) -> str:
-    """Whether translated kernels are above random ones on the main scores that both have.
-
-    One is above the other where the picked members are shown to differ and the medians of all members say the same.
-    Scores for which labels were fitted to are left out. Empty where they share no other.
+    Empty where they share none to which no label was fitted.
     """
-    ours, theirs = compositions[translated]["scores"], compositions[random]["scores"]
-    verdicts = {one["score"]: one["verdict"] for one in comparisons if _is_of(one, translated, random)}
-    titles = {column.score: column.title for column in MAIN_COLUMNS}
-    titles["clusters.kmeans.adjusted_rand"] = "adjusted Rand index of K-means"
-    parts, above, below = [], 0, 0
-    for name, title in titles.items():
-        a, b = ours.get(name), theirs.get(name)
-        if a is None or b is None or "fitting" in (a["labels"], b["labels"]):
-            continue
-        verdict = verdicts.get(name, "unclear")
-        better = verdict == "better" and a["median"] > b["median"]
-        worse = verdict == "worse" and a["median"] < b["median"]
-        above, below = above + better, below + worse
-        outcome = "above" if better else "below" if worse else "not clear"
-        picked = f"picked {number(a['picked'])} against {number(b['picked'])}"
-        median = f"median {number(a['median'])} against {number(b['median'])}"
-        parts.append(f"{title}: {picked}, {median} ({outcome})")
-    if not parts:
-        return ""  # nothing of this table can be compared
-    if above:
-        verdict = "beat random ones" if above == len(parts) else f"beat random ones on {above} of {len(parts)} scores"
-    else:
-        verdict = "do not beat random ones" if below else "are not shown to beat random ones"
-    return f"Translated kernels {verdict} ({translated} against {random}): {'; '.join(parts)}."
+    said = words.kernels_verdict(report, translated, random)
+    if not said:
+        return ""
+    ours, theirs = (report["compositions"][name]["scores"] for name in (translated, random))
+    declared = read_declared(report)
+    parts = []
+    for name in words.kernels_verdicts(report, translated, random):
+        picked = f"picked {number(ours[name]['picked'])} against {number(theirs[name]['picked'])}"
+        median = f"median {number(ours[name]['median'])} against {number(theirs[name]['median'])}"
+        parts.append(f"{title_of(declared, name)}: {picked}, {median}")
+    return f"{said[0].upper()}{said[1:]}: {'; '.join(parts)}."
 
 
-def _is_of(one: Mapping[str, Any], composition: str, control: str) -> bool:
-    return (one["composition"], one["control"]) == (composition, control)
-
-
-def _highest(arms: Mapping[str, Any], score: str) -> tuple[str, Mapping[str, Any]]:
-    """The first arm with the highest picked value, and that score of it."""
-    having = {name: arm["scores"][score] for name, arm in arms.items() if score in arm["scores"]}
-    name = max(having, key=lambda arm: having[arm]["picked"])
-    return name, having[name]
-
-
-def _with_interval(score: Mapping[str, Any]) -> str:
-    interval = interval_text(score)
-    return f"{number(score['picked'])} (95% interval {interval})" if interval else number(score["picked"])
+def _with_interval(report: Report, name: str, score: str) -> str:
+    facts = report["compositions"][name]["scores"][score]
+    interval = interval_text(facts)
+    return f"{number(facts['picked'])} (95% interval {interval})" if interval else number(facts["picked"])

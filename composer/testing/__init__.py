@@ -25,7 +25,7 @@ from torch import Tensor
 from composer.component import Component
 from composer.composed import ComposedModel
 from composer.images import Images
-from composer.interfaces import Assembler, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
+from composer.interfaces import Assembler, Criterion, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.kernels import KernelSet
 from composer.networks.architecture import Architecture
 from composer.population import Population
@@ -39,6 +39,7 @@ __all__ = [
     "check_architecture",
     "check_assembler",
     "check_component",
+    "check_criterion",
     "check_evaluator",
     "check_extractor",
     "check_images",
@@ -86,10 +87,22 @@ def check_assembler(
     _check(make_trial(component, parents=parents, kernels=kernels))
 
 
+def check_criterion(component: Criterion, *, model: ComposedModel | None = None, images: Images | None = None) -> None:
+    """ContractError unless the criterion keeps its contract.
+
+    It gives a finite number per member, float64 [M], one member as many; by log-odds and features alone, so that
+    labels make no difference; a model without log-odds gets numbers too, or is refused with a ComposerError.
+
+        check_criterion(Spread())
+        check_criterion(Spread(), images=photographs)
+    """
+    _check(make_trial(component, model=model, images=images))
+
+
 def check_evaluator(component: Evaluator, *, model: ComposedModel | None = None, images: Images | None = None) -> None:
     """ContractError unless the evaluator keeps its contract.
 
-    Every score has a finite value per member, or per member in `judged`, and says how one was picked without labels.
+    Every score has a finite value per member, or per member in `judged`, and what the class declares of it is so.
     One member works as many, three concepts as two; a model without log-odds is judged by its features or gets an
     empty report. NotCheckedError where even a model with log-odds gets an empty one.
 
@@ -149,6 +162,7 @@ def check_component(component: Component, **inputs: Any) -> None:
 functions: Mapping[str, Callable[..., None]] = {
     Architecture.kind: check_architecture,
     Assembler.kind: check_assembler,
+    Criterion.kind: check_criterion,
     Evaluator.kind: check_evaluator,
     ImageSource.kind: check_images,
     KernelExtractor.kind: check_extractor,

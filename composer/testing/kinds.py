@@ -12,6 +12,7 @@ from composer.testing.trial import Check, Trial
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "architecture": model_kinds.ARCHITECTURE,
     "assembler": model_kinds.ASSEMBLER,
+    "criterion": picture_kinds.CRITERION,
     "evaluator": picture_kinds.EVALUATOR,
     "extractor": kernel_kinds.EXTRACTOR,
     "images": picture_kinds.IMAGES,
@@ -23,6 +24,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
 _TRIALS: Mapping[str, Callable[..., Trial]] = {
     "architecture": model_kinds.architecture_trial,
     "assembler": model_kinds.assembler_trial,
+    "criterion": picture_kinds.criterion_trial,
     "evaluator": picture_kinds.evaluator_trial,
     "extractor": kernel_kinds.extractor_trial,
     "images": picture_kinds.images_trial,

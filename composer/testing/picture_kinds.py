@@ -1,20 +1,25 @@
-"""The contracts of image sources and evaluators."""
+"""The contracts of image sources, criteria and evaluators."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from composer.composed import ComposedModel
 from composer.data.expressions import cell_names
+from composer.errors import ComposerError
 from composer.images import Images
-from composer.interfaces import Evaluator, ImageSource, Split
+from composer.interfaces import Criterion, Evaluator, ImageSource, Split
+from composer.judging.picking import CriterionError, pick_member
 from composer.population import Population
-from composer.scores import Report, Score
+from composer.run import Run
+from composer.running.boundary import undeclared
+from composer.scores import Pick, Report, Score
 from composer.testing import examples
-from composer.testing.every_kind import OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names
+from composer.testing.every_kind import OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names, works
 from composer.testing.trial import MAIN, Case, Check, NotCheckedError, Trial, raised
 
 SIZES = (16, 24)
@@ -123,6 +128,65 @@ IMAGES = (
 )
 
 
+# -- criteria ----------------------------------------------------------------------------------
+
+
+def says_what_it_goes_by(trial: Trial) -> str | None:
+    if not getattr(type(trial.component), "picked_by", ""):
+        return "`picked_by` is missing; say what the member was picked by, as reports should say it"
+    return None
+
+
+def labels_no_matter(trial: Trial) -> str | None:
+    if trial.value("other labels").values.tobytes() != trial.value().values.tobytes():
+        return "exchanged labels of the pictures change the values; use log-odds and features alone"
+    return None
+
+
+def headless_or_refused(trial: Trial) -> str | None:
+    if "headless" in trial.cases and not isinstance(trial.observed("headless").error, ComposerError):
+        trial.value("headless")
+    return None
+
+
+def criterion_trial(component: Criterion, model: ComposedModel | None = None, images: Images | None = None) -> Trial:
+    shown = examples.cell_images() if images is None else images
+    exchanged = Images(
+        shown.names, {name: flags[::-1] for name, flags in shown.labels.items()}, shown.at, shown.expression
+    )
+    own = model is not None or images is not None
+    two = examples.populations(2)
+    whole = model or examples.model(two)
+    what = f"log-odds and features of {len(whole)} members on {len(shown)} pictures"
+    cases = {
+        MAIN: Case(what, (whole, shown)),
+        "one member": Case("those of one member", (whole.select([0]), shown)),
+        "other labels": Case(f"{what} with other labels", (whole, exchanged)),
+    }
+    if not own:
+        cases["headless"] = Case("features alone", (examples.headless(two[0]), shown))
+    return Trial(component, partial(_picked, component), Pick, cases, "model= and images=", own)
+
+
+def _picked(component: Criterion, model: ComposedModel, images: Images, run: Run) -> Pick:
+    """The pick; what breaks the contract is no refusal."""
+    try:
+        return pick_member(component, model, images, run)
+    except CriterionError as error:
+        raise ValueError(str(error)) from None
+
+
+CRITERION = (
+    *OF_THE_CLASS,
+    Check("words", "`picked_by` says what it goes by", says_what_it_goes_by),
+    Check("works", "works on the examples: a finite number per member, float64 [M]", works),
+    *OF_THE_WORK,
+    ONE_MEMBER,
+    Check("labels", "no label of a picture makes a difference", labels_no_matter),
+    Check("headless", "features alone are enough, or are refused with a ComposerError", headless_or_refused),
+)
+
+
 # -- evaluators --------------------------------------------------------------------------------
 
 
@@ -148,6 +212,11 @@ def score_shapes(trial: Trial) -> str | None:
     return None
 
 
+def declared_as_given(trial: Trial) -> str | None:
+    found = next(undeclared(trial.component, trial.value()), None)
+    return f"it gave {found}; let both say the same" if found else None
+
+
 def score_problem(score: Score, model: ComposedModel) -> str | None:
     """Whether a score has a value for every member that it judges."""
     if score.judged is None and len(score.values) != len(model):
@@ -159,8 +228,6 @@ def score_problem(score: Score, model: ComposedModel) -> str | None:
     if score.values.dtype != np.float64 or score.replicates.ndim != 1:
         met = f"{score.values.dtype} values and replicates {list(score.replicates.shape)}"
         return f"{met}; give float64 [M] and [B]"
-    if not score.picked_by:
-        return "`picked_by` is empty; say how the picked member was chosen without labels"
     return None
 
 
@@ -217,8 +284,9 @@ EVALUATOR = (
     *OF_THE_CLASS,
     WORKS,
     Check("judges", "judges the examples", some_score),
-    Check("shapes", "a value per member that is judged, and how one was picked", score_shapes),
+    Check("shapes", "a value per member that is judged", score_shapes),
     Check("finite", "all numbers are finite", score_finite),
+    Check("declared", "scores are what the class declares of them", declared_as_given),
     *OF_THE_WORK,
     ONE_MEMBER,
     Check("headless", "a model without log-odds is judged by its features, or gets an empty report", features_alone),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from composer import Component, Contract, Evaluator, Run, hook
+from composer import Component, Contract, Evaluator, Run, ScoreInfo, hook
 
 if TYPE_CHECKING:
     from composer import ComposedModel, Images, Report
@@ -28,12 +28,26 @@ class Clusters(Evaluator):
     clusters, weighted by size), `purity` (share of the majority within clusters, weighted by size) and `silhouette`,
     which no label enters (0 where there are fewer than two clusters). For the last four, noise is one more cluster.
     Many small clusters raise accuracy and purity by themselves; the adjusted Rand index allows for it.
-    The picked member of a method is chosen by `pick` from the method's own clusters, that of the one-class SVM, which
-    has seen labels, from those of K-means; docs/picking.md compares the ways. Intervals keep the clusters and resample
-    the pictures. Features are not standardised; where they are all equal, all pictures form one cluster of inliers.
+    Intervals keep the clusters and resample the pictures. Features are not standardised; where they are all equal, all
+    pictures form one cluster of inliers.
     """
 
     name = "clusters"
+    scores = (
+        ScoreInfo(
+            "kmeans.accuracy",
+            "K-means accuracy",
+            "K-means",
+            labels="fitting",
+            shows=("median", "best", "best_by_luck"),
+        ),
+        ScoreInfo("one_class_svm.accuracy", "accuracy of the one-class SVM", "one-class\nSVM", labels="fitting"),
+        ScoreInfo(
+            "kmeans.adjusted_rand", "adjusted Rand index of K-means", "K-means\nARI", main=True, shows=("picked",)
+        ),
+        ScoreInfo("dbscan.accuracy", "accuracy of DBSCAN", "DBSCAN", labels="fitting"),
+        ScoreInfo("hdbscan.accuracy", "accuracy of HDBSCAN", "HDBSCAN", labels="fitting"),
+    )
     contract = Contract(
         reference="Arthur and Vassilvitskii 2007 (k-means++); Ester et al. 1996 (DBSCAN); Campello et al. 2013 "
         "(HDBSCAN); Schölkopf et al. 2001 (one-class SVM); McInnes et al. 2018, arXiv:1802.03426 (UMAP)"
@@ -50,14 +64,8 @@ class Clusters(Evaluator):
         8,
         ge=1,
         le=1_000_000,
-        description="most members that are judged when reduction is umap, evenly spaced over the population "
-        "(null: all); UMAP takes about a second each",
-    )
-    pick: Literal["agreement", "silhouette", "density", "stability"] = Field(
-        "agreement",
-        description="how the shown member is picked without labels: by how well its clusters agree with those of the "
-        "other members, by their silhouette or density-based validity, or by how little they change on subsamples of "
-        "the pictures (stability)",
+        description="most members that are judged when reduction is umap, evenly spaced over the population, and the "
+        "picked one beside them (null: all); UMAP takes about a second each",
     )
     kmeans_seed: int | None = Field(
         None, ge=0, lt=2**32, description="seed of K-means (null: the run's; 1 in the study)"

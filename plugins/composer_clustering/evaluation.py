@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from composer import ComposedModel, ComposerError, Images, Report, Run, Scatter, Score, resamples
-from composer_clustering import methods, metrics, picking
+from composer_clustering import methods, metrics
 from composer_clustering.reduction import all_equal, principal_components, umap_embedding
 
 if TYPE_CHECKING:
@@ -33,12 +34,11 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Pick:
-    """The member that a method chooses without labels: its index among the judged ones, and what it found."""
+class Clustered:
+    """A member's pictures, and by each method their clusters."""
 
-    index: int
     space: Space
-    labels: Labels
+    labels: Mapping[str, Labels]
 
 
 def evaluate(options: Clusters, model: ComposedModel, images: Images, run: Run) -> Report:
@@ -46,70 +46,46 @@ def evaluate(options: Clusters, model: ComposedModel, images: Images, run: Run) 
     from threadpoolctl import threadpool_limits
 
     _require_both(images)
-    judged = judged_members(len(model), options)
-    features = _answers(model.features(images, run.device), model, judged, run)
+    judged = judged_members(len(model), options, run.picked)
+    features = _answers(model.features(images, run.device), model, judged)
     # A member's clusters take milliseconds: on busy cores, threads that wait for each other make them ten times slower.
     with threadpool_limits(limits=1):
-        found, picks = _cluster(options, model, features, images, judged, run)
+        found, picked = _cluster(options, features, images, judged, run)
         scores = {
             f"{way}.{name}": score
             for way in options.methods
-            for name, score in _report(options, way, found[way], picks[way], images, run.seed, judged, model).items()
+            for name, score in _report(way, found[way], picked, images, run.seed, judged, model).items()
         }
     if options.umap_figure:
-        pick = picks["kmeans"]
-        run.figure("umap", _figure(options, pick, features[judged[pick.index]], images, run.seed))
+        run.figure("umap", _figure(options, picked.space, features[run.picked], images, run.seed))
     return Report(scores)
 
 
 def _cluster(
-    options: Clusters, model: ComposedModel, features: Tensor, images: Images, judged: list[int], run: Run
-) -> tuple[dict[str, list[dict[str, Floats]]], dict[str, Pick]]:
-    """Per method: the scores of each judged member, and the picked one."""
-    ways = ["kmeans", *(way for way in options.methods if way != "kmeans")]  # K-means also picks for others
-    found: dict[str, list[dict[str, Floats]]] = {way: [] for way in ways}
-    labels: dict[str, list[Labels]] = {way: [] for way in ways}
-    values: dict[str, list[float]] = {way: [] for way in ways if way != "one_class_svm"}
+    options: Clusters, features: Tensor, images: Images, judged: list[int], run: Run
+) -> tuple[dict[str, list[dict[str, Floats]]], Clustered]:
+    """Per method the scores of each judged member; and the clusters of the picked one."""
+    found: dict[str, list[dict[str, Floats]]] = {way: [] for way in options.methods}
     every = np.ones((1, len(images)))
+    picked: Clustered | None = None
     for member in run.progress(judged, "clustering", len(judged)):
         space = space_of(options, features[member].double().numpy(), run.seed)
-        for way in ways:
-            labels[way].append(labels_of(options, way, space, images.target, run.seed))
-            found[way].append(_scores(way, space, labels[way][-1], images.target, every))
-            if way in values:
-                silhouette = float(found[way][-1]["silhouette"][0])
-                values[way].append(criterion(options, way, space, labels[way][-1], silhouette, run.seed))
-    if options.pick == "agreement":
-        values = {way: picking.agreement(np.stack(labels[way])).tolist() for way in values}
-    alive = [not all_equal(features[member].double().numpy()) for member in judged]
-    worth = {way: np.where(alive, own, -np.inf) for way, own in values.items()}
-    chosen = {way: int(np.argmax(worth["kmeans" if way == "one_class_svm" else way])) for way in ways}
-    spaces = {
-        index: space_of(options, features[judged[index]].double().numpy(), run.seed) for index in set(chosen.values())
-    }
-    return found, {way: Pick(index, spaces[index], labels[way][index]) for way, index in chosen.items()}
+        labels: dict[str, Labels] = {
+            way: labels_of(options, way, space, images.target, run.seed) for way in options.methods
+        }
+        for way, own in labels.items():
+            found[way].append(_scores(way, space, own, images.target, every))
+        if member == run.picked:
+            picked = Clustered(space, labels)
+    assert picked is not None, "the picked member is judged"
+    return found, picked
 
 
-def criterion(options: Clusters, way: str, space: Space, labels: Labels, silhouette: float, seed: int) -> float:
-    """How good one member's clusters are by `options.pick`, which no label enters."""
-    if options.pick == "density":
-        return picking.density(space.places, labels)
-    if options.pick == "stability":
-        nobody = np.zeros(0, dtype=np.bool_)
-
-        def again(part: Labels) -> Labels:
-            own = Space(space.places[part], space.distances[np.ix_(part, part)])
-            return labels_of(options, way, own, nobody, seed)
-
-        return picking.stability(labels, again, seed)
-    return silhouette
-
-
-def judged_members(members: int, options: Clusters) -> list[int]:
-    """The members to judge: all, or with UMAP at most `options.members`, evenly spaced."""
+def judged_members(members: int, options: Clusters, picked: int) -> list[int]:
+    """The members to judge: all, or with UMAP at most `options.members`, evenly spaced, and the picked one."""
     if options.reduction != "umap" or options.members is None or options.members >= members:
         return list(range(members))
-    return [index * members // options.members for index in range(options.members)]
+    return sorted({picked, *(index * members // options.members for index in range(options.members))})
 
 
 def space_of(options: Clusters, features: Floats, seed: int) -> Space:
@@ -156,25 +132,19 @@ def _scores(way: str, space: Space, labels: Labels, target: NDArray[np.bool_], c
 
 
 def _report(
-    options: Clusters,
     way: str,
     found: list[dict[str, Floats]],
-    pick: Pick,
+    picked: Clustered,
     images: Images,
     seed: int,
     judged: list[int],
     model: ComposedModel,
 ) -> dict[str, Score]:
     counts = _counts(resamples(images, seed), len(images))
-    replicates = _scores(way, pick.space, pick.labels, images.target, counts)
-    picked_by = picking.WORDS[options.pick] + (" of K-means" if way == "one_class_svm" else "")
-    if len(judged) < len(model):
-        picked_by += f", of {len(judged)} of {len(model)} members"
+    replicates = _scores(way, picked.space, picked.labels[way], images.target, counts)
     return {
         name: Score(
             np.concatenate([scores[name] for scores in found]),
-            pick.index,
-            picked_by,
             replicates[name],
             labels="fitting" if way == "one_class_svm" or name in NAMED_BY_LABELS else "scoring",
             base=float(max(images.target.mean(), 1 - images.target.mean())) if name == "accuracy" else None,
@@ -185,8 +155,8 @@ def _report(
     }
 
 
-def _figure(options: Clusters, pick: Pick, features: Tensor, images: Images, seed: int) -> Scatter:
-    places = pick.space.places
+def _figure(options: Clusters, space: Space, features: Tensor, images: Images, seed: int) -> Scatter:
+    places = space.places
     if options.reduction != "umap" or places.shape[1] != 2:
         places = umap_embedding(features.double().numpy(), 2, _seed(options.umap_seed, seed))
     return Scatter(
@@ -206,26 +176,21 @@ def _counts(drawn: NDArray[np.int64], pictures: int) -> Floats:
     return counts.reshape(len(drawn), pictures).astype(np.float64)
 
 
-def _answers(features: Tensor, model: ComposedModel, judged: list[int], run: Run) -> Tensor:
+def _answers(features: Tensor, model: ComposedModel, judged: list[int]) -> Tensor:
     """The features [M, N, D], those of members with NaN or infinite ones as 0: such a member says nothing.
 
-    ComposerError where no judged member is left; a warning says how many there are, and how many are dead.
+    ComposerError where no judged member is left.
     """
     broken = [member for member in judged if not bool(features[member].isfinite().all())]
-    if broken:
+    if len(broken) == len(judged):
         names = ", ".join(repr(model.members[member]) for member in broken[:3])
-        said = f"the features of {len(broken)} of {len(judged)} members are not finite ({names})"
-        if len(broken) == len(judged):
-            raise ComposerError(
-                f"clusters: {said}; their training or their kernels have diverged: lower the learning rate, or leave "
-                "them out"
-            )
-        run.warn(f"{said}; they are never picked, and count as members that say the same of every picture")
+        raise ComposerError(
+            f"clusters: the features of {len(broken)} of {len(judged)} members are not finite ({names}); their "
+            "training or their kernels have diverged: lower the learning rate, or leave them out"
+        )
+    if broken:
         features = features.clone()
         features[broken] = 0
-    dead = sum(all_equal(features[member].double().numpy()) for member in judged if member not in broken)
-    if dead:
-        run.warn(f"{dead} of {len(judged)} members have the same features for every picture")
     return features
 
 

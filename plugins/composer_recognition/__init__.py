@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from composer import Component, Contract, Evaluator, Run, hook
+from composer import Component, Contract, Evaluator, Run, ScoreInfo, hook
 
 if TYPE_CHECKING:
     from composer import ComposedModel, Images, Report
@@ -20,11 +20,16 @@ class Recognition(Evaluator):
 
     `auc_against.CELL` ranks the target against one cell alone, and `auc_hardest_cell` is the smallest of these.
     `accuracy` cuts by the rule of `threshold`, which no label enters. `accuracy_best_threshold` cuts where the test
-    labels say is best, and is marked as fitted. The picked member is chosen by `pick`, which no label enters either;
-    docs/picking.md compares the ways.
+    labels say is best, and is marked as fitted.
     """
 
     name = "recognition"
+    scores = (
+        ScoreInfo("auc", "AUC", "AUC", main=True),
+        ScoreInfo("auc_hardest_cell", "AUC of the hardest cell", "AUC,\nhardest\ncell", compared=True, gain=True),
+        ScoreInfo("accuracy", "accuracy", "accu-\nracy", compared=True),
+        ScoreInfo("accuracy_best_threshold", "accuracy at the best threshold", labels="fitting"),
+    )
     contract = Contract(reference="Fawcett 2006, An introduction to ROC analysis, doi:10.1016/j.patrec.2005.10.010")
 
     threshold: Literal["concepts", "half", "otsu", "mixture"] = Field(
@@ -33,18 +38,10 @@ class Recognition(Evaluator):
         "target's above 0.5 (half), the cut of Otsu 1979 (otsu) or of two Gaussians (mixture) in the log-odds",
     )
 
-    pick: Literal["agreement", "bimodality", "separation", "silhouette", "density", "stability"] = Field(
-        "agreement",
-        description="how the shown member is picked without labels: by the rank correlation of its log-odds with the "
-        "mean of all members (agreement), by Sarle's coefficient of its log-odds (bimodality), or by how well Otsu's "
-        "cut parts them: its share of the variance (separation), the silhouette or density-based validity of the two "
-        "sides, or how little the cut changes on resampled pictures (stability)",
-    )
-
     def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:
         from composer_recognition.evaluation import evaluate
 
-        return evaluate(model, images, self.threshold, self.pick, run)
+        return evaluate(model, images, self.threshold, run)
 
 
 @hook

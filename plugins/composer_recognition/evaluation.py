@@ -14,37 +14,31 @@ from composer import (
     Score,
     cell_names,
     resamples,
-    tells_apart,
 )
-from composer_recognition.picking import WORDS, criterion
 from composer_recognition.ranking import at_each_score, auc, average_precision, best_accuracy
 from composer_recognition.thresholds import RULES
 
 Floats = NDArray[np.float64]
 
 
-def evaluate(model: ComposedModel, images: Images, threshold: str, pick: str, run: Run) -> Report:
+def evaluate(model: ComposedModel, images: Images, threshold: str, run: Run) -> Report:
     """All scores of `model`; an empty report where it gives no log-odds."""
     if not model.has_log_odds:
         return Report({})
     cells = _cells(images)
-    log_odds = _answers(model.log_odds(images, run.device).double().numpy(), model, run)
+    log_odds = _answers(model.log_odds(images, run.device).double().numpy(), model)
     decided = model.decisions(images, run.device).numpy() if threshold == "concepts" else RULES[threshold](log_odds, ())
     right = decided == images.target
     base = float(max(images.target.mean(), 1 - images.target.mean()))
 
-    picked = int(np.argmax(criterion(pick, log_odds, run.seed))) if len(model) > 1 else 0
-    picked_by = WORDS[pick] if len(model) > 1 else "the only member"
     every = np.ones((1, len(images)), dtype=np.int64)
     drawn = _counts(resamples(images, run.seed), len(images))
     of_members = [_scores(values, own, cells, every) for values, own in zip(log_odds, right, strict=True)]
-    of_resamples = _scores(log_odds[picked], right[picked], cells, drawn)
+    of_resamples = _scores(log_odds[run.picked], right[run.picked], cells, drawn)
     return Report(
         {
             name: Score(
                 np.concatenate([scores[name] for scores in of_members]),
-                picked,
-                picked_by,
                 replicates,
                 labels="fitting" if name == "accuracy_best_threshold" else "scoring",
                 base=base if name.startswith("accuracy") else None,
@@ -83,25 +77,19 @@ def _cells(images: Images) -> dict[str, NDArray[np.bool_]]:
     return {str(images.expression): images.target, **cells}
 
 
-def _answers(log_odds: Floats, model: ComposedModel, run: Run) -> Floats:
+def _answers(log_odds: Floats, model: ComposedModel) -> Floats:
     """The log-odds [M, N], those of members with NaN or infinite ones as 0: such a member says nothing.
 
-    ComposerError where no member is left; a warning says how many there are, and how many are dead.
+    ComposerError where no member is left.
     """
     broken: NDArray[np.bool_] = np.asarray(~np.isfinite(log_odds).all(axis=1), dtype=np.bool_)
-    if broken.any():
-        names = ", ".join(repr(model.members[index]) for index in np.flatnonzero(broken)[:3])
-        said = f"the log-odds of {broken.sum()} of {len(model)} members are not finite ({names})"
-        if broken.all():
-            raise ComposerError(
-                f"recognition: {said}; their training or their kernels have diverged: lower the learning rate, or "
-                "leave them out"
-            )
-        run.warn(f"{said}; they are never picked, and count as members that say the same of every picture")
-    answers = np.where(broken[:, None], 0.0, log_odds)
-    if dead := int((~tells_apart(answers) & ~broken).sum()):
-        run.warn(f"{dead} of {len(model)} members give one answer for every picture")
-    return answers
+    if broken.all():
+        names = ", ".join(repr(member) for member in model.members[:3])
+        raise ComposerError(
+            f"recognition: the log-odds of {len(model)} of {len(model)} members are not finite ({names}); their "
+            "training or their kernels have diverged: lower the learning rate, or leave them out"
+        )
+    return np.where(broken[:, None], 0.0, log_odds)
 
 
 def _counts(drawn: NDArray[np.int64], pictures: int) -> NDArray[np.int64]:

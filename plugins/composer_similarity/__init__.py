@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from composer import Component, Contract, Evaluator, Run, hook
+from composer import Component, Contract, Evaluator, Run, ScoreInfo, hook
 
 if TYPE_CHECKING:
     from composer import ComposedModel, Images, Report
@@ -18,10 +18,14 @@ class Similarity(Evaluator):
 
     `within_target` is the mean over pairs of different pictures of the target, `between` the mean over pairs of one
     picture of the target and one other, `gap` the first minus the second. A picture whose features are all zero has
-    cosine 0 with every other. The picked member is the one whose cosines agree best with those of the others.
+    cosine 0 with every other.
     """
 
     name = "similarity"
+    scores = (
+        ScoreInfo("gap", "gap of cosines", main=True, compared=False),  # others are compared where there are others
+        ScoreInfo("between", "cosine between target and others", higher_is_better=False),
+    )
     contract = Contract(reference="Salton and McGill 1983, Introduction to modern information retrieval")
 
     centred: bool = Field(

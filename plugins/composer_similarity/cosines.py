@@ -41,20 +41,6 @@ def mean_between(cosines: Floats, counts: Floats, other_counts: Floats) -> Float
     return np.asarray(summed / (counts.sum(axis=1) * other_counts.sum(axis=1)), dtype=np.float64)
 
 
-def pair_correlation(cosines: Tensor, others: Tensor) -> float:
-    """Pearson correlation of two matrices of cosines [N, N] over pairs of different pictures, 0 if one is constant."""
-    own, other = _centred_pairs(cosines), _centred_pairs(others)
-    lengths = own.norm() * other.norm()
-    return float((own * other).sum() / lengths) if lengths > 0 else 0.0
-
-
-def _centred_pairs(cosines: Tensor) -> Tensor:
-    """Cosines minus their mean, and 0 on the diagonal, which holds no pair."""
-    pairs = len(cosines) * (len(cosines) - 1)
-    total = cosines.sum(dtype=torch.float64) - cosines.diagonal().sum(dtype=torch.float64)
-    return (cosines - (total / pairs).float()).fill_diagonal_(0)
-
-
 def mean_between_groups(cosines: Floats, groups: list[NDArray[np.bool_]]) -> Floats:
     """Mean cosine [G, G] between every two groups of pictures, over pairs of different pictures."""
     means = np.empty((len(groups), len(groups)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from composer import ComposedModel, ComposerError, Heatmap, Images, Report, Run, Score, cell_names, resamples
-from composer_similarity.cosines import directions, mean_between, mean_between_groups, mean_within, pair_correlation
+from composer_similarity.cosines import directions, mean_between, mean_between_groups, mean_within
 
 Floats = NDArray[np.float64]
 
@@ -29,22 +29,15 @@ def evaluate(model: ComposedModel, images: Images, centred: bool, run: Run) -> R
 
 def _evaluate(model: ComposedModel, features: Tensor, images: Images, centred: bool, run: Run) -> Report:
     every = np.ones((1, len(images)))
-    of_members = []
-    total = torch.zeros(len(images), len(images))
-    for cosines in run.progress(_each(features, centred, run.device), "cosines", len(model)):
-        of_members.append(_scores(cosines.numpy(), images.target, every))
-        total += cosines
-    agreement = [pair_correlation(cosines, total) for cosines in _each(features, centred, run.device)]
-    picked = int(np.argmax(agreement))
-    own = next(_each(features[picked : picked + 1], centred, run.device)).numpy()
+    each = run.progress(_each(features, centred, run.device), "cosines", len(model))
+    of_members = [_scores(cosines.numpy(), images.target, every) for cosines in each]
+    own = next(_each(features[run.picked : run.picked + 1], centred, run.device)).numpy()
     run.figure("cosine", _figure(own, images))
     of_resamples = _scores(own, images.target, _counts(resamples(images, run.seed), len(images)))
     return Report(
         {
             name: Score(
                 np.concatenate([scores[name] for scores in of_members]),
-                picked,
-                "agreement with the other members" if len(model) > 1 else "the only member",
                 replicates,
                 higher_is_better=name != "between",
             )

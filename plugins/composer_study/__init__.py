@@ -16,6 +16,7 @@ from composer import (
     ImageSource,
     RecipePath,
     Run,
+    ScoreInfo,
     Split,
     Translator,
     hook,
@@ -168,14 +169,24 @@ class Study(Evaluator):
     The cluster that holds most of the target's pictures means the target, as in the study. Its columns are given under
     the field's names: its precision is `recall`, its recall `precision`, its entropy `class_entropy`, H(cluster |
     class), its purity `class_purity`. The one-class SVM is fitted on the target's test pictures, so its scores are
-    marked as fitted with labels. The picked member has the highest silhouette of K-means.
+    marked as fitted with labels.
     """
 
     name = "study"
+    scores = (
+        ScoreInfo("kmeans.accuracy", "K-means accuracy", "K-means\naccuracy", main=True),
+        ScoreInfo("kmeans.matched_accuracy", "matched K-means accuracy", "matched\nK-means", compared=True),
+        ScoreInfo("umap.kmeans.accuracy", "K-means accuracy after UMAP", "UMAP,\nK-means", compared=True),
+        ScoreInfo("umap.dbscan.accuracy", "DBSCAN accuracy after UMAP", "UMAP,\nDBSCAN", compared=True),
+        ScoreInfo("umap.one_class_svm.accuracy", "one-class SVM accuracy after UMAP", "UMAP,\nSVM", labels="fitting"),
+    )
     contract = Contract(reference=f"{STUDY}; Arthur and Vassilvitskii 2007 (k-means++); McInnes et al. 2018 (UMAP)")
 
     members: int | None = Field(
-        None, ge=1, le=1_000_000, description="most members judged by K-means, evenly spaced (null: all)"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="most members judged by K-means, evenly spaced, and the picked one beside them (null: all)",
     )
     restarts: int = Field(10, ge=1, le=1000, description="starts of K-means, of which the tightest is kept")
     umap_members: int = Field(
@@ -217,6 +228,7 @@ class Novelty(Evaluator):
     """
 
     name = "novelty"
+    scores = (ScoreInfo("to_nearest_parent", "distance of kernels to the nearest parent's", main=True, compared=False),)
     contract = Contract(kernels=True, reference="Zeng et al. 2025, arXiv:2506.07998")
 
     def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:

@@ -26,16 +26,19 @@ Integers = NDArray[np.int64]
 
 AT_ONCE = 128
 """Members whose features are held at a time: some tens of megabytes."""
-PICKED_BY = "highest silhouette of K-means"
 
 
 @dataclass(frozen=True)
 class Clusterings:
-    """The same clustering of several members: labels [M, N], which members, and silhouettes [M] to pick one by."""
+    """The same clustering of several members: labels [M, N], which members, silhouettes [M].
+
+    picked: where among them the picked one is.
+    """
 
     labels: Integers
     judged: tuple[int, ...]
     silhouettes: Floats
+    picked: int
 
 
 def evaluate(options: Study, model: ComposedModel, images: Images, run: Run) -> Report:
@@ -46,8 +49,7 @@ def evaluate(options: Study, model: ComposedModel, images: Images, run: Run) -> 
     scores: dict[str, Score] = {}
     raw = cluster_features(options, model, images, run)
     scores.update(_scores("kmeans", raw, images, model, run.seed))
-    silhouette = Score(raw.silhouettes, int(raw.silhouettes.argmax()), PICKED_BY, judged=_judged(raw, model))
-    scores["kmeans.silhouette"] = silhouette
+    scores["kmeans.silhouette"] = Score(raw.silhouettes, judged=_judged(raw, model))
     if options.umap_members:
         for method, clusterings in cluster_planes(options, model, images, run).items():
             scores.update(_scores(f"umap.{method}", clusterings, images, model, run.seed))
@@ -56,16 +58,16 @@ def evaluate(options: Study, model: ComposedModel, images: Images, run: Run) -> 
     return Report(scores)
 
 
-def evenly(members: int, wanted: int | None) -> tuple[int, ...]:
-    """At most `wanted` of the members, evenly spaced."""
+def evenly(members: int, wanted: int | None, picked: int) -> tuple[int, ...]:
+    """At most `wanted` of the members, evenly spaced, and the picked one."""
     count = members if wanted is None else min(wanted, members)
-    return tuple(index * members // count for index in range(count))
+    return tuple(sorted({picked, *(index * members // count for index in range(count))}))
 
 
 @torch.no_grad()
 def cluster_features(options: Study, model: ComposedModel, images: Images, run: Run) -> Clusterings:
     """Two clusters in the features of each judged member, found for many members at once."""
-    judged = evenly(len(model), options.members)
+    judged = evenly(len(model), options.members, run.picked)
     uniforms = torch.rand((len(model), options.restarts, 2), generator=run.generator(), dtype=torch.float64)
     chunks = [judged[start : start + AT_ONCE] for start in range(0, len(judged), AT_ONCE)]
     labels, widths = [], []
@@ -75,18 +77,19 @@ def cluster_features(options: Study, model: ComposedModel, images: Images, run: 
         found, _ = lloyd(products, first_centres(squared, uniforms[list(chunk)].to(run.device)))
         labels.append(found.cpu())
         widths.append(silhouettes(squared, found).cpu())
-    return Clusterings(torch.cat(labels).numpy(), judged, torch.cat(widths).numpy())
+    return Clusterings(torch.cat(labels).numpy(), judged, torch.cat(widths).numpy(), judged.index(run.picked))
 
 
 def cluster_planes(options: Study, model: ComposedModel, images: Images, run: Run) -> dict[str, Clusterings]:
     """Per method the clusters that the study's pipeline finds for some members, evenly spaced."""
-    judged = evenly(len(model), options.umap_members)
+    judged = evenly(len(model), options.umap_members, run.picked)
     features = list(features_of(model, judged, images, run.device).numpy())
     found = run_all(features, images.target, _pipeline(options), options.processes)
     kept = list(run.progress(found, "the study's pipeline", len(judged)))
     labels = np.stack([one.labels for one in kept])  # [M, methods, N]
     widths = np.asarray([one.silhouette for one in kept])
-    return {method: Clusterings(labels[:, index], judged, widths) for index, method in enumerate(METHODS)}
+    picked = judged.index(run.picked)
+    return {method: Clusterings(labels[:, index], judged, widths, picked) for index, method in enumerate(METHODS)}
 
 
 def replay(options: Study, model: ComposedModel, images: Images, run: Run) -> dict[str, Score]:
@@ -118,8 +121,6 @@ def replay(options: Study, model: ComposedModel, images: Images, run: Run) -> di
         for name in rows[0]:
             scores[f"replay.{method}.{name}"] = Score(
                 np.asarray([row[name] for row in rows]),
-                0,
-                "first in the study's tables, which picked it with labels",
                 labels="fitting",
                 higher_is_better=name not in (*measures.LOWER_IS_BETTER, "false_positives"),
                 judged=judged,
@@ -146,14 +147,13 @@ def _row(labels: Integers, images: Images, row: published.Row) -> dict[str, floa
 
 def features_of(model: ComposedModel, members: Sequence[int], images: Images, device: str) -> Tensor:
     """Features [M, N, D] of some members, all of which would take gigabytes; ComposerError where one is not finite."""
-    parts = tuple(part.select(members) if len(part) > 1 else part for part in model.parts)
-    names = tuple(model.members[index] for index in members)
-    features = ComposedModel(parts, names).features(images, device)
+    chosen = model.select(members)
+    features = chosen.features(images, device)
     broken = (~features.flatten(1).isfinite().all(1)).nonzero().flatten().tolist()
     if broken:
         raise ComposerError(
-            f"study: the features of member {names[broken[0]]!r} are not finite; its training or its kernels have"
-            " diverged: lower the learning rate, or leave it out"
+            f"study: the features of member {chosen.members[broken[0]]!r} are not finite; its training or its kernels"
+            " have diverged: lower the learning rate, or leave it out"
         )
     return features
 
@@ -186,7 +186,7 @@ def kernels_of(model: ComposedModel, parents: Sequence[KernelSet]) -> KernelSet 
 
 
 def _distances(of_members: Mapping[str, Floats]) -> dict[str, Score]:
-    """A score for each distance that all members have, the member that is farthest from any parent picked."""
+    """A score for each distance that all members have."""
     names = {
         "nearest": "to_nearest_parent",
         "source": "to_source",
@@ -194,19 +194,14 @@ def _distances(of_members: Mapping[str, Floats]) -> dict[str, Score]:
         "noise": "noise_to_nearest_parent",
         "mean": "to_mean",
     }
-    picked = int(of_members["nearest"].argmax())
-    return {
-        names[name]: Score(distances, picked, "farthest from its nearest parent")
-        for name, distances in of_members.items()
-        if not np.isnan(distances).any()
-    }
+    return {names[name]: Score(distances) for name, distances in of_members.items() if not np.isnan(distances).any()}
 
 
 def _scores(name: str, clusterings: Clusterings, images: Images, model: ComposedModel, seed: int) -> dict[str, Score]:
     """All measures of a clustering, over the judged members, with the interval of the picked one."""
     target = images.target
     tables = measures.contingency(clusterings.labels, target)
-    picked = int(clusterings.silhouettes.argmax())
+    picked = clusterings.picked
     drawn = _counts(resamples(images, seed), len(images))
     again = measures.contingency(clusterings.labels[picked : picked + 1], target, drawn)
     measured = {**measures.STUDY, **measures.STANDARD}
@@ -215,8 +210,6 @@ def _scores(name: str, clusterings: Clusterings, images: Images, model: Composed
     return {
         f"{name}.{measure}": Score(
             function(tables),
-            picked,
-            PICKED_BY,
             function(again),
             labels="fitting" if name.endswith("one_class_svm") else "scoring",
             higher_is_better=measure not in measures.LOWER_IS_BETTER,

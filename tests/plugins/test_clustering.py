@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hdbscan.validity import validity_index
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import entropy as scipy_entropy
@@ -19,7 +18,7 @@ from sklearn import metrics as sklearn_metrics
 from torch.nn import functional as F
 
 from composer import ComposedModel, ComposerError, Images, Population, Preprocessing, Run, Scatter, resamples
-from composer_clustering import Clusters, metrics, picking
+from composer_clustering import Clusters, metrics
 from composer_clustering.methods import NOISE, dbscan, hdbscan, k_distance_knee, kmeans
 from composer_clustering.reduction import principal_components, umap_embedding
 from composer_cnn import CNN
@@ -179,89 +178,19 @@ def test_what_needs_labels_to_name_or_to_find_clusters_is_marked_so() -> None:
     assert all(score.labels == "fitting" for name, score in scores.items() if name.startswith("one_class_svm."))
 
 
-def test_the_labels_of_the_pictures_choose_no_member_and_no_cluster() -> None:
+def test_the_labels_of_the_pictures_choose_no_cluster() -> None:
     exchanged = Images(IMAGES.names, {name: values[::-1] for name, values in IMAGES.labels.items()}, IMAGES.at(16))
     clusters = Clusters(umap_figure=False)
     first, second = (clusters.evaluate(model(), images, Run()).scores for images in (IMAGES, exchanged))
-    for name, score in first.items():
-        assert score.picked == second[name].picked, name
     for method in ("kmeans", "dbscan", "hdbscan"):
         own, other = (scores[f"{method}.silhouette"].values for scores in (first, second))
         assert own.tobytes() == other.tobytes(), method
 
 
-def test_the_member_with_the_methods_highest_silhouette_can_be_picked() -> None:
-    scores = Clusters(pick="silhouette", umap_figure=False).evaluate(model(6), IMAGES, Run()).scores
-    for name, score in scores.items():
-        method = name.split(".")[0]
-        judge = "kmeans" if method == "one_class_svm" else method
-        assert score.picked == int(np.argmax(scores[f"{judge}.silhouette"].values)), name
-        assert score.picked_by == "highest silhouette" + (" of K-means" if method == "one_class_svm" else "")
-
-
-@pytest.mark.parametrize("pick", ["agreement", "silhouette", "density", "stability"])
-def test_every_way_of_picking_gives_the_same_values_and_says_what_it_is(pick: str) -> None:
-    every = Clusters(umap_figure=False).evaluate(model(6), IMAGES, Run(seed=2)).scores
-    scores = (
-        Clusters.model_validate({"pick": pick, "umap_figure": False}).evaluate(model(6), IMAGES, Run(seed=2)).scores
-    )
-    for name, score in scores.items():
-        assert score.values.tobytes() == every[name].values.tobytes(), name
-        assert score.picked_by.startswith(picking.WORDS[pick]), name
-    again = Clusters.model_validate({"pick": pick, "umap_figure": False}).evaluate(model(6), IMAGES, Run(seed=2)).scores
-    assert {score.picked for score in scores.values()} == {score.picked for score in again.values()}
-
-
-@pytest.mark.parametrize("pick", ["agreement", "density", "stability"])
-def test_dead_networks_can_be_picked_from(pick: str) -> None:
-    scores = Clusters.model_validate({"pick": pick}).evaluate(dead_model(), IMAGES, Run()).scores
-    assert {score.picked for score in scores.values()} == {0}
-
-
-def test_the_density_of_clusters_is_the_librarys_and_the_lowest_where_it_has_none() -> None:
-    rng = np.random.default_rng(1)
-    places = np.concatenate([rng.normal(0, 1, (20, 2)), rng.normal(9, 1, (20, 2))])
-    labels = np.repeat([0, 1], 20)
-    assert picking.density(places, labels) == pytest.approx(validity_index(places, labels))
-    assert picking.density(places, labels) > picking.density(places, rng.permutation(labels))
-    assert picking.density(places, np.zeros(40, dtype=np.int64)) == -1, "one cluster"
-    assert picking.density(places, np.where(np.arange(40) == 3, 1, 0)) == -1, "a cluster of one picture"
-    far = np.concatenate([1e200 * places[:20], places[20:]])
-    assert picking.density(far, labels) == -1, "a density too low for a number, where the library stops"
-
-
-def test_clusters_that_do_not_change_are_stable() -> None:
-    labels = np.repeat([0, 1], 20)
-    assert picking.stability(labels, lambda part: 1 - labels[part], seed=0) == 1, "the names of clusters do not matter"
-    rng = np.random.default_rng(1)
-    assert abs(picking.stability(labels, lambda part: rng.integers(0, 2, len(part)), seed=0)) < 0.2
-    assert picking.stability(np.zeros(40, dtype=np.int64), lambda part: labels[part], seed=0) == -1
-
-
-def test_agreement_is_the_correlation_of_being_together() -> None:
-    rng = np.random.default_rng(1)
-    labels = rng.integers(-1, 3, (5, 30))
-    pairs = ~np.eye(30, dtype=bool)
-    each = [((own[:, None] == own) & (own[:, None] >= 0))[pairs].astype(float) for own in labels]
-    expected = [np.corrcoef(own, np.mean(each, axis=0))[0, 1] for own in each]
-    np.testing.assert_allclose(picking.agreement(labels), expected)
-
-
-def test_the_member_whose_clusters_most_others_have_agrees_best() -> None:
-    common = np.repeat([0, 1], 15)
-    rng = np.random.default_rng(2)
-    labels = np.stack([rng.permutation(common), common, 1 - common, rng.permutation(common), np.zeros(30, dtype=int)])
-    assert int(np.argmax(picking.agreement(labels))) == 1
-    assert picking.agreement(labels)[1] == pytest.approx(picking.agreement(labels)[2]), (
-        "names of clusters do not matter"
-    )
-    assert picking.agreement(labels)[4] == 0, "one cluster of all says nothing"
-
-
 def test_the_replicates_keep_the_picked_members_clusters_and_resample_the_pictures() -> None:
-    scores = Clusters(methods=("kmeans",), umap_figure=False).evaluate(model(), IMAGES, Run(seed=5)).scores
+    scores = Clusters(methods=("kmeans",), umap_figure=False).evaluate(model(), IMAGES, Run(seed=5, picked=2)).scores
     score = scores["kmeans.silhouette"]
-    features = model().features(IMAGES).double().numpy()[score.picked]
+    features = model().features(IMAGES).double().numpy()[2]
     places = principal_components(features, 2, 5)
     from sklearn.cluster import KMeans
 
@@ -278,7 +207,6 @@ def test_a_method_scores_the_same_with_and_without_the_others() -> None:
     assert set(alone) == {f"one_class_svm.{name}" for name in NAMES}
     for name, score in alone.items():
         assert score.values.tobytes() == every[name].values.tobytes(), name
-        assert score.picked == every[name].picked, name
 
 
 @pytest.mark.parametrize("reduction", ["raw", "pca", "umap"])
@@ -359,8 +287,9 @@ def test_with_umap_a_few_evenly_spaced_members_are_judged_and_the_report_says_so
     alone = clusters.evaluate(ComposedModel((population,), population.members), IMAGES, Run(seed=3)).scores
     for name, score in scores.items():
         assert score.values.tobytes() == alone[name].values.tobytes(), name
-        assert score.picked_by == "agreement of clusters with the other members, of 2 of 5 members"
         assert score.judged == (0, 2)
+    with_pick = clusters.evaluate(model(5), IMAGES, Run(seed=3, picked=4)).scores
+    assert {score.judged for score in with_pick.values()} == {(0, 2, 4)}, "the picked one is always judged"
 
 
 def test_the_embedding_repeats_itself_without_a_warning_and_leaves_the_global_random_state() -> None:
@@ -430,31 +359,15 @@ def diverged(*members: int) -> ComposedModel:
     return ComposedModel((replace(population, weights=weights),), population.members)
 
 
-def test_members_whose_features_are_not_finite_are_said_and_never_picked() -> None:
-    run = Run()
+def test_members_whose_features_are_not_finite_are_judged_as_saying_nothing() -> None:
     options = Clusters(methods=("kmeans",), reduction="raw", umap_figure=False)
-    scores = options.evaluate(diverged(0), IMAGES, run).scores
-    assert "the features of 1 of 3 members are not finite ('black 0')" in run.warnings[0]
-    assert {score.picked for score in scores.values()} <= {1, 2}
+    scores = options.evaluate(diverged(0), IMAGES, Run(picked=1)).scores
+    assert scores["kmeans.adjusted_rand"].values[0] == 0
 
 
 def test_a_model_all_of_whose_features_are_not_finite_is_refused() -> None:
     with pytest.raises(ComposerError, match="3 of 3 members are not finite \\('black 0'"):
         Clusters().evaluate(diverged(0, 1, 2), IMAGES, Run())
-
-
-@pytest.mark.parametrize("pick", ["agreement", "silhouette", "density", "stability"])
-def test_a_member_with_the_same_features_for_every_picture_is_said_and_never_picked(pick: str) -> None:
-    population = tiny_population()
-    weights = {name: value.clone() for name, value in population.weights.items()}
-    for name in weights:
-        weights[name][0] = 0
-    run = Run()
-    options = Clusters.model_validate({"pick": pick, "reduction": "raw", "umap_figure": False})
-    dying = ComposedModel((replace(population, weights=weights),), population.members)
-    scores = options.evaluate(dying, IMAGES, run).scores
-    assert run.warnings == ["1 of 3 members have the same features for every picture"]
-    assert all(score.picked > 0 for score in scores.values())
 
 
 def test_no_method_and_a_method_named_twice_are_problems() -> None:

@@ -7,22 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hdbscan.validity import validity_index
 from numpy.typing import NDArray
-from scipy.stats import kurtosis, skew
 from sklearn.cluster import KMeans
 from sklearn.metrics import (
     accuracy_score,
     adjusted_rand_score,
     average_precision_score,
-    r2_score,
     roc_auc_score,
-    silhouette_score,
 )
 
-from composer import ComposedModel, ComposerError, Images, Run, consensus_pick, resamples
+from composer import ComposedModel, ComposerError, Run, resamples
 from composer_recognition import Recognition
-from composer_recognition.picking import WORDS, criterion
 from composer_recognition.ranking import at_each_score, auc, average_precision, best_accuracy
 from composer_recognition.thresholds import concepts, half, mixture, otsu
 from tiny import tiny_images, tiny_population
@@ -88,65 +83,21 @@ def test_every_members_scores_are_scikit_learns() -> None:
             assert scores[name].values[member] == pytest.approx(value, abs=1e-12), f"{name} of member {member}"
 
 
-def test_the_replicates_are_the_picked_members_scores_on_the_shared_resamples() -> None:
+@pytest.mark.parametrize("picked", [0, 2])
+def test_the_replicates_are_the_picked_members_scores_on_the_shared_resamples(picked: int) -> None:
     model = product()
-    score = Recognition().evaluate(model, IMAGES, Run(seed=5)).scores["auc"]
-    log_odds = model.log_odds(IMAGES).numpy()[score.picked]
+    score = Recognition().evaluate(model, IMAGES, Run(seed=5, picked=picked)).scores["auc"]
+    log_odds = model.log_odds(IMAGES).numpy()[picked]
     drawn = resamples(IMAGES, 5)
     expected = [roc_auc_score(IMAGES.target[row], log_odds[row]) for row in drawn[:20]]
     assert len(score.replicates) == len(drawn), "one replicate per resample"
     np.testing.assert_allclose(score.replicates[:20], expected, rtol=1e-12)
 
 
-def test_the_member_that_agrees_with_the_others_is_picked_for_every_score() -> None:
-    model = product()
-    scores = Recognition().evaluate(model, IMAGES, Run()).scores
-    expected = consensus_pick(model.log_odds(IMAGES).double().numpy())
-    assert {score.picked for score in scores.values()} == {expected}
-    assert {score.picked_by for score in scores.values()} == {"agreement with the other members"}
-
-
-@pytest.mark.parametrize("pick", list(WORDS))
-def test_every_way_of_picking_says_what_it_is_and_no_label_enters_it(pick: str) -> None:
-    evaluator = Recognition.model_validate({"pick": pick})
-    exchanged = Images(IMAGES.names, {name: values[::-1] for name, values in IMAGES.labels.items()}, IMAGES.at(16))
-    first, second = (evaluator.evaluate(product(), images, Run(seed=3)).scores for images in (IMAGES, exchanged))
-    expected = int(np.argmax(criterion(pick, product().log_odds(IMAGES).double().numpy(), 3)))
-    for scores in (first, second):
-        assert {score.picked for score in scores.values()} == {expected}
-        assert {score.picked_by for score in scores.values()} == {WORDS[pick]}
-
-
-def test_a_single_member_is_picked_whatever_it_says() -> None:
-    population = tiny_population(members=1)
-    scores = Recognition(pick="density").evaluate(ComposedModel((population,), ("one",)), IMAGES, Run()).scores
-    assert {score.picked_by for score in scores.values()} == {"the only member"}
-
-
 def parted(gap: float, seed: int = 0) -> NDArray[np.float64]:
     """Log-odds of 80 pictures in two groups."""
     rng = np.random.default_rng(seed)
     return np.concatenate([rng.normal(0, 1, 50), rng.normal(gap, 1, 30)])
-
-
-@pytest.mark.parametrize("name", ["bimodality", "separation", "silhouette", "density", "stability"])
-def test_log_odds_in_two_clear_groups_are_preferred_at_any_scale(name: str) -> None:
-    log_odds = np.stack([parted(0), parted(9), 100 * parted(9) - 5])
-    values = criterion(name, log_odds, 0)
-    assert values[1] > values[0]
-    assert values[2] == pytest.approx(values[1])
-
-
-@pytest.mark.parametrize("name", list(WORDS))
-def test_log_odds_that_are_all_equal_are_never_preferred(name: str) -> None:
-    values = criterion(name, np.stack([np.full(80, -0.3), parted(3, 1), parted(3, 2)]), 0)
-    assert np.isneginf(values[0])
-    assert np.isfinite(values[1:]).all()
-
-
-def test_agreement_picks_as_the_consensus_of_the_core_does() -> None:
-    log_odds = np.random.default_rng(4).normal(size=(9, 40)).cumsum(axis=0)
-    assert int(np.argmax(criterion("agreement", log_odds, 0))) == consensus_pick(log_odds)
 
 
 def dying(constant: float) -> ComposedModel:
@@ -158,33 +109,14 @@ def dying(constant: float) -> ComposedModel:
     return ComposedModel((replace(black, weights=weights),), black.members)
 
 
-def test_a_dead_member_is_said_and_is_not_picked() -> None:
-    run = Run()
-    scores = Recognition().evaluate(dying(0.4), IMAGES, run).scores
-    assert run.warnings == ["1 of 3 members give one answer for every picture"]
-    assert scores["auc"].picked in (1, 2)
-    assert scores["auc"].values[0] == 0.5
+def test_a_dead_member_ranks_no_picture_above_another() -> None:
+    assert Recognition().evaluate(dying(0.4), IMAGES, Run(picked=1)).scores["auc"].values[0] == 0.5
 
 
 def test_accuracy_knows_what_the_same_answer_for_every_picture_reaches() -> None:
     scores = Recognition().evaluate(dying(-9), IMAGES, Run()).scores
     assert scores["accuracy"].base == 0.75 == scores["accuracy"].values[0]
     assert scores["auc"].base is None
-
-
-def test_the_criteria_are_the_libraries() -> None:
-    log_odds = np.stack([parted(4, 1), parted(2, 2)])
-    sides = otsu(log_odds)
-    for member, own in enumerate(log_odds):
-        scaled = (own - own.mean()) / own.std()
-        expected = {
-            "bimodality": (skew(own) ** 2 + 1) / kurtosis(own, fisher=False),
-            "separation": r2_score(own, np.where(sides[member], own[sides[member]].mean(), own[~sides[member]].mean())),
-            "silhouette": silhouette_score(scaled[:, None], sides[member]),
-            "density": validity_index(scaled[:, None], sides[member].astype(int)),
-        }
-        for name, value in expected.items():
-            assert criterion(name, log_odds, 0)[member] == pytest.approx(value), name
 
 
 def test_only_the_best_threshold_is_marked_as_fitted() -> None:
@@ -238,11 +170,8 @@ def diverged(*members: int) -> ComposedModel:
     return ComposedModel((replace(black, weights=weights),), black.members)
 
 
-def test_members_whose_log_odds_are_not_finite_are_said_and_never_picked() -> None:
-    run = Run()
-    scores = Recognition().evaluate(diverged(1), IMAGES, run).scores
-    assert "1 of 3 members are not finite ('black 1')" in run.warnings[0]
-    assert scores["auc"].picked != 1
+def test_members_whose_log_odds_are_not_finite_are_judged_as_saying_nothing() -> None:
+    scores = Recognition().evaluate(diverged(1), IMAGES, Run()).scores
     assert scores["auc"].values[1] == 0.5, "no answer ranks no picture above another"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from composer import Component, Contract, Evaluator, Run, hook
+from composer import Component, Contract, Evaluator, Run, ScoreInfo, hook
 from pydantic import Field
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ class Skill(Evaluator):
     """
 
     name = "skill"
+    scores = (
+        ScoreInfo("brier", "Brier skill score", "Brier\nskill", main=True),
+        ScoreInfo("log", "log skill score", "log\nskill", compared=True),
+    )
     contract = Contract(reference="Gneiting and Raftery 2007, doi:10.1198/016214506000001437")
 
     rules: tuple[Rule, ...] = Field(("brier", "log"), min_length=1, description="proper scoring rules to judge by")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import scoringrules
-from composer import ComposedModel, ComposerError, Images, Report, Run, Score, consensus_pick, replicate, resamples
+from composer import ComposedModel, ComposerError, Images, Report, Run, Score, replicate, resamples
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -26,14 +26,12 @@ def evaluate(model: ComposedModel, images: Images, rules: Sequence[str], run: Ru
         raise ComposerError("all test pictures show the target, or none does; skill needs both kinds")
     log_odds = model.log_odds(images, run.device).double()
     forecasts = log_odds.sigmoid().clamp(SUREST, 1 - SUREST).numpy()  # [M, N]
-    picked = consensus_pick(log_odds.numpy())
     drawn = resamples(images, run.seed)
-    why = "agreement with the other members" if len(model) > 1 else "the only member"
-    return Report({rule: score(RULES[rule], shown, forecasts, picked, why, drawn) for rule in rules})
+    return Report({rule: score(RULES[rule], shown, forecasts, run.picked, drawn) for rule in rules})
 
 
 def score(
-    rule: Callable[[Any, Any], Any], shown: Floats, forecasts: Floats, picked: int, why: str, drawn: NDArray[np.int64]
+    rule: Callable[[Any, Any], Any], shown: Floats, forecasts: Floats, picked: int, drawn: NDArray[np.int64]
 ) -> Score:
     """1 - score / score of the constant, of every member and of the picked one on resampled pictures."""
     reached = np.asarray(rule(shown, forecasts), dtype=np.float64)  # [M, N]
@@ -41,4 +39,4 @@ def score(
     values = 1 - reached.mean(axis=1) / constant.mean()
     # Pictures are drawn within their cells, so the target's share, and with it the constant, stays the same.
     replicates = replicate(lambda chosen: 1 - float(reached[picked, chosen].mean() / constant[chosen].mean()), drawn)
-    return Score(values, picked, why, replicates)
+    return Score(values, replicates)
