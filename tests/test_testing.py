@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ from composer import (
     Report,
     Run,
     Score,
+    ScoreInfo,
     Split,
     Translator,
 )
@@ -41,6 +43,7 @@ from composer.testing import (
     check_architecture,
     check_assembler,
     check_component,
+    check_criterion,
     check_evaluator,
     check_extractor,
     check_images,
@@ -182,6 +185,10 @@ def assemble(self: Any, kernels: KernelSet, parents: Any, run: Run) -> ComposedM
     return ComposedModel(tuple(parents), parents[0].members)
 
 
+def worth(self: Any, log_odds: Any, features: Any, run: Run) -> Any:
+    return np.asarray([float(own.double().mean()) for own in features])
+
+
 def evaluate(self: Any, model: ComposedModel, images: Images, run: Run) -> Report:
     if not model.has_log_odds:
         return Report({})
@@ -219,6 +226,7 @@ VERBS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "extractor": ("extract", extract),
     "translator": ("translate", translate),
     "assembler": ("assemble", assemble),
+    "criterion": ("values", worth),
     "evaluator": ("evaluate", evaluate),
     "images": ("load", load_images),
     "models": ("load", load_models),
@@ -227,6 +235,7 @@ VERBS: Mapping[str, tuple[str, Callable[..., Any]]] = {
 EXTRA: Mapping[str, Mapping[str, Any]] = {
     "models": {"network": property(lambda self: examples.architecture())},
     "architecture": {"head": "head", "input_size": property(lambda self: examples.SIZE)},
+    "criterion": {"picked_by": "mean of the features"},
     "translator": {"contract": Contract(architecture="one")},
 }
 COMPONENTS = {interface.kind: interface for interface in INTERFACES}
@@ -338,6 +347,7 @@ class Bare(Translator):
         return translate(self, parents, run)
 
 
+COUNTING = itertools.count()
 SHARED = Contract(architecture="any", parents=(2, 3))
 nan = float("nan")
 
@@ -468,6 +478,26 @@ BROKEN: Mapping[tuple[str, str], tuple[Callable[[], Any], str]] = {
             refusing("evaluator", lambda model, images, run: len(images.concepts) > 2, ValueError("two")),
         ),
         "of three concepts",
+    ),
+    ("evaluator", "declared"): (
+        lambda: make("evaluator", scores=(ScoreInfo("mean", "mean", higher_is_better=False),)),
+        "score 'mean' with higher_is_better=True; the class declares False; let both say the same",
+    ),
+    # of criteria
+    ("criterion", "words"): (lambda: make("criterion", picked_by=""), "`picked_by` is missing"),
+    ("criterion", "works"): (
+        lambda: make("criterion", lambda self, log_odds, features, run: np.zeros(1)),
+        "criterion 'mine' gave float64 [1] for 3 members; give float64 [3]",
+    ),
+    ("criterion", "labels"): (
+        lambda: make("criterion", then("criterion", lambda made, *_: made + next(COUNTING))),
+        "exchanged labels of the pictures change the values",
+    ),
+    ("criterion", "headless"): (
+        lambda: make(
+            "criterion", refusing("criterion", lambda log_odds, features, run: log_odds is None, ValueError("no head"))
+        ),
+        "with features alone it raised ValueError",
     ),
     # of image sources
     ("images", "splits"): (
@@ -645,13 +675,14 @@ def test_each_function_checks_its_kind() -> None:
         "extractor": check_extractor,
         "translator": check_translator,
         "assembler": check_assembler,
+        "criterion": check_criterion,
         "evaluator": check_evaluator,
         "images": check_images,
         "models": check_models,
     }
     for kind, check in functions.items():
         check(make(kind))
-        with pytest.raises(ContractError, match="it gave str; give"):
+        with pytest.raises(ContractError, match=r"it gave str; give|gave a str for 3 members; give"):
             check(make(kind, lambda self, *inputs: "nothing"))
     check_extractor(make("extractor"), population=examples.population("cat", 5))
     check_images(make("images"), concepts=("striped", "fish"))
