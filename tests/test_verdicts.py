@@ -18,7 +18,7 @@ from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_data
 from composer.registry import load_registry
 from composer.running.engine import Engine
-from composer.running.pipeline import run_recipe, working
+from composer.running.pipeline import opened, run_recipe
 from composer.tables.results_table import choose_columns, print_results
 from composer.tables.words import verdict
 from composer_recognition import Recognition
@@ -62,7 +62,7 @@ def test_terminal_page_card_and_benchmark_say_the_same(
         in (folder / "models" / "product" / "README.md").read_text()
     )
     found = Benchmark(Entrants({}, (), frozenset(), {}))
-    with working(folder) as cache:
+    with opened() as cache:
         found.judgements.append(judge(Engine(cache, "cpu", load_registry()), recipe, found))
     assert leaderboard_text.verdict(leaderboard(found)).endswith(f"`product` {SAID}.")
 
