@@ -39,7 +39,8 @@ def features_one_by_one(
     if missing := [name for name in missing if not name.startswith(f"network.{head}")]:
         raise ValueError(f"the weights lack {missing[0].removeprefix('network.')!r}, which {architecture.name} has")
     # Tables and filters that no file holds: those that the network computed while it was built.
-    own = {name: buffer.to(pixels.device) for name, buffer in network.named_buffers() if same[name] not in body}
+    tables = {name: buffer for name, buffer in network.named_buffers() if same[name] not in body}
+    own = {name: buffer.to(pixels.device, copy=training) for name, buffer in tables.items()}  # training counts steps
     each = [own | {name: tensor[member] for name, tensor in body.items()} for member in range(members)]
     # Some networks keep what they compute of their weights (levit's attention biases): each member has its own copy.
     return torch.stack([functional_call(deepcopy(network).train(training), state, (pixels,)) for state in each])

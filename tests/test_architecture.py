@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from composer import Architecture, ComposerError
-from composer.stacking import features_one_by_one
+from composer.stacking import _built, features_one_by_one
 from composer_cifar_resnet import CifarResNet
 from tiny import tiny_population
 
@@ -111,3 +111,11 @@ def test_training_leaves_what_is_given_alone_but_for_the_running_statistics() ->
     assert moved == {name for name in weights if name.rpartition(".")[2].startswith(("running_", "num_"))}
     RESIDUAL.stacked_features(again := {n: t.clone() for n, t in weights.items()}, torch.rand(4, 3, 16, 16))
     assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_training_counts_no_steps_in_the_network_that_is_kept() -> None:
+    weights = {name: tensor.clone() for name, tensor in WEIGHTS.items() if "num_batches" not in name}
+    RESIDUAL.stacked_features(weights, torch.rand(4, 3, 16, 16), training=True)
+    kept = {name: buffer for name, buffer in _built(RESIDUAL).named_buffers() if "num_batches" in name}
+    assert len(kept) == 19
+    assert not any(buffer.any() for buffer in kept.values())

@@ -126,14 +126,14 @@ def test_stacked_members_give_the_features_that_each_network_gives_alone() -> No
 
 
 def test_in_training_mode_too_each_member_is_the_network_alone() -> None:
-    architecture = Torchvision(model="resnet18", size=64)
+    architecture = Torchvision(model="resnet18", size=32)
     networks = []
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             networks.append(architecture.build(2).double().train())
     states: list[Any] = [{name: value.detach() for name, value in network.state_dict().items()} for network in networks]
-    weights, pixels = stack(states), torch.rand(9, 3, 64, 64).double()  # float32 rounds more than the bound
+    weights, pixels = stack(states), torch.rand(9, 3, 32, 32).double()  # float32 rounds more than the bound
     with torch.no_grad():
         stacked = architecture.stacked_features(weights, pixels, training=True)
         alone = torch.stack([network.features(pixels) for network in networks])  # type: ignore[operator]
