@@ -480,9 +480,9 @@ def test_a_watcher_that_raises_is_named_once_and_loses_nothing(
     registry.watch(counts)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(QUICK.replace("EVALUATOR", "recognition"), encoding="utf-8")
-    report = run_recipe(read_recipe(recipe), tmp_path / "run", "cpu", registry=registry)
+    report = run_recipe(read_recipe(recipe), tmp_path / "run", "cpu", registry=registry, store=tmp_path / "store")
     assert json.loads((tmp_path / "run" / "report.json").read_text()) == report
-    assert counts.events[-2:] == ["evaluate.recognition", "run"]
+    assert counts.events[-3:] == ["evaluate.recognition", "page", "run"]
     (record,) = caplog.records
     assert record.getMessage() == (
         f"the plugin mine (my-plugin 0.3) failed in composer_{event} and is told nothing more of this run, "
