@@ -250,12 +250,14 @@ time.sleep(600)
 
 def test_a_stage_in_use_stays_until_its_process_ends(two: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", USING, str(two)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "used\n"
-        pruned = prune(two, None, 0)
-        assert [stage.folder.name[-1] for stage in pruned.spared] == ["a"]
-        assert names(two) == ["a"]
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "used\n"
+            pruned = prune(two, None, 0)
+            assert [stage.folder.name[-1] for stage in pruned.spared] == ["a"]
+            assert names(two) == ["a"]
+        finally:
+            process.kill()
     prune(two, None, 0)
     assert names(two) == []
     assert not list(two.glob(f"{USE}*")), "the list of the dead process is gone"
