@@ -88,7 +88,7 @@ def test_every_step_of_a_plan_can_be_pickled_and_keeps_its_key(tmp_path: Path) -
     plan = make_plan(read_recipe(tmp_path / "recipe.yaml", ["oracle=true"]))
     names = {step.name.partition(".")[0] for step in plan.steps()}
     assert names == {
-        *("images", "population", "parent", "kernels", "translate", "assemble", "evaluate", "alone", "page")
+        *("images", "population", "parent", "kernels", "translate", "assemble", "pick", "evaluate", "alone", "page")
     }
     for step in plan.steps():
         again = pickle.loads(pickle.dumps(step))
@@ -171,6 +171,8 @@ from composer.running.cache import StageCache
 from tiny import tiny_population
 with StageCache(Path(sys.argv[1])) as store:
     value = tiny_population("cat")
+    print("ready", flush=True)
+    sys.stdin.readline()
     for _ in range(60):
         store.store("population.cat", "a" * 64, value, {"warnings": []}, {}, replace=True)
         assert store.load("population.cat", "a" * 64) is not None
@@ -179,8 +181,15 @@ with StageCache(Path(sys.argv[1])) as store:
 
 def test_two_processes_that_store_the_same_stage_are_both_right(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TWICE, str(tmp_path), str(Path(__file__).parent)]
-    both = [subprocess.Popen(command) for _ in range(2)]
-    assert [one.wait() for one in both] == [0, 0]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [one.stdout.readline() for one in both if one.stdout is not None] == ["ready\n"] * 2
+    for one in both:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    for one in both:
+        one.communicate()
+    assert [one.returncode for one in both] == [0, 0]
     assert {path.name for path in tmp_path.iterdir()} == {STORE_LOCK, f"population.cat-{KEY[:16]}"}
     with StageCache(tmp_path) as store:
         assert isinstance(store.load("population.cat", KEY), Population)
