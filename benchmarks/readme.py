@@ -19,8 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
-from composer.running.pipeline import run_recipe
 from composer.running.storage import read_json
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,9 +26,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from composer import Expression, Run, Split, cell_name
+from composer.pipeline import load_pictures, load_population
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe
-from composer.running.pipeline import load_pictures, load_population
 from composer_drawings import Drawings
 from composer_efficientnet_lite import PretrainedEfficientNetLite
 from composer_fit import Fit

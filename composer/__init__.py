@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from composer.component import Component, Contract, RecipePath
 from composer.data.expressions import Expression, cell_concepts, cell_name, cell_names
+from composer.data.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
+from composer.data.run import Run
 from composer.data.score_info import ScoreInfo
 from composer.errors import ComposerError
-from composer.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
 from composer.hookspecs import Stage, hook
 from composer.interfaces import (
     Assembler,
@@ -26,55 +27,54 @@ from composer.interfaces import (
     Translator,
 )
 from composer.networks.architecture import Architecture, Footprint
-from composer.run import Run
 from composer.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from composer.api import compose
-    from composer.composed import ComposedModel
-    from composer.decoding import FileDecoder, UnreadablePictureError, read_picture
-    from composer.images import Images, require_both_classes
-    from composer.kernels import KernelSet
+    from composer.bodies.heads import headed
+    from composer.bodies.recalibration import recalibrated
+    from composer.data.composed import ComposedModel
+    from composer.data.decoding import FileDecoder, UnreadablePictureError, read_picture
+    from composer.data.images import Images, require_both_classes
+    from composer.data.kernels import KernelSet
+    from composer.data.population import Population, Preprocessing
+    from composer.data.ranking import auc
+    from composer.data.scores import Report, Score, agreement, replicate, resamples, tells_apart
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
-    from composer.models.state_file import StateFile, read_state_file
-    from composer.networks.heads import headed
-    from composer.networks.recalibration import recalibrated
-    from composer.population import Population, Preprocessing
-    from composer.ranking import auc
-    from composer.scores import Report, Score, agreement, replicate, resamples, tells_apart
-    from composer.stacking import stack
+    from composer.networks.stacking import stack
+    from composer.networks.state_file import StateFile, read_state_file
 
 _LATER = {
-    "ComposedModel": "composer.composed",
-    "FileDecoder": "composer.decoding",
+    "ComposedModel": "composer.data.composed",
+    "FileDecoder": "composer.data.decoding",
     "LoadedModel": "composer.models.loading",
     "Prediction": "composer.models.loading",
     "FoundNetwork": "composer.models.network_weights",
-    "Images": "composer.images",
-    "KernelSet": "composer.kernels",
-    "Population": "composer.population",
-    "Preprocessing": "composer.population",
-    "Report": "composer.scores",
-    "Score": "composer.scores",
-    "StateFile": "composer.models.state_file",
-    "UnreadablePictureError": "composer.decoding",
+    "Images": "composer.data.images",
+    "KernelSet": "composer.data.kernels",
+    "Population": "composer.data.population",
+    "Preprocessing": "composer.data.population",
+    "Report": "composer.data.scores",
+    "Score": "composer.data.scores",
+    "StateFile": "composer.networks.state_file",
+    "UnreadablePictureError": "composer.data.decoding",
     "WeightsReader": "composer.models.network_weights",
     "compose": "composer.api",
-    "headed": "composer.networks.heads",
+    "headed": "composer.bodies.heads",
     "expected_best": "composer.judging.comparison",
     "load": "composer.models.loading",
-    "auc": "composer.ranking",
-    "agreement": "composer.scores",
-    "tells_apart": "composer.scores",
-    "read_picture": "composer.decoding",
-    "read_state_file": "composer.models.state_file",
-    "recalibrated": "composer.networks.recalibration",
+    "auc": "composer.data.ranking",
+    "agreement": "composer.data.scores",
+    "tells_apart": "composer.data.scores",
+    "read_picture": "composer.data.decoding",
+    "read_state_file": "composer.networks.state_file",
+    "recalibrated": "composer.bodies.recalibration",
     "read_weights": "composer.models.network_weights",
-    "replicate": "composer.scores",
-    "require_both_classes": "composer.images",
-    "resamples": "composer.scores",
-    "stack": "composer.stacking",
+    "replicate": "composer.data.scores",
+    "require_both_classes": "composer.data.images",
+    "resamples": "composer.data.scores",
+    "stack": "composer.networks.stacking",
 }
 
 __all__ = [

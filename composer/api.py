@@ -69,7 +69,7 @@ def compose(
     RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
     in a run and can be mended.
     """
-    from composer.command_line.progress import watching  # rich, only where something is shown
+    from composer.progress import watching  # rich, only where something is shown
 
     registry = load_registry()
     given = {
@@ -91,7 +91,7 @@ def compose(
     )
     folder = Path(output) if output is not None else Path("runs") / recipe.name
     with watching(registry) if progress else nullcontext():
-        from composer.running.pipeline import run_recipe  # imports torch, which the check above does without
+        from composer.pipeline import run_recipe  # imports torch, which the check above does without
 
         report = run_recipe(recipe, folder, device, fresh, registry, wait, None if store is None else Path(store))
     return Composed(report, folder)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from composer.composed import ComposedModel
-    from composer.images import Images
-    from composer.kernels import KernelSet
-    from composer.population import Population
-    from composer.run import Run
-    from composer.scores import Report
+    from composer.data.composed import ComposedModel
+    from composer.data.images import Images
+    from composer.data.kernels import KernelSet
+    from composer.data.population import Population
+    from composer.data.run import Run
+    from composer.data.scores import Report
 
     Floats = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from clean_environment import Environment, build_wheel, make_environment
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
-from composer.runs.store_folder import VARIABLE
+from composer.running.store_folder import VARIABLE
 
 ROOT = Path(__file__).parent.parent
 collect_ignore = ["third_party"]  # distributions with tests of their own: test_third_party.py installs and runs them

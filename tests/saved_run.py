@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from composer import ComposedModel
-from composer.data.score_info import declared_scores
+from composer.judging.declared import declared_scores
 from composer.running.storage import pack, write_json, write_tensors
 from composer_clustering import Clusters
 from composer_cnn import CNN

@@ -9,9 +9,9 @@ import torch
 from composer import ComposerError
 from composer.api import Composed, compose, plain
 from composer.errors import RecipeError
+from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
-from composer.running.pipeline import run_recipe
 from composer_assembly import Product, Transplant
 from composer_cnn import CNN
 from composer_controls import Mean

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from composer import Architecture, ComposerError
-from composer.stacking import _built, features_one_by_one
+from composer.networks.stacking import _built, features_one_by_one
 from composer_cifar_resnet import CifarResNet
 from tiny import tiny_population
 

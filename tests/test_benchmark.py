@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from composer.bench import leaderboard_text
-from composer.bench.benchmark import ATTRIBUTES, OBJECTS, PAIRS, Benchmark, Entrants, Judgement, benchmark
-from composer.bench.leaderboard import Row, leaderboard, pooled
 from composer.command_line.cli import main
 from composer.judging.gain import Gain, Sampled
 from composer.registry import load_registry
+from composer.sweeps import leaderboard_text
+from composer.sweeps.benchmark import ATTRIBUTES, OBJECTS, PAIRS, Benchmark, Entrants, Judgement, benchmark
+from composer.sweeps.leaderboard import Row, leaderboard, pooled
 
 TINY = (
     "images.size=16",
@@ -69,8 +69,8 @@ def test_everything_installed_takes_part(tiny: tuple[Path, Benchmark, list[str]]
 
 
 def test_each_population_is_trained_once_for_all_pairs_it_serves(tmp_path: Path) -> None:
-    from composer.bench.benchmark import pair_recipe
     from composer.running.plan import make_plan
+    from composer.sweeps.benchmark import pair_recipe
 
     registry = load_registry()
     entrants = Entrants({"product": {"assembler": {"use": "product"}}}, (), frozenset(), {})

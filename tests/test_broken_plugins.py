@@ -19,14 +19,14 @@ import pytest
 from composer import ComposedModel, ComposerError, Population, Preprocessing, Split, hook
 from composer.errors import PluginError
 from composer.hookspecs import Stage
+from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.registry import Plugin, Registry
 from composer.running.boundary import first_fault
 from composer.running.cache import StageCache
 from composer.running.engine import Engine
-from composer.running.pipeline import run_recipe
 from composer.running.step import Step
-from composer.runs.store_folder import VARIABLE
+from composer.running.store_folder import VARIABLE
 from composer_cifar_resnet import PretrainedCifarResNet
 from conftest import ROOT
 from tiny import tiny_images, tiny_kernels, tiny_population

@@ -20,7 +20,7 @@ from composer import Images, __version__, hook
 from composer.command_line.catalogue import plugins_data, print_plugins
 from composer.command_line.cli import explain, main
 from composer.command_line.contact_sheet import contact_sheet, rows
-from composer.decoding import FileDecoder
+from composer.data.decoding import FileDecoder
 from composer.hookspecs import Stage
 from composer.registry import Registry, load_registry
 from conftest import SMALL
@@ -244,7 +244,7 @@ def test_only_a_bug_shows_its_traceback_and_asks_for_a_report(
     def broken(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("composer.running.pipeline.make_plan", broken)
+    monkeypatch.setattr("composer.pipeline.make_plan", broken)
     shown = call("run", recipe_file(PRODUCT))
     assert shown.exit_code == exit_code
     assert shown.output.splitlines()[-1].endswith(last), shown.output

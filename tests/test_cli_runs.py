@@ -13,11 +13,11 @@ from PIL import Image
 
 from composer.command_line.cli import Commands
 from composer.command_line.cli_runs import COMMANDS
+from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
-from composer.running.pipeline import run_recipe
-from composer.runs.last_run import LAST
-from composer.runs.sealing import file_digest, sealed
-from composer.runs.verification import verify
+from composer.results.verification import verify
+from composer.running.last_run import LAST
+from composer.running.sealing import file_digest, sealed
 
 GROUP = Commands("composer", commands={str(command.name): command for command in COMMANDS})
 CELLS = {"black+cat": 10, "black": 60, "cat": 110, "none": 200}
@@ -160,8 +160,8 @@ def test_inputs_that_changed_since_are_named_and_gone_folders_are_no_fault(
 
 
 def test_versions_that_differ_now_are_notes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("composer.runs.verification.version_now", lambda name: "9.9" if name == "torch" else "same")
-    monkeypatch.setattr("composer.runs.verification.is_sealed", lambda _: True)
+    monkeypatch.setattr("composer.results.verification.version_now", lambda name: "9.9" if name == "torch" else "same")
+    monkeypatch.setattr("composer.results.verification.is_sealed", lambda _: True)
     record = here / "runs/a/run.json"
     run = json.loads(record.read_text())
     run["versions"] = {"torch": "1.0", "numpy": "same"}

@@ -12,7 +12,6 @@ from scipy.stats import bootstrap, permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from composer import Score
-from composer.data.score_info import declared_scores
 from composer.judging.comparison import (
     FEWEST,
     beats_controls,
@@ -24,6 +23,7 @@ from composer.judging.comparison import (
     holm,
     two_sided_p,
 )
+from composer.judging.declared import declared_scores
 from composer_clustering import Clusters
 from composer_recognition import Recognition
 from composer_similarity import Similarity

@@ -9,7 +9,7 @@ from torch import nn
 
 from composer import Architecture, ComposedModel, Images, KernelSet
 from composer.data.expressions import cell_names
-from composer.stacking import features_one_by_one
+from composer.networks.stacking import features_one_by_one
 from tiny import tiny_images, tiny_kernels, tiny_population
 
 

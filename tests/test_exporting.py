@@ -12,7 +12,7 @@ from composer import ComposerError
 from composer.models import exporting
 from composer.models.exporting import Exported, example_pixels, export, onnx_difference
 from composer.models.loading import LoadedModel, load
-from composer.models.model_card import complete
+from composer.results.model_card import complete
 from saved_run import PICKED, saved_run
 from tiny import tiny_images
 

@@ -13,8 +13,8 @@ import torch
 
 import composer
 from composer import ComposedModel, Expression, Images, Run
+from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
-from composer.running.pipeline import run_recipe
 from composer.running.storage import load, save
 from composer_assembly import Product, Refit
 from conftest import SMALL

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from composer import Run, Score, Split
 from composer.judging.gain import Gain, Sampled, better_parent, gain, gains, measured_in
+from composer.pipeline import run_recipe
 from composer.recipes.recipe import Recipe, why_no_oracle
-from composer.running.pipeline import run_recipe
+from composer.results.gain_table import gain_notes, gain_sheet
 from composer.running.plan import make_plan
 from composer.running.step import Step
-from composer.tables.gain_table import gain_notes, gain_sheet
 from composer_clustering import Clusters
 from composer_digits import Digits
 from composer_drawings import Drawings

@@ -13,7 +13,7 @@ from torchvision import models
 from composer import ComposerError
 from composer.models.inspection import Inspection, inspect_model
 from composer.models.known_networks import last_linear, recognise, shapes_of, torchvision_network, trained
-from composer.models.layers import layers_of_network, layers_of_shapes, unstacked
+from composer.networks.layers import layers_of_network, layers_of_shapes, unstacked
 from composer.registry import Registry
 from composer_cnn import CNN
 from saved_run import saved_run

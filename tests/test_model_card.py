@@ -10,8 +10,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from composer.models.exporting import one_member_card
 from composer.models.loading import load
-from composer.models.model_card import complete, one_member_card
+from composer.results.model_card import complete
 from saved_run import PICKED, saved_run
 
 

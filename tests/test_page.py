@@ -14,14 +14,14 @@ from click.testing import CliRunner, Result
 
 from composer import ComposedModel, Report, Score
 from composer.command_line.cli import main
-from composer.data.score_info import declared_scores
-from composer.figures import Histogram, bin_counts, from_json
+from composer.data.figures import Histogram, bin_counts, from_json
+from composer.data.scores import Pick
+from composer.judging.declared import declared_scores
 from composer.page import gathering, table, words
 from composer.page.writing import write_page
+from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
-from composer.running.pipeline import run_recipe
-from composer.scores import Pick
-from composer.tables.results_table import results_table
+from composer.results.results_table import results_table
 from composer_recognition import Recognition
 from conftest import SMALL
 from saved_run import report as made_up_report

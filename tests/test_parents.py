@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from composer import Images, Run, auc
 from composer.judging.parents import judge_parent
-from composer.tables.parents_table import parents_sheet
+from composer.results.parents_table import parents_sheet
 from tiny import tiny_images, tiny_population
 
 PICTURES = tiny_images(per_cell=10)

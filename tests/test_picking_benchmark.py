@@ -14,8 +14,8 @@ from scipy.stats import kurtosis, skew
 from sklearn.metrics import r2_score, roc_auc_score, silhouette_score
 
 from composer import ComposedModel
+from composer.data.scores import consensus_pick
 from composer.recipes.recipe_reader import DEFAULT_PICK
-from composer.scores import consensus_pick
 from composer_picking.stability import otsu
 from conftest import ROOT
 from tiny import tiny_images, tiny_population

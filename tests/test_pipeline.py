@@ -15,13 +15,13 @@ import yaml
 
 from composer import ComposerError, hook
 from composer.hookspecs import Stage
+from composer.pipeline import run_recipe
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
 from composer.running.cache import stage_seed
-from composer.running.pipeline import run_recipe
 from composer.running.plan import make_plan
-from composer.runs.store_folder import VARIABLE
+from composer.running.store_folder import VARIABLE
 from conftest import SMALL
 
 Read = Callable[..., Recipe]

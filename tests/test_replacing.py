@@ -9,8 +9,8 @@ import yaml
 from click.testing import CliRunner
 
 from composer.command_line.cli import main
-from composer.runs.replacing import replacement
-from composer.runs.run_folder import read_run
+from composer.results.replacing import replacement
+from composer.results.run_folder import read_run
 from tiny import ARCHITECTURE
 
 

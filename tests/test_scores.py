@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap, pearsonr, rankdata
 
 from composer import Score, agreement, resamples, tells_apart
-from composer.scores import Pick, consensus_pick
+from composer.data.scores import Pick, consensus_pick
 from tiny import tiny_images
 
 

@@ -19,18 +19,18 @@ from PIL import Image
 import composer
 from composer import ComposerError, Population
 from composer.command_line.cli_store import store as store_command
+from composer.pipeline import run_recipe
+from composer.publishing import publish
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
+from composer.results.verification import verify
 from composer.running.cache import StageCache
 from composer.running.engine import Engine
+from composer.running.locking import STORE_LOCK
 from composer.running.outcome import compute
-from composer.running.pipeline import run_recipe
 from composer.running.plan import make_plan
-from composer.runs.locking import STORE_LOCK
-from composer.runs.publishing import publish
-from composer.runs.store_folder import USE, VARIABLE, default_store, kept_stages, prune
-from composer.runs.verification import verify
+from composer.running.store_folder import USE, VARIABLE, default_store, kept_stages, prune
 from conftest import SMALL
 from tiny import tiny_population
 

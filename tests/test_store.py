@@ -20,14 +20,13 @@ import torch
 
 import composer
 from composer import ComposerError, Images, Population
+from composer.data.files import clear_parts, machine, part_of, read_part, refused, writing
+from composer.data.records import JudgedModels
 from composer.running.cache import StageCache
 from composer.running.code import core_digest, packages_digest
+from composer.running.last_run import LAST, recall, remember
+from composer.running.locking import COMING, STORE_LOCK, changing, put_in_place, reading, run_lock
 from composer.running.storage import FolderKeeper, keep_tensors, kept_tensors, write_json, write_tensors
-from composer.runs.files import clear_parts, machine, part_of, refused, writing
-from composer.runs.last_run import LAST, recall, remember
-from composer.runs.locking import COMING, STORE_LOCK, changing, put_in_place, reading, run_lock
-from composer.runs.records import JudgedModels
-from composer.runs.run_folder import read_part
 from saved_run import report, saved_run
 from tiny import tiny_images, tiny_population
 
@@ -128,7 +127,7 @@ def test_a_broken_list_of_the_last_run_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_a_broken_figure_costs_nothing_but_itself(tmp_path: Path) -> None:
-    from composer.figures import Lines
+    from composer.data.figures import Lines
 
     cache = StageCache(tmp_path)
     figure = Lines("Loss", {"loss": [2.0, 1.0]}, "epoch", "loss")
@@ -178,7 +177,7 @@ def test_files_follow_the_umask(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from composer.runs.locking import run_lock
+from composer.running.locking import run_lock
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -262,7 +261,7 @@ def test_four_runs_in_one_folder_all_succeed_and_leave_one_whole_run(
     command = [sys.executable, "-m", "composer", "run", str(recipe), "--output", str(folder), "--device", "cpu"]
     runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]
     assert [run.wait() for run in runs] == [0, 0, 0, 0]
-    from composer.runs.verification import verify
+    from composer.results.verification import verify
 
     assert verify(folder).whole
 

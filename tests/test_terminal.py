@@ -9,22 +9,24 @@ import pytest
 import yaml
 from rich.console import Console
 
-from composer.command_line.catalogue import example, print_component, print_plugins, type_text
-from composer.command_line.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
-from composer.command_line.terminal import print_error, seconds_text
+from composer.command_line.catalogue import example, print_component, print_plugins
+from composer.command_line.terminal import print_error
+from composer.command_line.terminal_results import print_results
 from composer.component import Component
-from composer.data.score_info import declared_scores
 from composer.errors import ComposerError, Problem, RecipeError
 from composer.hookspecs import Stage
+from composer.judging.declared import declared_scores
+from composer.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
+from composer.recipes.value_kinds import type_text
 from composer.registry import load_registry
-from composer.tables.results_table import (
+from composer.results.results_table import (
     BEATS,
     count_text,
     footnotes,
-    print_results,
     results_table,
 )
-from composer.tables.verdicts import best_sentence, kernels_sentence
+from composer.results.verdicts import best_sentence, kernels_sentence
+from composer.text import seconds_text
 from composer_clustering import Clusters
 from composer_recognition import Recognition
 

@@ -10,17 +10,19 @@ from typing import Any
 import pytest
 
 from composer import ComposedModel, Evaluator, Images, Report, Run, ScoreInfo
-from composer.bench import leaderboard_text
-from composer.bench.benchmark import Benchmark, Entrants, judge
-from composer.bench.leaderboard import leaderboard
-from composer.data.score_info import declared_scores, main_score
+from composer.command_line.terminal_results import print_results
+from composer.data.score_info import main_score
+from composer.judging.declared import declared_scores
+from composer.pipeline import opened, run_recipe
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_data
 from composer.registry import load_registry
+from composer.results.results_table import choose_columns
+from composer.results.words import verdict
 from composer.running.engine import Engine
-from composer.running.pipeline import opened, run_recipe
-from composer.tables.results_table import choose_columns, print_results
-from composer.tables.words import verdict
+from composer.sweeps import leaderboard_text
+from composer.sweeps.benchmark import Benchmark, Entrants, judge
+from composer.sweeps.leaderboard import leaderboard
 from composer_recognition import Recognition
 
 RECIPE = {
@@ -71,8 +73,8 @@ def test_a_labelled_evaluator_has_its_columns_its_comparisons_its_gain_and_is_th
     finished: tuple[Recipe, Path, dict[str, Any]],
 ) -> None:
     from composer.models.model_folder import find_model
-    from composer.runs.comparing import choose_score
-    from composer.runs.run_folder import read_run
+    from composer.results.comparing import choose_score
+    from composer.results.run_folder import read_run
 
     _, folder, report = finished
     shown = [(column.score, column.statistic) for column in choose_columns(report, 150)]

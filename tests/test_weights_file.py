@@ -32,7 +32,7 @@ from composer import ComposerError
 from composer.errors import Problem, RecipeError
 from composer.models.inspection import inspect_model
 from composer.models.network_weights import read_weights
-from composer.models.weights_file import read_data
+from composer.networks.weights_file import read_data
 from composer.registry import Registry
 from composer_cnn import CNN
 
@@ -396,7 +396,7 @@ def test_a_few_bytes_of_a_pickle_take_no_gigabytes(tmp_path: Path) -> None:
     files = [as_zip(tmp_path / f"{index}.pth", b"\x80\x02}" + code) for index, code in enumerate(GREEDY.values())]
     code = (
         "import resource, sys; from pathlib import Path; from composer import ComposerError\n"
-        "from composer.models.weights_file import read_data\n"
+        "from composer.networks.weights_file import read_data\n"
         "for file in sys.argv[1:]:\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "    try: read_data(Path(file))\n"

@@ -18,7 +18,7 @@ from composer.errors import RecipeError
 from composer.recipes.recipe_reader import read_recipe
 from composer.recipes.schema import recipe_schema
 from composer.registry import load_registry
-from composer.runs.verification import verify
+from composer.results.verification import verify
 from tiny import ARCHITECTURE
 
 NETWORK = ARCHITECTURE.options()

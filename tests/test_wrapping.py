@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from composer.command_line.terminal import make_console
+from composer.text import make_console
 
 PATH = "/home/somebody/" + "a_long_folder_of_models/" * 6 + "black.pth"
 SENTENCE = f"the file {PATH} holds four networks, and nothing says which of them means the concept; choose one by `key`"

@@ -5,11 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import textwrap
-import types
-import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic.fields import FieldInfo
 from rich import box
@@ -17,9 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from composer.command_line.terminal import make_console, plain_table
 from composer.component import Component
+from composer.recipes.value_kinds import type_text
 from composer.registry import Registry
+from composer.text import make_console, plain_table
 
 
 def print_plugins(found: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
@@ -90,37 +89,6 @@ def _contract_rows(component: type[Component]) -> list[tuple[str, str]]:
     if contract.kernels:
         rows.append(("kernels", "the parents'"))
     return [*rows, ("reference", contract.reference)] if contract.reference else rows
-
-
-_TYPES: dict[Any, str] = {
-    int: "whole number",
-    float: "number",
-    str: "text",
-    bool: "true or false",
-    Path: "path",
-    type(None): "null",
-}
-
-
-def type_text(annotation: Any) -> str:
-    """`whole number or null`, `cyclegan | mean`, `list of 2: whole number`, in words for people who write recipes."""
-    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Annotated:
-        return type_text(parts[0])
-    if origin is Literal:
-        return " | ".join(str(part) for part in parts)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(type_text(part) for part in parts)
-    if origin is tuple and Ellipsis not in parts:
-        inner = " and ".join(dict.fromkeys(type_text(part) for part in parts))
-        return f"list of {len(parts)}: {inner}"
-    if origin is not None and issubclass(origin, Mapping):
-        return f"mapping of {type_text(parts[0])} to {type_text(parts[1])}"
-    if origin is not None and issubclass(origin, Collection):
-        return f"list: {type_text(parts[0])}"
-    if isinstance(annotation, type) and issubclass(annotation, Component):
-        return f"name of a component of kind {annotation.kind}"
-    return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
 _LIMITS = {

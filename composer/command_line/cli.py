@@ -224,12 +224,13 @@ def run(
     was stopped goes on where it was. A run with another seed or other options replaces the results in the folder, and
     says so; --output keeps both.
     """
-    from composer.command_line.progress import watching
     from composer.command_line.terminal import print_note
+    from composer.command_line.terminal_results import print_results, print_saved
+    from composer.progress import watching
     from composer.recipes.recipe_reader import read_recipe
     from composer.registry import load_registry
-    from composer.runs.replacing import replacement
-    from composer.tables.results_table import print_results, print_saved, random_pairs
+    from composer.results.replacing import replacement
+    from composer.results.results_table import random_pairs
 
     started = time.perf_counter()
     registry = load_registry()
@@ -238,7 +239,7 @@ def run(
     if said := replacement(folder, read.document):
         print_note(said)
     with watching(registry):
-        from composer.running.pipeline import run_recipe  # imports torch, which takes two seconds
+        from composer.pipeline import run_recipe  # imports torch, which takes two seconds
 
         report = run_recipe(read, folder, device, fresh, registry, not no_wait, store)
     print_results(report, random_pairs(read))
@@ -254,8 +255,8 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     Says what a run would do, or everything that is wrong with the recipe, a line for each fault.
     """
     from composer.command_line.summary import recipe_summary
-    from composer.command_line.terminal import make_console
     from composer.recipes.recipe_reader import read_recipe
+    from composer.text import make_console
 
     lines = recipe_summary(read_recipe(recipe, overrides))
     for line in lines:
@@ -277,7 +278,7 @@ def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_
 
     Shows what the recipe trains and tests on, a labelled row for each kind of picture.
     """
-    from composer.command_line.progress import watching
+    from composer.progress import watching
     from composer.recipes.recipe_reader import read_recipe
     from composer.registry import load_registry
 
@@ -287,7 +288,7 @@ def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_
     file = output or folder / "pictures.png"
     with watching(registry):
         from composer.command_line.contact_sheet import contact_sheet
-        from composer.running.pipeline import load_pictures  # imports torch
+        from composer.pipeline import load_pictures  # imports torch
 
         sheet = contact_sheet(load_pictures(read, registry=registry, store=store), per_cell)
     with writing(file):

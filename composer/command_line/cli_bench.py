@@ -46,9 +46,9 @@ def bench(
     from composer.registry import load_registry
 
     click.echo("loading", err=True)
-    from composer.bench.benchmark import benchmark  # imports torch
-    from composer.bench.leaderboard_text import document as written
     from composer.running.storage import write_text
+    from composer.sweeps.benchmark import benchmark  # imports torch
+    from composer.sweeps.leaderboard_text import document as written
 
     found = benchmark(output, pairs, seeds, overrides, load_registry(), lambda line: click.echo(line, err=True), store)
     changes = [f"--set {shlex.quote(one)}" for one in overrides]

@@ -14,8 +14,8 @@ import click
 from composer.errors import ComposerError
 
 if TYPE_CHECKING:
-    from composer import Architecture
     from composer.models.loading import LoadedModel, Prediction
+    from composer.networks.architecture import Architecture
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 """Of the files that are taken from folders; a file named by itself may have any."""
@@ -269,7 +269,7 @@ def member_of(written: str | None) -> int | str | None:
 
 def announce(model: LoadedModel) -> None:
     """Says on standard error which member of which composition is used, and why where nobody said."""
-    from composer.command_line.terminal import make_console
+    from composer.text import make_console
 
     console = make_console(error=True)
     said = f"{model.home.path}: {model.target} by {model.composition}, member {model.member!r}"
@@ -290,7 +290,7 @@ def _shown_progress(predictions: Iterator[Prediction], total: int) -> Iterator[P
         return
     from rich.progress import track
 
-    from composer.command_line.terminal import make_console
+    from composer.text import make_console
 
     yield from track(predictions, "reading pictures", total, console=make_console(error=True), transient=True)
 

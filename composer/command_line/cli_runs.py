@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from composer.errors import ComposerError
-from composer.runs.run_folder import COLUMNS
+from composer.results.run_folder import COLUMNS
 
 TOUCHED = 2
 """Exit code of `verify` for a run that is not as it was left."""
@@ -39,7 +39,7 @@ def report(run: Path, as_json: bool, as_csv: bool) -> None:
     """
     one_of(as_json, as_csv)
     if as_json or as_csv:
-        from composer.runs.run_folder import read_run
+        from composer.results.run_folder import read_run
 
         rows = read_run(run).scores()
         if as_csv:
@@ -48,9 +48,9 @@ def report(run: Path, as_json: bool, as_csv: bool) -> None:
             click.echo(json.dumps([typed(row) for row in rows], indent=2, ensure_ascii=False))
         return
     from composer.page.writing import write_page
-    from composer.runs.locking import changing
-    from composer.runs.run_folder import require_run
-    from composer.runs.sealing import renew
+    from composer.results.run_folder import require_run
+    from composer.running.locking import changing
+    from composer.running.sealing import renew
 
     require_run(run)
     with changing(run):
@@ -78,8 +78,8 @@ def compare(runs: tuple[Path, ...], score: str | None, as_json: bool, as_csv: bo
     one_of(as_json, as_csv)
     if len(runs) < 2:
         raise ComposerError(f"compare takes two runs or more, not {len(runs)}; `composer report` shows one")
-    from composer.runs.comparing import compare as side_by_side
-    from composer.runs.comparing import tidy_rows
+    from composer.results.comparing import compare as side_by_side
+    from composer.results.comparing import tidy_rows
 
     if as_csv:
         rows = tidy_rows(runs)
@@ -109,7 +109,7 @@ def verify(run: Path, as_json: bool) -> None:
     Exit code: 0 where the run is whole, 2 where anything was touched. Versions that differ, and inputs whose folder is
     not here, are notes: they say nothing against the results.
     """
-    from composer.runs.verification import verify as check
+    from composer.results.verification import verify as check
 
     checked = check(run)
     if as_json:

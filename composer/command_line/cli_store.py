@@ -57,8 +57,8 @@ def store(store: Path | None, prune: bool, older_than: float | None, keep: int |
     complete without it: whatever is removed is computed again when a run needs it. Stages that a run uses at the moment
     stay.
     """
-    from composer.runs.store_folder import default_store, kept_stages
-    from composer.runs.store_folder import prune as pruned
+    from composer.running.store_folder import default_store, kept_stages
+    from composer.running.store_folder import prune as pruned
 
     folder = store or default_store()
     if prune == (older_than is None and keep is None):

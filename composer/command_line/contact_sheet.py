@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from composer.data.decoding import FileDecoder
 from composer.data.expressions import cell_names
-from composer.decoding import FileDecoder
-from composer.images import Images
+from composer.data.images import Images
 
 READABLE = 72
 """Pixels on the sheet that a picture gets at least, by repeating its own."""

@@ -12,12 +12,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from composer.command_line.terminal import make_console
+from composer.text import make_console
 
 if TYPE_CHECKING:
     from composer.models.inspection import Inspection
-    from composer.models.layers import Layer
     from composer.models.loading import LoadedModel, Prediction
+    from composer.networks.layers import Layer
 
 MOST_UNREADABLE = 20
 """Unreadable files that are listed one by one."""

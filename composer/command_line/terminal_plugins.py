@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from composer.command_line.terminal import make_console, plain_table
+from composer.text import make_console, plain_table
 
 if TYPE_CHECKING:
     from composer.testing.installed import Outcome, Subject

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from composer.command_line.terminal import make_console, plain_table
 from composer.models.responses import Response, Responses
+from composer.text import make_console, plain_table
 
 MOST_OUTPUTS = 4
 """Of the outputs of one network for each folder, the likeliest."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.text import Text
 
-from composer.command_line.terminal import make_console, plain_table
-from composer.runs.verification import Verification
-from composer.tables.results_table import interval_text
-from composer.tables.sheet import number
+from composer.results.results_table import interval_text
+from composer.results.sheet import number
+from composer.results.verification import Verification
+from composer.text import make_console, plain_table
 
 STYLES = {"changed": "bold red", "missing": "bold red", "added": "yellow", "input": "yellow", "recipe": "yellow"}
 MOST_FINDINGS = 40

@@ -5,13 +5,9 @@ Nothing here imports torch when it is imported, so that recipes and reports are 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from composer.interfaces import Evaluator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 Labels = Literal["scoring", "fitting"]
 Statistic = Literal["picked", "interval", "median", "best", "best_by_luck"]
@@ -54,16 +50,6 @@ Declared = Mapping[str, ScoreInfo]
 """`LABEL.NAME` of a score, as reports name it -> what is declared of it, in the order of the recipe and the class."""
 
 
-def declared_scores(evaluators: Mapping[str, Evaluator]) -> dict[str, ScoreInfo]:
-    """What a recipe's evaluators declare; where two of them have a title, their labels tell them apart."""
-    found = {f"{label}.{info.name}": info for label, one in evaluators.items() for info in type(one).scores}
-    titles = Counter(info.title for info in found.values())
-    return {
-        name: _labelled(info, name.partition(".")[0]) if titles[info.title] > 1 else info
-        for name, info in found.items()
-    }
-
-
 def read_declared(report: Mapping[str, Any]) -> dict[str, ScoreInfo]:
     """What the content of report.json says of its scores; nothing where an older composer wrote it."""
     return {name: ScoreInfo(name, **facts) for name, facts in report.get("declared", {}).items()}
@@ -85,7 +71,3 @@ def title_of(declared: Declared, name: str) -> str:
 def best_of(values: Mapping[str, float], higher_is_better: bool) -> str:
     """Whose value is best, of equals the first."""
     return (max if higher_is_better else min)(values, key=lambda name: values[name])
-
-
-def _labelled(info: ScoreInfo, label: str) -> ScoreInfo:
-    return replace(info, title=f"{info.title} ({label})", column=f"{label}\n{info.column}" if info.column else "")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from composer.data.score_info import Declared
-from composer.scores import Score
+from composer.data.scores import Score
 
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "unclear"]

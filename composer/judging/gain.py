@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.data.score_info import declared_scores
+from composer.data.scores import Score
 from composer.interfaces import Evaluator
 from composer.judging.comparison import FEWEST
-from composer.scores import Score
+from composer.judging.declared import declared_scores
 
 
 def measured_in(evaluators: Mapping[str, Evaluator]) -> str | None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
 from composer.data.expressions import Expression
-from composer.images import Images
+from composer.data.images import Images
+from composer.data.population import Population
+from composer.data.run import Run
 from composer.interfaces import ModelSource
-from composer.population import Population
-from composer.run import Run
 
 
 def train_oracle(models: ModelSource, target: str, run: Run) -> Population:

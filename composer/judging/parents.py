@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.data.expressions import cell_name
-from composer.images import Images
-from composer.population import Population
-from composer.ranking import auc
-from composer.run import Run
-from composer.scores import Report, Score, consensus_pick, resamples
+from composer.data.images import Images
+from composer.data.population import Population
+from composer.data.ranking import auc
+from composer.data.run import Run
+from composer.data.scores import Report, Score, consensus_pick, resamples
 
 WEAK = 0.8
 """AUC below which a parent is said not to know its own concept."""

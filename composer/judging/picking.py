@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
+from composer.data.images import Images
+from composer.data.run import Run
+from composer.data.scores import ROUNDING, Pick, tells_apart
 from composer.errors import ComposerError
-from composer.images import Images
 from composer.interfaces import Criterion
-from composer.run import Run
-from composer.scores import ROUNDING, Pick, tells_apart
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -15,10 +15,9 @@ from uuid import uuid4
 import torch
 from torch import Tensor, nn
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
 from composer.errors import ComposerError
 from composer.models.loading import LoadedModel, Part
-from composer.models.model_card import one_member_card
 from composer.models.model_folder import CARD, CONFIG, WEIGHTS
 from composer.running.storage import pack, write_json, write_tensors, write_text
 
@@ -152,6 +151,13 @@ def _write_folder(model: LoadedModel, folder: Path) -> None:
     card = model.home.path / CARD
     if card.is_file():
         write_text(folder / CARD, one_member_card(card.read_text(encoding="utf-8"), model.member))
+
+
+def one_member_card(text: str, member: str) -> str:
+    """A card for a folder that holds one member of the composition alone: it says so below the title."""
+    title = next((line for line in text.splitlines() if line.startswith("# ")), None)
+    note = f"This folder holds one member alone, `{member}`; the numbers below are those of the whole composition."
+    return text if title is None else text.replace(title, f"{title}\n\n{note}", 1)
 
 
 _WRITERS: dict[Format, Callable[[LoadedModel, Path], None]] = {

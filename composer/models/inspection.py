@@ -8,6 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from composer.data.population import Population
+from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import ModelSource
 from composer.models.known_networks import (
@@ -19,14 +21,12 @@ from composer.models.known_networks import (
     torchvision_network,
     trained,
 )
-from composer.models.layers import Ability, Layer, Shapes, abilities, layers_of_network, layers_of_shapes, unstacked
 from composer.models.model_folder import ModelFolder, find_model
-from composer.models.state_file import StateFile, read_state_file
-from composer.models.tensor_names import by_prefix, some
-from composer.models.weights_file import unreadable
-from composer.population import Population
+from composer.networks.layers import Ability, Layer, Shapes, abilities, layers_of_network, layers_of_shapes, unstacked
+from composer.networks.state_file import StateFile, read_state_file
+from composer.networks.tensor_names import by_prefix, some
+from composer.networks.weights_file import unreadable
 from composer.registry import Registry, load_registry
-from composer.run import Run
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from composer.data.population import Population, Preprocessing
+from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import ModelSource
-from composer.models.layers import Shapes
 from composer.networks.architecture import Architecture
+from composer.networks.layers import Shapes
 from composer.networks.shapes import differences, network_shapes
-from composer.population import Population, Preprocessing
 from composer.registry import Registry, load_registry, nearest
-from composer.run import Run
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "layer1.0.conv1.weight": ("resnet", "resnext", "wide_resnet"),

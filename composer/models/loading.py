@@ -16,14 +16,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from composer import decoding
-from composer.composed import ComposedModel, combined, decided
+from composer.data import decoding
+from composer.data.composed import ComposedModel, combined, decided
+from composer.data.decoding import UnreadablePictureError, printable, read_picture
 from composer.data.expressions import Expression
-from composer.decoding import UnreadablePictureError, printable, read_picture
+from composer.data.population import Population, concept_log_odds
 from composer.errors import ComposerError
 from composer.models.model_folder import MODELS, ModelFolder, find_model
-from composer.population import Population, concept_log_odds
-from composer.runs.locking import reading
+from composer.running.locking import reading
 
 Picture = str | Path | Image.Image
 BATCH = 32

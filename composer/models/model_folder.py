@@ -12,15 +12,15 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
 from composer.data.expressions import Expression
+from composer.data.files import read_part
+from composer.data.population import Population
+from composer.data.records import JudgedModels
 from composer.data.score_info import best_of, main_score, read_declared, title_of
 from composer.errors import ComposerError
-from composer.population import Population
 from composer.registry import nearest
 from composer.running.storage import formula, read_json, unpack, weights_of_part
-from composer.runs.records import JudgedModels
-from composer.runs.run_folder import read_part
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

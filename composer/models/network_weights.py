@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from composer.errors import ComposerError
-from composer.models.leftovers import Colours, find_head, listed, pixel_normalisation
-from composer.models.state_file import StateFile, read_state_file
-from composer.models.tensor_names import HARMLESS, Claim, by_prefix, claim, joined, some
-from composer.models.weights_file import require_float_weights
 from composer.networks.architecture import Architecture
+from composer.networks.leftovers import Colours, find_head, listed, pixel_normalisation
 from composer.networks.shapes import differences
+from composer.networks.state_file import StateFile, read_state_file
+from composer.networks.tensor_names import HARMLESS, Claim, by_prefix, claim, joined, some
+from composer.networks.weights_file import require_float_weights
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -10,19 +10,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from composer.decoding import FileDecoder, UnreadablePictureError
+from composer.data.decoding import FileDecoder, UnreadablePictureError
+from composer.data.population import Population, Preprocessing
+from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.models.inspection import named_source, recognised
 from composer.models.known_networks import Known, shapes_of
-from composer.models.layers import unstacked
 from composer.models.loading import Part
 from composer.models.model_folder import find_model
 from composer.models.network_weights import WeightsReader
-from composer.models.state_file import StateFile, read_state_file
 from composer.networks.architecture import Architecture
-from composer.population import Population, Preprocessing
+from composer.networks.layers import unstacked
+from composer.networks.state_file import StateFile, read_state_file
 from composer.registry import Registry, load_registry
-from composer.run import Run
 
 BATCH = 32
 CLEAR = 0.1

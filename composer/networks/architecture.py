@@ -86,7 +86,7 @@ class Architecture(Component):
 
         Builds the network without weights; an architecture that knows better answers without torch.
         """
-        from composer.models.layers import unfilled  # imports torch
+        from composer.networks.layers import unfilled  # imports torch
 
         return unfilled(self)
 
@@ -109,6 +109,6 @@ class Architecture(Component):
         training: each member as its network is after `train()`: batch norm uses the statistics of these pixels, and
         the running ones in `weights` are updated in place.
         """
-        from composer.stacking import features_one_by_one  # imports torch
+        from composer.networks.stacking import features_one_by_one  # imports torch
 
         return features_one_by_one(self, weights, pixels, training)

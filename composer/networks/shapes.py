@@ -9,8 +9,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from composer.models.tensor_names import COUNTERS, some
 from composer.networks.architecture import Architecture
+from composer.networks.tensor_names import COUNTERS, some
 
 Shapes = Mapping[str, Sequence[int]]
 MOST = 4

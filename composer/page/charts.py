@@ -22,7 +22,7 @@ from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
 from composer.data.expressions import cell_order
-from composer.figures import (
+from composer.data.figures import (
     Figure,
     Heatmap,
     Histogram,

@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
 from composer.data.expressions import cell_names
 from composer.data.facts import Facts
+from composer.data.images import Images
+from composer.data.population import Population
+from composer.data.run import Run
 from composer.data.score_info import Declared, main_score, read_declared
-from composer.images import Images
+from composer.data.scores import Pick, Report, Score
 from composer.models.loading import Part
-from composer.population import Population
-from composer.run import Run
 from composer.running.step import Step
-from composer.scores import Pick, Report, Score
 
 Floats = NDArray[np.float64]
 

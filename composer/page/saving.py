@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from composer.data.decoding import printable
 from composer.data.expressions import cell_names
+from composer.data.figures import Figure, Histogram, Lines, Scatter, Strip, draw, to_json
+from composer.data.images import Images
 from composer.data.score_info import read_declared, title_of
-from composer.decoding import printable
-from composer.figures import Figure, Histogram, Lines, Scatter, Strip, draw, to_json
-from composer.images import Images
-from composer.models import model_card
 from composer.models.model_folder import read_folder
 from composer.page import gathering
 from composer.recipes.recipe import Recipe
+from composer.results import model_card
+from composer.results.results_table import random_pairs
 from composer.running.storage import write_json
-from composer.tables.results_table import random_pairs
 
 if TYPE_CHECKING:
     from composer.running.cache import StageCache

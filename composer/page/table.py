@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from composer.data.score_info import read_declared, title_of
-from composer.tables.gain_table import gain_notes, gain_sheet
-from composer.tables.parents_table import parents_sheet
-from composer.tables.results_table import dead_note, footnotes, interval_text, results_sheet
-from composer.tables.sheet import Row, Sheet, number, numeric, word
-from composer.tables.words import PHRASES
+from composer.results.gain_table import gain_notes, gain_sheet
+from composer.results.parents_table import parents_sheet
+from composer.results.results_table import dead_note, footnotes, interval_text, results_sheet
+from composer.results.sheet import Row, Sheet, number, numeric, word
+from composer.results.words import PHRASES
 
 if TYPE_CHECKING:
     from bokeh.models import DataTable

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from composer.data.expressions import cell_name
+from composer.data.records import target_of
 from composer.data.score_info import read_declared, title_of
-from composer.runs.records import target_of
-from composer.tables import words
+from composer.results import words
 
 
 def target_words(report: Mapping[str, Any]) -> str:

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from composer.data.figures import Figure, Heatmap, Histogram, Lines, Strip, Tiles, from_json
+from composer.data.files import AGAIN, read_part, write_text
+from composer.data.records import PageRecord
 from composer.data.score_info import main_score, read_declared
 from composer.errors import ComposerError
-from composer.figures import Figure, Heatmap, Histogram, Lines, Strip, Tiles, from_json
-from composer.runs.files import write_text
-from composer.runs.records import PageRecord
-from composer.runs.run_folder import AGAIN, read_part, read_run
-from composer.runs.sealing import file_digest
+from composer.results.run_folder import read_run
+from composer.running.sealing import file_digest
 
 if TYPE_CHECKING:
     from bokeh.models import UIElement
@@ -74,10 +74,10 @@ def _content(report: Mapping[str, Any], run: Mapping[str, Any], page: Mapping[st
     from bokeh.document import Document
     from bokeh.embed import components
 
-    from composer.command_line.terminal import seconds_text
     from composer.page import charts, table, words
     from composer.page.explorer import explorer
-    from composer.tables.results_table import count_text
+    from composer.results.results_table import count_text
+    from composer.text import seconds_text
 
     columns = table.results(report)
     drawn: dict[str, UIElement] = {"table": table.sortable(columns)}

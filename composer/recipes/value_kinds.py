@@ -1,11 +1,15 @@
-"""Whether a value in a recipe is of a kind that its option takes: pydantic alone would read '3' as 3 and true as 1."""
+"""Kinds of values in a recipe: in words, and whether a value is of one; pydantic alone would read '3' as 3."""
 
 from __future__ import annotations
 
 import json
+import types
 import typing
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from composer.component import Component
 
 _TEXT, _NUMBER = (str, Path), (int, float)
 
@@ -41,3 +45,34 @@ def _mentions(annotation: Any, wanted: tuple[type, ...]) -> bool:
 
 def _only(annotation: Any, wanted: type) -> bool:
     return _parts(annotation) <= {wanted, type(None)}
+
+
+_TYPES: dict[Any, str] = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    Path: "path",
+    type(None): "null",
+}
+
+
+def type_text(annotation: Any) -> str:
+    """`whole number or null`, `cyclegan | mean`, `list of 2: whole number`, in words for people who write recipes."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return type_text(parts[0])
+    if origin is Literal:
+        return " | ".join(str(part) for part in parts)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(type_text(part) for part in parts)
+    if origin is tuple and Ellipsis not in parts:
+        inner = " and ".join(dict.fromkeys(type_text(part) for part in parts))
+        return f"list of {len(parts)}: {inner}"
+    if origin is not None and issubclass(origin, Mapping):
+        return f"mapping of {type_text(parts[0])} to {type_text(parts[1])}"
+    if origin is not None and issubclass(origin, Collection):
+        return f"list: {type_text(parts[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, Component):
+        return f"name of a component of kind {annotation.kind}"
+    return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)))

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from composer.component import Component
-from composer.composed import ComposedModel
-from composer.decoding import FileDecoder
-from composer.figures import Figure
-from composer.images import Images
+from composer.data.composed import ComposedModel
+from composer.data.decoding import FileDecoder
+from composer.data.figures import Figure
+from composer.data.images import Images
+from composer.data.kernels import KernelSet
+from composer.data.population import Population
+from composer.data.run import Run
+from composer.data.scores import Pick, Report, Score
 from composer.interfaces import Split
-from composer.kernels import KernelSet
 from composer.networks.architecture import Architecture
-from composer.population import Population
-from composer.run import Run
-from composer.scores import Pick, Report, Score
 
 RETURNS: Mapping[str, type[Any]] = {
     "images": Images,

@@ -13,8 +13,20 @@ from pathlib import Path
 
 import composer
 
-NO_RESULTS = ("__main__.py", "command_line", "page", "tables", "testing", "templates", "bench")
-"""Of the core, what only shows results or looks at plugins; any other module may decide what a stage computes."""
+NO_RESULTS = (
+    "testing",
+    "results",
+    "page",
+    "publishing.py",
+    "pipeline.py",
+    "sweeps",
+    "api.py",
+    "command_line",
+    "templates",
+    "__main__.py",
+)
+"""The rooms that stand above all that computes stages, and what looks at plugins. Any other module may decide what a
+stage computes."""
 COMPILED = (".pyc", ".pyo")
 
 

@@ -8,9 +8,9 @@ from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Any
 
+from composer.data.images import Images
 from composer.errors import ComposerError, PluginError
 from composer.hookspecs import Stage
-from composer.images import Images
 from composer.registry import Registry
 from composer.running.cache import StageCache
 from composer.running.plan import Plan

@@ -10,19 +10,19 @@ from typing import Any
 
 import torch
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
 from composer.data.facts import Facts
+from composer.data.images import Images
+from composer.data.population import Population
+from composer.data.scores import Pick, Report
 from composer.errors import ComposerError, PluginError
-from composer.images import Images
-from composer.population import Population
 from composer.recipes.recipe import Recipe
 from composer.registry import Registry, load_registry
+from composer.running import reporting, sealing
 from composer.running.cache import StageCache
 from composer.running.engine import Engine, Seen, told
 from composer.running.plan import Arm, OracleSteps, Plan, make_plan
 from composer.running.watching import Watchers
-from composer.runs import output, sealing
-from composer.scores import Pick, Report
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Outcome:
     store: StageCache
     report: dict[str, Any]
     run: Mapping[str, Any]
-    arms: Sequence[output.Judged]
+    arms: Sequence[reporting.Judged]
     test: Images | None
     inputs: Mapping[str, str]
     hook: Watchers
@@ -80,10 +80,10 @@ def compute(
     oracle = judge_oracle(engine, plan.oracle)
     engine.complete(plan)
     test: Images | None = None if plan.test is None else engine.result(plan.test)
-    report = output.report(recipe, test, arms, parents, [*recipe.notes, *engine.warnings(plan)])
-    report["oracle"] = output.oracle_facts(recipe, oracle, arms, () if test is None else test.cells)
+    report = reporting.report(recipe, test, arms, parents, [*recipe.notes, *engine.warnings(plan)])
+    report["oracle"] = reporting.oracle_facts(recipe, oracle, arms, () if test is None else test.cells)
     stages = list(engine.finished.values())
-    run = output.provenance(recipe, engine.device, stages, time.perf_counter() - started, engine.registry)
+    run = reporting.provenance(recipe, engine.device, stages, time.perf_counter() - started, engine.registry)
     return Outcome(recipe, plan, store, report, run, arms, test, inputs, engine.hook)
 
 
@@ -96,24 +96,24 @@ def choose_device(device: str) -> str:
     return device
 
 
-def _judge_parent(engine: Engine, plan: Plan, concept: str) -> output.Parent:
+def _judge_parent(engine: Engine, plan: Plan, concept: str) -> reporting.Parent:
     """How well one concept's population knows it, as far as the test pictures and its own source say."""
     step = plan.populations[concept]
     population: Population = engine.result(step)
     report: Report = engine.result(plan.parents[concept]) if concept in plan.parents else Report({})
-    return output.Parent(len(population), population.parameters, engine.measured(step), report)
+    return reporting.Parent(len(population), population.parameters, engine.measured(step), report)
 
 
-def judge_oracle(engine: Engine, steps: OracleSteps | None) -> output.Oracle | None:
+def judge_oracle(engine: Engine, steps: OracleSteps | None) -> reporting.Oracle | None:
     """The oracle's scores and, as it was judged, the parents'."""
     if steps is None:
         return None
     population: Population = engine.result(steps.population)
     parents = {concept: engine.result(step) for concept, step in steps.parents.items()}
-    return output.Oracle(len(population), population.parameters, engine.result(steps.report), parents, steps.score)
+    return reporting.Oracle(len(population), population.parameters, engine.result(steps.report), parents, steps.score)
 
 
-def _judge(engine: Engine, arm: Arm) -> output.Judged:
+def _judge(engine: Engine, arm: Arm) -> reporting.Judged:
     """Evaluates one composition; its features are let go of before the next."""
     reports: dict[str, Report] = {}
     for label, step in arm.reports.items():
@@ -124,7 +124,9 @@ def _judge(engine: Engine, arm: Arm) -> output.Judged:
     model: ComposedModel = engine.result(arm.model)
     pick: Pick | None = None if arm.pick is None else engine.result(arm.pick)
     shown: Facts = engine.result(arm.page)
-    judged = output.Judged(arm.composition, len(model), model.members, model.parameters, pick, reports, shown.content)
+    judged = reporting.Judged(
+        arm.composition, len(model), model.members, model.parameters, pick, reports, shown.content
+    )
     for part in model.parts:
         part.forget_features()
     engine.forget(arm.model)

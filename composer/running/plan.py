@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from composer.component import Component
-from composer.data.score_info import declared_scores
 from composer.interfaces import Evaluator, Split
 from composer.judging import gain
+from composer.judging.declared import declared_scores
 from composer.recipes.contracts import log_odds_needed
 from composer.recipes.recipe import Composition, Concept, Recipe, why_no_oracle
+from composer.running import sealing
 from composer.running.step import Step, in_order
-from composer.runs import sealing
 
 VERBS = "composer.running.verbs"
 PAGE = "composer.page.gathering"

@@ -15,21 +15,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
+from composer.data.decoding import FileDecoder
 from composer.data.expressions import Expression
 from composer.data.facts import Facts
-from composer.decoding import FileDecoder
-from composer.images import Images
-from composer.kernels import KernelSet
+from composer.data.files import read_json as read_json
+from composer.data.files import remove, write_whole
+from composer.data.files import write_json as write_json
+from composer.data.files import write_text as write_text
+from composer.data.images import Images
+from composer.data.kernels import KernelSet
+from composer.data.population import Population, Preprocessing
+from composer.data.scores import Pick, Report, Score
 from composer.networks.architecture import Architecture
-from composer.population import Population, Preprocessing
 from composer.registry import load_registry
-from composer.runs.files import read_json as read_json
-from composer.runs.files import remove, write_whole
-from composer.runs.files import write_json as write_json
-from composer.runs.files import write_text as write_text
-from composer.runs.locking import storing
-from composer.scores import Pick, Report, Score
+from composer.running.locking import storing
 
 log = logging.getLogger("composer")
 

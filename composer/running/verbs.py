@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
 from composer.data.expressions import Expression
+from composer.data.images import Images
+from composer.data.kernels import KernelSet
+from composer.data.population import Population
+from composer.data.run import Run
+from composer.data.scores import Pick, Report
 from composer.errors import ComposerError
-from composer.images import Images
 from composer.judging import oracle, parents, picking
-from composer.kernels import KernelSet
-from composer.population import Population
-from composer.run import Run
 from composer.running.boundary import first_fault
 from composer.running.step import Step
-from composer.scores import Pick, Report
 
 
 def pictures(step: Step, _: Sequence[Any], run: Run) -> Images:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
+from composer.data.figures import Figure
+from composer.data.population import Population
+from composer.data.run import Run, nowhere
 from composer.errors import ComposerError, PluginError
-from composer.figures import Figure
-from composer.population import Population
 from composer.registry import Registry, load_registry
-from composer.run import Run, nowhere
 from composer.running.boundary import first_fault, overhearing, run_faults
 from composer.running.step import Step
 from composer.running.storage import Value

@@ -23,12 +23,12 @@ from typing import Any
 from torch import Tensor
 
 from composer.component import Component
-from composer.composed import ComposedModel
-from composer.images import Images
+from composer.data.composed import ComposedModel
+from composer.data.images import Images
+from composer.data.kernels import KernelSet
+from composer.data.population import Population
 from composer.interfaces import Assembler, Criterion, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
-from composer.kernels import KernelSet
 from composer.networks.architecture import Architecture
-from composer.population import Population
 from composer.testing.examples import CONCEPTS
 from composer.testing.kinds import CHECKS, make_trial
 from composer.testing.trial import ContractError, NotCheckedError, Trial

@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
 from composer.data.expressions import cell_name
-from composer.images import Images
-from composer.kernels import KernelSet
+from composer.data.images import Images
+from composer.data.kernels import KernelSet
+from composer.data.population import Population, Preprocessing
 from composer.networks.architecture import Architecture
-from composer.population import Population, Preprocessing
+from composer.networks.stacking import stack
 from composer.registry import load_registry
-from composer.stacking import stack
 
 CONCEPTS = ("black", "cat", "small")
 SIZE = 20

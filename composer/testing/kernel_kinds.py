@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from composer.component import Component, Contract
+from composer.data.images import Images
+from composer.data.kernels import KernelSet
+from composer.data.population import Population
 from composer.errors import ComposerError
-from composer.images import Images
 from composer.interfaces import KernelExtractor, Translator
-from composer.kernels import KernelSet
-from composer.population import Population
 from composer.testing import examples
 from composer.testing.every_kind import FINITE, OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names
 from composer.testing.trial import MAIN, Case, Check, Trial, raised

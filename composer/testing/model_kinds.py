@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from composer.composed import ComposedModel
-from composer.images import Images
+from composer.data.composed import ComposedModel
+from composer.data.images import Images
+from composer.data.kernels import KernelSet
+from composer.data.population import Population, Preprocessing
+from composer.data.run import Run
 from composer.interfaces import Assembler, ModelSource
-from composer.kernels import KernelSet
 from composer.networks.architecture import Architecture
-from composer.population import Population, Preprocessing
-from composer.run import Run
 from composer.testing import examples
 from composer.testing.every_kind import (
     FINITE,

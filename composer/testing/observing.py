@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from composer.images import Images
+from composer.data.images import Images
+from composer.data.run import Run
 from composer.interfaces import Split
-from composer.run import Run
 from composer.running.storage import pack
 
 SIZE = 32

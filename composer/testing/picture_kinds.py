@@ -8,16 +8,16 @@ from functools import partial
 import numpy as np
 import torch
 
-from composer.composed import ComposedModel
+from composer.data.composed import ComposedModel
 from composer.data.expressions import cell_names
+from composer.data.images import Images
+from composer.data.population import Population
+from composer.data.run import Run
+from composer.data.scores import Pick, Report, Score
 from composer.errors import ComposerError
-from composer.images import Images
 from composer.interfaces import Criterion, Evaluator, ImageSource, Split
 from composer.judging.picking import CriterionError, pick_member
-from composer.population import Population
-from composer.run import Run
 from composer.running.boundary import undeclared
-from composer.scores import Pick, Report, Score
 from composer.testing import examples
 from composer.testing.every_kind import OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names, works
 from composer.testing.trial import MAIN, Case, Check, NotCheckedError, Trial, raised

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from composer.component import Component
+from composer.data.images import Images
+from composer.data.kernels import KernelSet
+from composer.data.population import Population
+from composer.data.run import Run
 from composer.errors import ComposerError
-from composer.images import Images
-from composer.kernels import KernelSet
-from composer.population import Population
-from composer.run import Run
 from composer.testing.observing import Observation, observe
 
 SEED = 7

@@ -146,7 +146,7 @@ def test_cross_validation_chooses_the_strength_that_leaves_the_least_error_out()
     target = features @ rng.normal(size=(12, 1)) + 8 * rng.normal(size=(60, 1))
     centred, aim = features - features.mean(0), target - target.mean(0)
     unit = np.square(centred).sum() / 12
-    from composer.networks.heads import STRENGTHS, _fit, _Moments
+    from composer.bodies.heads import STRENGTHS, _fit, _Moments
 
     def error(strength: float) -> float:
         hat = centred @ np.linalg.solve(centred.T @ centred + strength * unit * np.eye(12), centred.T)
@@ -209,8 +209,8 @@ def test_dead_features_give_the_mean_log_odds_and_nothing_that_is_not_finite() -
 
 def test_members_and_pictures_in_chunks_give_what_they_give_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = refitted().weights["fc1.weight"]
-    monkeypatch.setattr("composer.networks.heads.MEMBERS_AT_ONCE", 1)
-    monkeypatch.setattr("composer.networks.heads.PICTURES_AT_ONCE", 7)
+    monkeypatch.setattr("composer.bodies.heads.MEMBERS_AT_ONCE", 1)
+    monkeypatch.setattr("composer.bodies.heads.PICTURES_AT_ONCE", 7)
     torch.testing.assert_close(refitted().weights["fc1.weight"], whole, rtol=1e-3, atol=1e-5)
 
 

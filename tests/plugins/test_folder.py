@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from composer import ComposerError, Images, Run, Split
-from composer.decoding import FileDecoder, UnreadablePictureError, read_picture
+from composer.data.decoding import FileDecoder, UnreadablePictureError, read_picture
 from composer_folder import Folder
 
 CONCEPTS = ("black", "cat")

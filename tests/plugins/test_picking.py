@@ -14,9 +14,9 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from composer import ComposedModel, Criterion, Images, Run
+from composer.data.scores import consensus_pick
 from composer.judging import picking
 from composer.judging.picking import CriterionError, MemberFeatures, pick_member
-from composer.scores import consensus_pick
 from composer_picking import Agreement, Stability
 from composer_picking.alignment import alignment
 from composer_picking.stability import of_features, of_log_odds, otsu

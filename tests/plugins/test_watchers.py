@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from composer.pipeline import run_recipe
 from composer.recipes.recipe import Recipe
-from composer.running.pipeline import run_recipe
 
 needs_tensorboard = pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs the extra [tensorboard]")
 needs_mlflow = pytest.mark.skipif(find_spec("mlflow") is None, reason="needs the extra [mlflow]")

@@ -1,0 +1,1 @@
+"""What is made of networks without labels: their running statistics and biases anew, and heads."""

@@ -1,0 +1,122 @@
+"""A composed model: one or more populations whose log-odds are combined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from composer.data.expressions import Expression
+from composer.data.images import Images
+from composer.data.population import Population, count_parameters
+
+
+@dataclass(frozen=True)
+class ComposedModel:
+    """M models of the target. Each part has M members, or one that serves all.
+
+    A single part is a network of its own; several are run side by side, and their log-odds combined as the target says
+    (`Expression.log_odds`). Parts that share a body are one network with several heads: the body is kept, counted and
+    run once. target: a formula of the parts' concepts; left out, all of them at once.
+    """
+
+    parts: tuple[Population, ...]
+    members: tuple[str, ...]
+    target: Expression | None = None
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if len(part) not in (1, len(self.members)):
+                raise ValueError(f"a part has {len(part)} members, the model {len(self.members)}")
+        parts = list(self.parts)
+        for index, first in enumerate(self.bodies):
+            if first != index:
+                parts[index] = parts[index].on_body_of(parts[first])
+        object.__setattr__(self, "parts", tuple(parts))
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def has_log_odds(self) -> bool:
+        """Whether every part has a head."""
+        return all(part.has_head for part in self.parts)
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of one member, all parts together."""
+        return sum(
+            part.parameters if first == index else count_parameters(part.head_weights)
+            for index, (part, first) in enumerate(zip(self.parts, self.bodies, strict=True))
+        )
+
+    @cached_property
+    def bodies(self) -> tuple[int, ...]:
+        """For each part the first part that has the same body: its own number where none before it has."""
+        found: list[int] = []
+        for index, part in enumerate(self.parts):
+            before = (first for first in dict.fromkeys(found) if part.shares_body(self.parts[first]))
+            found.append(next(before, index))
+        return tuple(found)
+
+    def select(self, indices: Sequence[int]) -> ComposedModel:
+        """The members at `indices`, in that order; the model itself where these are all."""
+        if list(indices) == list(range(len(self))):
+            return self
+        parts = tuple(part if len(part) == 1 else part.select(indices) for part in self.parts)
+        return replace(self, parts=parts, members=tuple(self.members[index] for index in indices))
+
+    def features(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
+        """Features of all bodies, float32 [M, N, D]."""
+        features = [self.parts[first].features(images, device) for first in dict.fromkeys(self.bodies)]
+        return torch.cat([part.expand(len(self), -1, -1) for part in features], dim=-1)
+
+    def log_odds(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
+        """Log-odds of the target, float32 [M, N]; ValueError where a part has no head."""
+        each = [part.log_odds(images, device).expand(len(self), -1) for part in self.parts]
+        return combined([part.concept for part in self.parts], each, self.target)
+
+    def decisions(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
+        """Whether each picture counts as the target where every part decides at 0.5 for itself, bool [M, N]."""
+        each = [part.log_odds(images, device).expand(len(self), -1) > 0 for part in self.parts]
+        return decided([part.concept for part in self.parts], each, self.target)
+
+    def answering(self, target: Expression) -> ComposedModel:
+        """The same networks, asked for as much of `target` as they know.
+
+        Of a head of cells other outputs count; networks side by side are combined in another way. A single network
+        without such a head stays as it is, as do networks that know nothing of it.
+        """
+        (first, *others) = self.parts
+        asked = target.restricted(first.cells if first.cells and not others else [part.concept for part in self.parts])
+        if asked is None or not (others or first.cells):
+            return self
+        return replace(self, parts=self.parts if others else (first.knowing(asked),), target=asked)
+
+
+def combined(concepts: Sequence[str], log_odds: Sequence[Tensor], target: Expression | None) -> Tensor:
+    """Log-odds of the target out of those of its parts; of a single part they are the target's already."""
+    if len(log_odds) == 1:
+        return log_odds[0]
+    asked, named = _of_parts(concepts, log_odds, target)
+    return asked.log_odds(named)
+
+
+def decided(concepts: Sequence[str], shown: Sequence[Tensor], target: Expression | None) -> Tensor:
+    """Whether the target counts as shown, bool, where each part has decided for itself."""
+    if len(shown) == 1:
+        return shown[0]
+    asked, named = _of_parts(concepts, shown, target)
+    return asked.holds(named)
+
+
+def _of_parts(
+    concepts: Sequence[str], values: Sequence[Tensor], target: Expression | None
+) -> tuple[Expression, dict[str, Tensor]]:
+    if target is None:  # parts may share a concept: each is an expert of its own
+        concepts = [str(number) for number in range(len(values))]
+        target = Expression.all_of(concepts)
+    return target, dict(zip(concepts, values, strict=True))

@@ -1,0 +1,1 @@
+"""Many recipes at once: the benchmark and its leaderboard."""
