@@ -59,6 +59,12 @@ def shared() -> Path:
 
 
 @pytest.fixture
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that holds nothing yet, for a test that rests on what is computed and what is kept."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "own store"))
+
+
+@pytest.fixture
 def recipe_file(tmp_path: Path) -> Callable[[str], Path]:
     """Writes a recipe and returns its path."""
 

@@ -134,7 +134,7 @@ def test_a_composition_is_said_to_be_above_controls_only_where_intervals_do_not_
         row("random-refit", "control", 0.4, 0.8),
     ]
     assert leaderboard_text.verdict(rows) == (
-        "By intervals that do not overlap: `product` is above every control. "
+        "By intervals that do not overlap: `product` is better than each control. "
         "`cyclegan-refit` is not clearly above `random-refit`."
     )
     assert leaderboard_text.verdict(rows[:2]) == leaderboard_text.NO_VERDICT

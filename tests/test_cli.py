@@ -41,6 +41,7 @@ COMMANDS = (
     "compare",
     "verify",
     "bench",
+    "store",
     "new-plugin",
     "check-plugin",
 )
@@ -217,6 +218,7 @@ def raising(stage: str, error: BaseException) -> Iterator[None]:
         load_registry().unwatch(watcher)
 
 
+@pytest.mark.usefixtures("own_store")
 def test_ctrl_c_keeps_what_was_finished_and_the_same_command_goes_on(recipe_file: Write) -> None:
     path = recipe_file(PRODUCT)
     with raising("population.cat", KeyboardInterrupt()):
@@ -244,7 +246,7 @@ def test_only_a_bug_shows_its_traceback_and_asks_for_a_report(
     def broken(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("composer.pipeline.make_plan", broken)
+    monkeypatch.setattr("composer.running.outcome.make_plan", broken)
     shown = call("run", recipe_file(PRODUCT))
     assert shown.exit_code == exit_code
     assert shown.output.splitlines()[-1].endswith(last), shown.output

@@ -84,6 +84,7 @@ def test_neither_writes_where_it_is_not_asked_to(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["recipe.yaml", "run"]
 
 
+@pytest.mark.usefixtures("own_store")  # nobody is told of the start of a stage that is kept
 @pytest.mark.parametrize(("variable", "library"), WATCHERS.items())
 def test_a_watcher_whose_library_is_absent_says_what_to_install_and_the_run_goes_on(
     run: Callable[[], dict[str, Any]],
