@@ -8,6 +8,7 @@ import subprocess
 import sys
 import venv
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +36,7 @@ class Environment:
                 "PIP_NO_BUILD_ISOLATION": "0",  # pip's own riddle: 0 means without isolation
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                 "PYTHONDONTWRITEBYTECODE": "1",
+                "MYPY_CACHE_DIR": str(self.home / "mypy_cache"),  # half a minute for torch and composer, once
                 "OMP_NUM_THREADS": "1",
                 "COLUMNS": "100",
                 "NO_COLOR": "1",
@@ -65,6 +67,16 @@ class Environment:
             ).returncode
             == 0
         )
+
+    def installed(self) -> set[str]:
+        """The distributions of its own."""
+        (site,) = self.home.glob("lib/python*/site-packages")
+        return {found.name for found in distributions(path=[str(site)])}
+
+    def clear(self) -> None:
+        """Uninstalls everything but composer."""
+        if others := self.installed() - {"kernel-composer"}:
+            _pip(*self._into(), "uninstall", "--yes", *others)
 
     def _into(self) -> tuple[str, str]:
         return ("--python", str(self.home / "bin" / "python"))

@@ -12,6 +12,8 @@ import pytest
 
 # As the command line does: read when torch is loaded, and much faster on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the cores are shared by the workers already
 
 from clean_environment import Environment, build_wheel, make_environment
 from composer.recipes.recipe import Recipe
@@ -35,6 +37,18 @@ controls: [random, parents]
 evaluators: [recognition, {use: clusters, methods: [kmeans], umap_figure: false}]
 """
 """The whole main job in about two seconds."""
+
+TINY = """\
+name: small
+seed: 3
+concepts: [black, cat]
+images: {use: drawings, size: 16, train: 40, test: 20}
+models: {use: train, architecture: {use: cnn, filters: [2, 3], size: 16}, members: 3, epochs: 1}
+compositions: {product: {assembler: product}}
+controls: [parents]
+evaluators: [recognition]
+"""
+"""A run about which a test asks nothing but that it is one."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,6 +90,12 @@ def recipe_file(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many as there are cores for this process, and no more than fit into the memory of most machines."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
 @pytest.fixture
 def small_recipe(recipe_file: Callable[[str], Path]) -> Callable[..., Recipe]:
     """The small recipe, with `--set` changes."""
@@ -115,7 +135,15 @@ def composer_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
+@pytest.fixture(scope="session")
+def shared_environment(tmp_path_factory: pytest.TempPathFactory, composer_wheel: Path) -> Environment:
+    """What `environment` hands to one test after the other; mypy knows composer and torch from the first one on."""
+    return make_environment(tmp_path_factory.mktemp("clean") / "environment", composer_wheel)
+
+
 @pytest.fixture
-def environment(tmp_path: Path, composer_wheel: Path) -> Environment:
+def environment(shared_environment: Environment) -> Iterator[Environment]:
     """A virtual environment with composer's wheel and no plugin but its own."""
-    return make_environment(tmp_path / "environment", composer_wheel)
+    assert shared_environment.installed() == {"kernel-composer"}
+    yield shared_environment
+    shared_environment.clear()

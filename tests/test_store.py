@@ -27,6 +27,7 @@ from composer.running.code import core_digest, packages_digest
 from composer.running.last_run import LAST, recall, remember
 from composer.running.locking import COMING, STORE_LOCK, changing, put_in_place, reading, run_lock
 from composer.running.storage import FolderKeeper, keep_tensors, kept_tensors, write_json, write_tensors
+from conftest import TINY
 from saved_run import report, saved_run
 from tiny import tiny_images, tiny_population
 
@@ -255,9 +256,9 @@ def test_only_dead_parts_of_this_machine_are_cleared_away(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_four_runs_in_one_folder_all_succeed_and_leave_one_whole_run(
-    recipe_file: Callable[[], Path], tmp_path: Path
+    recipe_file: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    recipe, folder = recipe_file(), tmp_path / "run"
+    recipe, folder = recipe_file(TINY), tmp_path / "run"
     command = [sys.executable, "-m", "composer", "run", str(recipe), "--output", str(folder), "--device", "cpu"]
     runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]
     assert [run.wait() for run in runs] == [0, 0, 0, 0]

@@ -186,8 +186,13 @@ def _principal(features: Floats, seed: int) -> Floats:
 
 def _umap(features: Floats, seed: int) -> Floats:
     with warnings.catch_warnings():
-        # The first is of umap's import; the others say that groups share no neighbours, where any start will do.
-        for message in ("Tensorflow not installed", "Graph is not fully connected", "Spectral initialisation failed"):
+        # Of umap's import; of groups that share no neighbours (two); of umap 0.5.7 on scikit-learn 1.6.
+        for message in (
+            "Tensorflow not installed",
+            "Graph is not fully connected",
+            "Spectral initialisation failed",
+            "'force_all_finite' was renamed",
+        ):
             warnings.filterwarnings("ignore", message=message)
         import umap  # 2 s to import, 20 s the first time ever, when numba compiles
 

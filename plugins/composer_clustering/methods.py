@@ -55,7 +55,10 @@ def hdbscan(distances: Floats, min_cluster_size: int) -> Labels:
     """Clusters from 0 on, -1 for noise, from distances [N, N]."""
     from hdbscan import HDBSCAN  # a second to import
 
-    fitted = HDBSCAN(min_cluster_size=min_cluster_size, metric="precomputed", core_dist_n_jobs=1).fit(distances)
+    with warnings.catch_warnings():
+        # What hdbscan 0.8.40 asks of scikit-learn has another name since 1.6.
+        warnings.filterwarnings("ignore", message="'force_all_finite' was renamed", category=FutureWarning)
+        fitted = HDBSCAN(min_cluster_size=min_cluster_size, metric="precomputed", core_dist_n_jobs=1).fit(distances)
     return np.asarray(fitted.labels_, dtype=np.int64)
 
 

@@ -43,6 +43,8 @@ def umap_embedding(features: Floats, components: int, seed: int) -> Floats:
         # The spectral embedding is a start only: where groups of pictures share no neighbour, any start will do.
         warnings.filterwarnings("ignore", message="Graph is not fully connected", category=UserWarning)
         warnings.filterwarnings("ignore", message="Spectral initialisation failed", category=UserWarning)
+        # What umap 0.5.7 asks of scikit-learn has another name since 1.6.
+        warnings.filterwarnings("ignore", message="'force_all_finite' was renamed", category=FutureWarning)
         embedding = umap.UMAP(
             n_components=components,
             n_neighbors=min(NEIGHBOURS, count - 1),

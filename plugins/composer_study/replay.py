@@ -90,6 +90,8 @@ def umap_plane(features: Features, seed: int) -> NDArray[np.float32]:
         # The spectral embedding is a start only: where groups of pictures share no neighbour, any start will do.
         warnings.filterwarnings("ignore", message="Graph is not fully connected", category=UserWarning)
         warnings.filterwarnings("ignore", message="Spectral initialisation failed", category=UserWarning)
+        # What umap 0.5.7 asks of scikit-learn has another name since 1.6.
+        warnings.filterwarnings("ignore", message="'force_all_finite' was renamed", category=FutureWarning)
         # A seed and several threads exclude each other: n_jobs=1 says so.
         reducer = umap.UMAP(n_components=2, n_neighbors=min(NEIGHBOURS, len(features) - 1), random_state=seed, n_jobs=1)
         return np.asarray(reducer.fit_transform(features), dtype=np.float32)

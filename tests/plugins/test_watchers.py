@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from composer.pipeline import run_recipe
-from composer.recipes.recipe import Recipe
+from composer.recipes.recipe_reader import read_recipe
+from conftest import TINY
 
 needs_tensorboard = pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs the extra [tensorboard]")
 needs_mlflow = pytest.mark.skipif(find_spec("mlflow") is None, reason="needs the extra [mlflow]")
@@ -20,8 +21,8 @@ LINES = 60
 
 
 @pytest.fixture
-def run(small_recipe: Callable[..., Recipe], tmp_path: Path) -> Callable[[], dict[str, Any]]:
-    return lambda: run_recipe(small_recipe(), tmp_path / "run", "cpu")
+def run(recipe_file: Callable[[str], Path], tmp_path: Path) -> Callable[[], dict[str, Any]]:
+    return lambda: run_recipe(read_recipe(recipe_file(TINY)), tmp_path / "run", "cpu")
 
 
 @needs_tensorboard
