@@ -16,6 +16,8 @@ from composer.errors import ComposerError
 if TYPE_CHECKING:
     from torch import Size, Tensor, nn
 
+    from composer.networks.couplings import Couplings
+
 
 @dataclass(frozen=True)
 class Footprint:
@@ -76,6 +78,15 @@ class Architecture(Component):
         from composer.networks.shapes import misfit  # imports torch
 
         return misfit(self, weights, head)
+
+    def couplings(self) -> Couplings:
+        """Which axes of which tensors move together when units change places; traced and proved once.
+
+        ComposerError, naming the module, where the network cannot be followed or the proof fails.
+        """
+        from composer.networks.couplings import couplings_of  # imports torch
+
+        return couplings_of(self)
 
     def footprint(self) -> Footprint | None:
         """How large a network of two outputs is, for estimates of memory; None where nobody knows. No torch in here."""
