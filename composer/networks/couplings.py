@@ -21,7 +21,7 @@ PROBES = 4
 EXACT = 1e-8
 """Largest difference of outputs, as a share of their size in float64, that is rounding."""
 DULL = 1e-6
-"""Least difference between the outputs for two pictures, as a share of their size, with which a proof proves anything."""
+"""Least difference between the outputs for two pictures, as a share of their size, that lets a proof prove anything."""
 
 MOST_EVEN = 1e-4
 """Standard deviation below which a tensor's numbers are too much alike for a proof, and others are drawn."""
@@ -170,7 +170,9 @@ def _prove(couplings: Couplings, network: nn.Module, size: int, generator: torch
         raise ComposerError("its outputs do not depend on the picture, so that nothing can be proved")
 
     def harmless(orders: Mapping[str, Tensor]) -> bool:
-        network.load_state_dict(couplings.permuted(state, orders))
+        moved = couplings.permuted(state, orders)
+        for name, tensor in network.state_dict().items():
+            tensor.copy_(moved[name])
         return float((network(pixels) - wanted).abs().max()) <= EXACT * scale
 
     orders = couplings.random_orders(generator)

@@ -27,7 +27,8 @@ class Followed:
         self.used: dict[str, int] = {}
         """Tensors of the state dict, in the order in which the network uses them."""
         self._names: dict[int, str] = {}
-        self._state = {name: tensor for name, tensor in network.state_dict(keep_vars=True).items() if tensor.ndim}
+        named = network.state_dict(keep_vars=True).items()
+        self._state = {name: tensor for name, tensor in named if tensor.ndim and tensor.is_floating_point()}
         self._planes = WeakTensorKeyDictionary()
         for name, tensor in self._state.items():
             if id(tensor) not in self._names:
@@ -78,8 +79,10 @@ class Followed:
         """The labels along one axis; where they also vary along others, all of them are frozen."""
         if varying(plane) <= {axis}:
             return first_along(plane, axis)
-        if varying(plane := self.units.rooted(plane)) <= {axis}:
-            return first_along(plane, axis)
+        plane = self.units.rooted(plane)
+        units = plane.movedim(axis, 0).flatten(1).amax(1)  # NONE, such as pixels of padding, gives way to any
+        if varying(torch.where(plane == NONE, along(units, axis, plane.shape), plane)) <= {axis}:
+            return units
         self.units.freeze(*compact(plane))
         return torch.full((plane.shape[axis],), FIXED)
 

@@ -22,14 +22,48 @@ from composer.networks.units import FIXED, NONE, compact, constant, first_along,
 
 MOVES = frozenset(
     (
-        "alias cat channel_shuffle clone constant_pad_nd contiguous detach expand flip index index_select lift_fresh "
-        "narrow native_channel_shuffle permute pixel_shuffle pixel_unshuffle repeat roll select slice split "
-        "split_with_sizes squeeze stack t transpose unbind unsafe_split unsafe_split_with_sizes unsqueeze"
-    ).split()
+        "alias",
+        "cat",
+        "channel_shuffle",
+        "clone",
+        "constant_pad_nd",
+        "contiguous",
+        "detach",
+        "expand",
+        "flip",
+        "index",
+        "index_select",
+        "lift_fresh",
+        "narrow",
+        "native_channel_shuffle",
+        "permute",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "repeat",
+        "roll",
+        "select",
+        "slice",
+        "split",
+        "split_with_sizes",
+        "squeeze",
+        "stack",
+        "t",
+        "transpose",
+        "unbind",
+        "unsafe_split",
+        "unsafe_split_with_sizes",
+        "unsqueeze",
+    )
 )
 """Operations that only move numbers."""
-RESHAPES = frozenset(("view", "reshape", "_reshape_alias", "_unsafe_view", "unflatten"))
+RESHAPES = frozenset(("view", "reshape", "_reshape_alias", "_unsafe_view", "unflatten", "as_strided_"))
 """Operations that keep numbers in their order."""
+POINTWISE = frozenset(("_to_copy", "hardswish", "hardswish_", "native_dropout"))
+"""Operations on each number by itself that torch does not tag so."""
+FACTORIES = frozenset(
+    ("empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_zeros", "ones_like", "zeros_like")
+)
+"""Operations that look at a tensor's shape only."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +153,15 @@ def _planes(
     if name in RULES:
         plane = RULES[name](followed, args, named, outputs)
         return [(plane,)] * (len(outputs) if name == "var_mean" else 1)
-    if name in RESHAPES:  # labels that are repeated lie in memory in another way, so that `view` would fail
+    if name in FACTORIES:
+        return []
+    if (
+        name in RESHAPES and outputs[0].numel() == args[0].numel()
+    ):  # labels that are repeated lie in memory in another way, so that `view` would fail
         return [tuple(plane.reshape(outputs[0].shape) for plane in followed[args[0]])]
     if name in MOVES:
         return _moved(followed, func, args, named)
-    if name == "_to_copy" or torch.Tag.pointwise in func.tags:
+    if name in POINTWISE or torch.Tag.pointwise in func.tags:
         return [_pointwise(followed, given, outputs[0].shape)] if outputs else []
     if all(bool((small <= FIXED).all()) for each in given for plane in followed[each] for small in compact(plane)):
         return [(constant(FIXED, each.shape),) for each in outputs]
