@@ -42,11 +42,14 @@ if TYPE_CHECKING:
     from composer.data.scores import Report, Score, agreement, replicate, resamples, tells_apart
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
+    from composer.networks.couplings import CouplingGroup, Couplings
     from composer.networks.stacking import stack
     from composer.networks.state_file import StateFile, read_state_file
 
 _LATER = {
     "ComposedModel": "composer.data.composed",
+    "CouplingGroup": "composer.networks.couplings",
+    "Couplings": "composer.networks.couplings",
     "FileDecoder": "composer.data.decoding",
     "LoadedModel": "composer.models.loading",
     "Prediction": "composer.models.loading",
@@ -84,6 +87,8 @@ __all__ = [
     "ComposedModel",
     "ComposerError",
     "Contract",
+    "CouplingGroup",
+    "Couplings",
     "Criterion",
     "Evaluator",
     "Expression",

@@ -50,7 +50,7 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Group:
+class CouplingGroup:
     """Units that can change places with each other."""
 
     sides: tuple[Side, ...]
@@ -67,7 +67,7 @@ class Couplings:
     groups: named after the module that makes their units first, in the order in which the network uses them.
     """
 
-    groups: Mapping[str, Group]
+    groups: Mapping[str, CouplingGroup]
 
     def permuted(self, weights: Mapping[str, Tensor], orders: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One network's weights with units in other places: unit i of a group is what was unit `orders[group][i]`.
@@ -127,13 +127,13 @@ def _couplings(trace: Trace) -> Couplings:
         for units in kinds.values()
         if len(units) > 1
     ]
-    groups: dict[str, Group] = {}
+    groups: dict[str, CouplingGroup] = {}
     for _, group in sorted(found, key=lambda each: each[0]):
         groups[_free_name(group, groups)] = group
     return Couplings(groups)
 
 
-def _group(units: Sequence[MovingSet], followed: Followed, seen: Sequence[tuple[Seen, list[int]]]) -> Group:
+def _group(units: Sequence[MovingSet], followed: Followed, seen: Sequence[tuple[Seen, list[int]]]) -> CouplingGroup:
     sides = [
         Side(alias, axis, torch.tensor([unit.places[tensor, axis] for unit in units]))
         for tensor, axis in sorted(units[0].places, key=lambda key: (followed.used[key[0]], key))
@@ -148,10 +148,10 @@ def _group(units: Sequence[MovingSet], followed: Followed, seen: Sequence[tuple[
                 places[root].append(place)
         if len(counts := {len(own) for own in places.values()}) == 1 and counts != {0}:
             watches.append(Watch(each.module, each.axis, torch.tensor(list(places.values()))))
-    return Group(tuple(sides), tuple(watches))
+    return CouplingGroup(tuple(sides), tuple(watches))
 
 
-def _free_name(group: Group, taken: Mapping[str, Group]) -> str:
+def _free_name(group: CouplingGroup, taken: Mapping[str, CouplingGroup]) -> str:
     tensor = group.sides[0].tensor
     name = tensor.rpartition(".")[0] or tensor
     count = sum(other == name or other.startswith(f"{name}/") for other in taken)
