@@ -27,7 +27,7 @@ CIFAR = CifarResNet(depth=20, filters=4, size=16)
 
 def vgg() -> nn.Module:
     """Convolutions, and a flattening of 7x7 pixels before three linear layers."""
-    network = VGG(make_layers([8, "M", 12, "M"], batch_norm=True), num_classes=3)
+    network: nn.Module = VGG(make_layers([8, "M", 12, "M"], batch_norm=True), num_classes=3)
     network.classifier = nn.Sequential(nn.Linear(12 * 49, 10), nn.ReLU(), nn.Dropout(), nn.Linear(10, 3))
     return network
 
@@ -119,6 +119,13 @@ def test_a_permutation_and_its_inverse_give_the_weights_again() -> None:
     back = {name: order.argsort() for name, order in orders.items()}
     again = couplings.permuted(couplings.permuted(weights, orders), back)
     assert all(torch.equal(again[name], tensor) for name, tensor in weights.items())
+
+
+def test_in_a_random_order_no_unit_stays_where_it_was() -> None:
+    for seed in range(20):
+        for order in CIFAR.couplings().random_orders(torch.Generator().manual_seed(seed)).values():
+            assert sorted(order.tolist()) == list(range(len(order)))
+            assert bool((order != torch.arange(len(order))).all())
 
 
 def test_units_of_grouped_convolutions_are_blocks() -> None:

@@ -87,8 +87,12 @@ class Couplings:
         return moved
 
     def random_orders(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """A random order of the units of every group."""
-        return {name: torch.randperm(len(group), generator=generator) for name, group in self.groups.items()}
+        """A random order of the units of every group in which no unit stays where it was."""
+        orders = {}
+        for name, group in self.groups.items():
+            ring = torch.randperm(len(group), generator=generator)
+            orders[name] = torch.empty_like(ring).scatter_(0, ring, ring.roll(1))
+        return orders
 
 
 @lru_cache(maxsize=16)

@@ -48,8 +48,8 @@ class Followed:
 
     def __getitem__(self, tensor: Tensor) -> Planes:
         """All planes of a tensor; of a constant a single one that may not move."""
-        planes: Planes | None = self._planes.get(tensor)
-        return (constant(FIXED, tensor.shape),) if planes is None else planes
+        planes: Planes = self._planes[tensor] if tensor in self else (constant(FIXED, tensor.shape),)
+        return planes
 
     def __setitem__(self, tensor: Tensor, planes: Planes) -> None:
         self._planes[tensor] = planes

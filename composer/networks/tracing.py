@@ -118,9 +118,9 @@ def _leave(followed: Followed, name: str, seen: list[Seen], module: nn.Module, i
         seen.append(Seen(name, axis, first_along(plane, axis)))
 
 
-class _Tracer(TorchDispatchMode):
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch types its modes in part
     def __init__(self, followed: Followed) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.followed = followed
 
     @classmethod

@@ -48,7 +48,7 @@ class Units:
     def rooted(self, plane: Tensor) -> Tensor:
         """The same plane with one label for each set."""
         (small,) = compact(plane)
-        labels, places = small.unique(return_inverse=True)
+        labels, places = torch.unique(small, return_inverse=True)
         roots = [self.root(label) if label > FIXED else label for label in labels.tolist()]
         return torch.tensor(roots)[places].expand(plane.shape)
 
@@ -73,7 +73,7 @@ class Units:
 
     def tag(self, labels: Tensor, tag: Hashable) -> None:
         """Lets units change places only with those that have the same tags."""
-        for label in labels[labels != NONE].unique().tolist():
+        for label in torch.unique(labels[labels != NONE]).tolist():
             self._tags.setdefault(label, set()).add(tag)
 
     def sets(self) -> list[MovingSet]:

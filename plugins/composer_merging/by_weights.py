@@ -13,7 +13,7 @@ from composer import Couplings
 STATISTICS = ("running_mean", "running_var")
 """What a network does not learn, but meets: it does not count."""
 LEAST_GAIN = 1e-9
-"""Share of what agrees already by which an order must be better: smaller gains are rounding, and might go in circles."""
+"""Share of what agrees already by which an order must be better: less is rounding, and might go in circles."""
 
 Weights = Mapping[str, Tensor]
 Orders = dict[str, Tensor]
