@@ -76,6 +76,7 @@ def test_output_fits_what_is_shown_but_for_what_differs_between_machines() -> No
     assert not fits(comparable("a\n...\nb\n"), comparable("a\n"))
 
 
+@pytest.mark.usefixtures("own_store")
 @pytest.mark.slow
 def test_every_command_gives_the_output_that_the_page_shows(environment: Environment, tmp_path: Path) -> None:
     commands = [each for block in blocks("console") if block.section != PUBLISHING for each in block.commands]

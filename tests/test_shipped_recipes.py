@@ -52,6 +52,8 @@ def reduced(path: Path, shared: Path) -> list[str]:
     for arm, parts in written["compositions"].items():
         if parts.get("translator", {}) != "study_generators" and "translator" in parts:
             changes += [f"compositions.{arm}.translator.epochs=1"]
+        if parts["assembler"] == "distil":
+            changes += [f"compositions.{arm}.assembler.steps=3"]
     if "clusters" in written.get("evaluators", ["clusters"]):
         changes += ["evaluators.clusters.umap_figure=false"]
     if path.stem == "red_cat_cifar":
