@@ -96,6 +96,16 @@ def test_a_composition_that_is_not_there_is_named_with_the_nearest(run: Path) ->
         load(run / "models" / "product", "features")
 
 
+def test_a_run_of_an_older_composer_gives_the_member_that_its_auc_picked(run: Path) -> None:
+    content = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    del content["declared"]
+    for arm in content["compositions"].values():
+        del arm["picked_member"], arm["picked_by"]
+    (run / "report.json").write_text(json.dumps(content), encoding="utf-8")
+    assert load(run, "product").member == f"black {PICKED} x cat {PICKED}"
+    assert load(run).composition == "product"
+
+
 def test_a_copied_folder_still_knows_its_name_and_its_picked_member(run: Path, tmp_path: Path) -> None:
     home = run / "models" / "product"
     complete(home, json.loads((run / "report.json").read_text()), "product")

@@ -168,7 +168,12 @@ def read_folder(path: Path) -> ModelFolder:
 def picked_member(report: Mapping[str, Any], composition: str) -> tuple[int, str]:
     """(index, by what) of the member that a run picked without labels."""
     arm: Mapping[str, Any] = report["compositions"][composition]
-    return int(arm["picked_member"]), str(arm["picked_by"])
+    if "picked_member" in arm:
+        return int(arm["picked_member"]), str(arm["picked_by"])
+    scores = arm["scores"]  # an older composer picked one for each score, and loaded that of the AUC
+    for name in sorted(scores, key=lambda name: not name.endswith(".auc")):
+        return int(scores[name]["picked_member"]), str(scores[name]["picked_by"])
+    return 0, ""
 
 
 def _chosen(run: Path, there: Mapping[str, ModelFolder]) -> ModelFolder:
