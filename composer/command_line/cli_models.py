@@ -217,7 +217,7 @@ def _inspect_responses(model: str, images: Path, architecture: str | None, as_js
 def _architecture(written: str) -> Architecture:
     """The architecture that a recipe's slot of the same text would hold."""
     from composer.networks.architecture import Architecture
-    from composer.recipes.recipe_reader import read_text
+    from composer.recipes.slots import read_text
 
     return read_text(Architecture, written, "--architecture")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from composer.errors import ComposerError
 from composer.recipes.located_yaml import parse
-from composer.recipes.recipe_reader import read_component
+from composer.recipes.slots import read_component
 from composer.registry import check_component as check_class
 from composer.registry import load_registry
 from composer.running.cache import StageCache

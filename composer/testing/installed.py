@@ -11,7 +11,7 @@ from composer.component import Component
 from composer.errors import ComposerError
 from composer.interfaces import ImageSource, Split
 from composer.recipes.located_yaml import parse
-from composer.recipes.recipe_reader import read_component
+from composer.recipes.slots import read_component
 from composer.recipes.value_kinds import type_text
 from composer.registry import Plugin, Registry, nearest
 from composer.testing.every_kind import OF_THE_CLASS
