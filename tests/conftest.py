@@ -15,6 +15,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the cores are shared by the workers already
 
+    import torch  # may have been loaded before; other processes have as many threads, and so give the same bytes
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
 from clean_environment import Environment, build_wheel, make_environment
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe

@@ -277,9 +277,9 @@ def test_the_key_covers_the_core_but_what_only_shows_results(tmp_path: Path) -> 
         "networks/architecture.py",
         "data/expressions.py",
         "models/network_weights.py",
-        "models/state_file.py",
+        "networks/state_file.py",
         "running/plan.py",
-        "run.py",
+        "data/run.py",
         "judging/gain.py",
     )
     before = core_digest.__wrapped__(core)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -57,7 +58,8 @@ def writing(place: Path) -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
             raise
-        number = next((number for number in MENDED if f"(os error {number})" in str(error)), None)
+        met = re.search(r"\(os error (\d+)\)|Os \{ code: (\d+),", str(error))  # the second before safetensors 0.5
+        number = next((number for number in MENDED if met and str(number) in met.groups()), None)
         if number is None and "No such file or directory" in str(error):
             number = errno.ENOENT
         said = OSError(number, os.strerror(number)) if number else OSError(" ".join(str(error).split()))

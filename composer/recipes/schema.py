@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 from composer.component import Component
@@ -132,7 +133,8 @@ def _options(component: type[Component]) -> dict[str, Any]:
     required = ["use"]
     for option, field in component.model_fields.items():
         if nested := nested_interface(field.annotation):
-            properties[option] = {"description": field.description, "allOf": [_ref(nested.kind)]}
+            null = [{"type": "null"}] if type(None) in typing.get_args(field.annotation) else []
+            properties[option] = {"description": field.description, "anyOf": [_ref(nested.kind), *null]}
         else:
             properties[option] = _plain_option(component, option)
         if field.is_required():

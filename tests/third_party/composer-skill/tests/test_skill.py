@@ -20,7 +20,7 @@ def test_it_keeps_the_contract_of_evaluators(rules: tuple[str, ...]) -> None:
 def test_sure_and_right_is_near_1_the_constant_0_and_the_opposite_below(rule: str) -> None:
     sure = np.abs(SHOWN - 1e-6)
     forecasts = np.stack([sure, np.full(4, 0.25), 1 - sure])
-    found = score(RULES[rule], SHOWN, forecasts, 1, "", DRAWN)
+    found = score(RULES[rule], SHOWN, forecasts, 1, DRAWN)
     assert found.values[0] == pytest.approx(1, abs=1e-5)
     assert found.values[1] == pytest.approx(0)
     assert found.values[2] < -1
@@ -29,5 +29,5 @@ def test_sure_and_right_is_near_1_the_constant_0_and_the_opposite_below(rule: st
 
 def test_the_brier_skill_is_that_of_its_definition() -> None:
     forecasts = np.array([[0.5, 0.1, 0.2, 0.0]])
-    found = score(RULES["brier"], SHOWN, forecasts, 0, "", DRAWN)
+    found = score(RULES["brier"], SHOWN, forecasts, 0, DRAWN)
     assert found.values == pytest.approx([1 - (0.25 + 0.01 + 0.04) / (0.75**2 + 3 * 0.25**2)])
