@@ -405,17 +405,35 @@ def study_model(folder: Path, number: int) -> ComposedModel:
     return ComposedModel((population,), population.members)
 
 
+ROUNDINGS = 21
+
+
+def rounded_anew(model: ComposedModel) -> ComposedModel:
+    """Members that are the first one but for the last place of their weights."""
+    (part,) = model.parts
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+    for name, value in part.weights.items():
+        noise = torch.randn((ROUNDINGS, *value.shape[1:]), generator=generator)
+        weights[name] = value[:1] * (1 + torch.finfo(torch.float32).eps * noise)
+    members = tuple(f"{part.members[0]} {time}" for time in range(ROUNDINGS))
+    return ComposedModel((replace(part, weights=weights, members=members),), members)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "found", "wrong"), [(229, 29, 6), (1234, 31, 11), (1330, 25, 5)])
-def test_the_studys_published_networks_cluster_as_it_printed_to_a_few_pictures(
+def test_the_studys_published_networks_cluster_as_it_printed_to_one_picture(
     shared: Path, number: int, found: int, wrong: int
 ) -> None:
     folder = shared / "mlusingml"
-    clusters = Clusters(methods=("kmeans",), reduction="umap", kmeans_seed=1, umap_seed=47, umap_figure=False)
-    scores = clusters.evaluate(study_model(folder, number), study_photographs(folder), Run()).scores
-    true_positives = 34 * scores["kmeans.recall"].values[0]
-    false_positives = true_positives / scores["kmeans.precision"].values[0] - true_positives
-    # UMAP's layout depends on the order of the pictures, which the study does not tell, and on the last bit of the
-    # features: with torch 2.14.1 on one machine four more of the 89 pictures are called black cats for 229.
-    assert true_positives == pytest.approx(found, abs=4.01)
-    assert false_positives == pytest.approx(wrong, abs=4.01)
+    clusters = Clusters(
+        methods=("kmeans",), reduction="umap", kmeans_seed=1, umap_seed=47, umap_figure=False, members=ROUNDINGS
+    )
+    model = rounded_anew(study_model(folder, number))
+    scores = clusters.evaluate(model, study_photographs(folder), Run()).scores
+    true_positives = 34 * scores["kmeans.recall"].values
+    false_positives = true_positives / scores["kmeans.precision"].values - true_positives
+    met = (abs(true_positives - found) < 1.01) & (abs(false_positives - wrong) < 1.01)
+    # UMAP's layout depends on the last bit of the features, and so on the machine: of 229 six roundings of ten give
+    # what was printed, and nearly all others four pictures more, of the other two eight or nine of ten.
+    assert met.sum() >= ROUNDINGS / 3, list(zip(true_positives.round(), false_positives.round(), strict=True))
