@@ -88,7 +88,8 @@ def _background(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     brush = ImageDraw.Draw(paper)
     for _ in range(int(rng.integers(0, 5))):
         colour = _bytes(rng.random(), rng.uniform(0, 0.9), rng.uniform(0.5, 1.0))
-        brush.circle(rng.uniform(0, size, 2).tolist(), size * rng.uniform(0.02, 0.06), fill=tuple(map(int, colour)))
+        (x, y), radius = rng.uniform(0, size, 2).tolist(), size * rng.uniform(0.02, 0.06)
+        brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(map(int, colour)))
     return np.asarray(paper, dtype=np.float32).copy()
 
 

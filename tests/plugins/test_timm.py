@@ -104,6 +104,8 @@ def test_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("model", ["test_vit4", "resnetblur18", "gcvit_xxtiny", "swin_tiny_patch4_window7_224"])
 def test_tables_and_filters_that_no_file_holds_are_those_of_timm(model: str, tmp_path: Path) -> None:
+    if not timm.is_model(model):
+        pytest.skip(f"timm {timm.__version__} has no {model}")
     same_as_timm(model, ("dog", "cat", "cow"), tmp_path / "mine.pth")
 
 
