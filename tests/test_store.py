@@ -116,6 +116,17 @@ def test_a_damaged_stage_is_not_read_but_named_and_stored_again(
     assert all(torch.equal(again.weights[name], before.weights[name]) for name in before.weights)
 
 
+@pytest.mark.parametrize("name", ["data.safetensors", "data.json", "stage.json"])
+def test_a_flipped_bit_is_noticed_wherever_it_lies(cache: StageCache, name: str) -> None:
+    file = cache.path("population.cat", KEY) / name
+    stored = file.read_bytes()
+    for at in range(0, len(stored), 1 + len(stored) // 60):
+        file.write_bytes(stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :])
+        assert cache.load("population.cat", KEY) is None, f"byte {at} of {name}"
+    file.write_bytes(stored)
+    assert cache.load("population.cat", KEY) is not None
+
+
 def test_a_broken_list_of_the_last_run_costs_nothing(tmp_path: Path) -> None:
     for content in ('{"a": ', "[]", '{"a": 1}', "[" * 100_000):
         (tmp_path / LAST).write_text(content)

@@ -58,9 +58,8 @@ MOVES = frozenset(
 """Operations that only move numbers."""
 RESHAPES = frozenset(("view", "reshape", "_reshape_alias", "_unsafe_view", "unflatten", "as_strided_"))
 """Operations that keep numbers in their order."""
-POINTWISE = frozenset(
-    ("_to_copy", "hardswish", "hardswish_", "native_dropout")
-    + ("celu_", "elu_", "hardsigmoid_", "hardtanh_", "leaky_relu", "leaky_relu_", "selu_")  # not in torch 2.11
+POINTWISE = frozenset(("_to_copy", "hardswish", "hardswish_", "native_dropout")) | frozenset(
+    ("celu_", "elu_", "hardsigmoid_", "hardtanh_", "leaky_relu", "leaky_relu_", "selu_")  # of torch 2.11 only
 )
 """Operations on each number by itself that torch does not tag so."""
 FACTORIES = frozenset(
