@@ -308,7 +308,7 @@ def test_products_of_trained_populations_know_black_cats() -> None:
     log_odds = []
     for seed, concept in enumerate(concepts):
         pictures = Drawings().load(Split(concepts, concept), Run(seed=seed))
-        population = Train(architecture=CNN(), members=8).load(concept, Run(seed=seed, pictures=(pictures,)))
+        population = Train(architecture=CNN(), members=4).load(concept, Run(seed=seed, pictures=(pictures,)))
         log_odds.append(population.log_odds(test))
     auc = [roc_auc_score(test.target, member) for member in product_of_experts(torch.stack(log_odds)).numpy()]
     assert np.median(auc) >= 0.97, f"AUC of the members: {np.round(auc, 3)}"
