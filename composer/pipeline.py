@@ -11,6 +11,7 @@ from composer.data.files import clear_parts, part_of
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.errors import ComposerError
+from composer.page.gathering import gathered
 from composer.publishing import publish
 from composer.recipes.recipe import NO_PICTURES, Recipe
 from composer.registry import Registry, load_registry
@@ -42,7 +43,7 @@ def run_recipe(
     with working(folder, wait), opened(store) as stages:
         seen = recall(folder)
         try:
-            outcome = compute(recipe, stages, device, fresh, registry, seen)
+            outcome = compute(recipe, stages, device, fresh, registry, seen, gathered)
         finally:
             remember(folder, seen)
         publish(outcome, folder)

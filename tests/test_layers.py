@@ -36,8 +36,10 @@ def room(module: str) -> str:
 
 
 def imports(module: str) -> Iterator[tuple[str, int]]:
-    """Every module of the core that a module imports, at whatever place in it, and the line."""
+    """Every module of the core that a module imports, at whatever place in it, or names in a text; and the line."""
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and (named := str(node.value).partition(":")[0]) in MODULES.keys() - ENTRIES:
+            yield named, node.lineno
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "composer":
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"

@@ -19,6 +19,7 @@ from PIL import Image
 import composer
 from composer import ComposerError, Population
 from composer.command_line.cli_store import store as store_command
+from composer.page.gathering import gathered
 from composer.pipeline import run_recipe
 from composer.publishing import publish
 from composer.recipes.recipe import Recipe
@@ -70,8 +71,8 @@ with StageCache(Path(sys.argv[2])) as store:
 def test_a_step_is_worked_in_a_fresh_process_as_here(few: Recipe, tmp_path: Path) -> None:
     outcome_store = tmp_path / "here"
     with StageCache(outcome_store) as store:
-        compute(few, store, "cpu")
-    for step in make_plan(few).steps():
+        compute(few, store, "cpu", gather=gathered)
+    for step in make_plan(few, gathered).steps():
         if step.name not in ("population.cat", "evaluate.recognition"):
             continue
         elsewhere = shutil.copytree(outcome_store, tmp_path / step.name)
@@ -85,11 +86,15 @@ def test_a_step_is_worked_in_a_fresh_process_as_here(few: Recipe, tmp_path: Path
 
 def test_every_step_of_a_plan_can_be_pickled_and_keeps_its_key(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(SMALL)
-    plan = make_plan(read_recipe(tmp_path / "recipe.yaml", ["oracle=true"]))
+    plan = make_plan(read_recipe(tmp_path / "recipe.yaml", ["oracle=true"]), gathered)
     names = {step.name.partition(".")[0] for step in plan.steps()}
     assert names == {
         *("images", "population", "parent", "kernels", "translate", "assemble", "pick", "evaluate", "alone", "page")
     }
+    unshown = make_plan(read_recipe(tmp_path / "recipe.yaml", ["oracle=true"]))
+    assert {step.key for step in plan.steps()} - {step.key for step in unshown.steps()} == {
+        arm.page.key for arm in plan.arms if arm.page is not None
+    }, "a plan without a verb for the page differs in that alone"
     for step in plan.steps():
         again = pickle.loads(pickle.dumps(step))
         again.__dict__.pop("key")
@@ -130,7 +135,7 @@ def test_a_second_recipe_computes_only_what_differs_and_results_outlive_the_stor
 
 def test_an_outcome_is_computed_without_a_folder_and_published_twice(few: Recipe, tmp_path: Path) -> None:
     with StageCache(tmp_path / "store") as store:
-        outcome = compute(few, store, "cpu")
+        outcome = compute(few, store, "cpu", gather=gathered)
         assert {path.name for path in tmp_path.iterdir()} == {"few.yaml", "store"}
         assert not list(store.folder.rglob("*.png")), "figures are drawn when a folder is published"
         for name in ("a", "b"):

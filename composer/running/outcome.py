@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from composer.data.composed import ComposedModel
-from composer.data.facts import Facts
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.data.scores import Pick, Report
@@ -21,7 +20,7 @@ from composer.registry import Registry, load_registry
 from composer.running import reporting, sealing
 from composer.running.cache import StageCache
 from composer.running.engine import Engine, Seen, told
-from composer.running.plan import Arm, OracleSteps, Plan, make_plan
+from composer.running.plan import Arm, Gather, OracleSteps, Plan, make_plan
 from composer.running.watching import Watchers
 
 
@@ -65,14 +64,16 @@ def compute(
     fresh: bool = False,
     registry: Registry | None = None,
     seen: Seen | None = None,
+    gather: Gather | None = None,
 ) -> Outcome:
     """Computes a recipe, or takes from the store what it has.
 
     seen: what each stage was made from in the run before, to tell why it is computed again; brought up to date.
+    gather: gathers what the page shows of each composition; without it there is nothing to publish a page from.
     """
     started = time.perf_counter()
     engine = Engine(store, choose_device(device), registry or load_registry(), fresh, seen)
-    plan = make_plan(recipe)
+    plan = make_plan(recipe, gather)
     store.use(*((step.name, step.key) for step in plan.steps()))
     inputs = plan.inputs()  # before they are read, so that one that is edited meanwhile shows
     parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.populations}
@@ -123,10 +124,8 @@ def _judge(engine: Engine, arm: Arm) -> reporting.Judged:
             raise told(error, f"composition {arm.composition.name!r}") from (error.__cause__ or error)
     model: ComposedModel = engine.result(arm.model)
     pick: Pick | None = None if arm.pick is None else engine.result(arm.pick)
-    shown: Facts = engine.result(arm.page)
-    judged = reporting.Judged(
-        arm.composition, len(model), model.members, model.parameters, pick, reports, shown.content
-    )
+    shown = {} if arm.page is None else engine.result(arm.page).content
+    judged = reporting.Judged(arm.composition, len(model), model.members, model.parameters, pick, reports, shown)
     for part in model.parts:
         part.forget_features()
     engine.forget(arm.model)

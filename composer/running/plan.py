@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from composer.component import Component
+from composer.data.facts import Facts
+from composer.data.run import Run
 from composer.interfaces import Evaluator, Split
 from composer.judging import gain
 from composer.judging.declared import declared_scores
@@ -20,8 +20,8 @@ from composer.running import sealing
 from composer.running.step import Step, in_order
 
 VERBS = "composer.running.verbs"
-PAGE = "composer.page.gathering"
-"""The module that gathers what the page shows; named, not imported: it stands above."""
+Gather = Callable[[Step, Sequence[Any], Run], Facts]
+"""A verb that gathers what is shown of a composition; whoever shows it stands above, and hands it in."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Arm:
     pick: Step | None
     """Which of its members people get; None without pictures."""
     reports: Mapping[str, Step]
-    page: Step
-    """Gathers what the page shows of it."""
+    page: Step | None
+    """Gathers what the page shows of it; None where there is to be none."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ class Plan:
             yield from arm.reports.values()
         if self.oracle is not None:
             yield from (self.oracle.report, *self.oracle.parents.values())
-        for arm in self.arms:
-            yield arm.page
+        yield from (arm.page for arm in self.arms if arm.page is not None)
 
     def inputs(self) -> dict[str, str]:
         """Every file that the steps read -> sha256 of its content."""
@@ -88,9 +87,12 @@ class Plan:
         return {str(file.absolute()): sealing.file_digest(file) for file in sorted(files)}
 
 
-def make_plan(recipe: Recipe) -> Plan:
-    """The steps that a recipe asks for; two compositions that share a step share its result."""
-    maker = _Maker(recipe)
+def make_plan(recipe: Recipe, gather: Gather | None = None) -> Plan:
+    """The steps that a recipe asks for; two compositions that share a step share its result.
+
+    gather: the verb of the steps that gather what the page shows, a function that its module names; none, no such step.
+    """
+    maker = _Maker(recipe, gather)
     parents = maker.parents()
     arms = tuple(maker.arm(composition) for composition in recipe.compositions)
     return Plan(maker.test, maker.training, maker.populations, parents, arms, maker.oracle())
@@ -99,8 +101,9 @@ def make_plan(recipe: Recipe) -> Plan:
 class _Maker:
     """Makes the steps of one recipe, each once."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, gather: Gather | None) -> None:
         self.recipe = recipe
+        self.gather = gather
         self.known: dict[str, Step] = {}
         self.test = None if recipe.images is None else self.pictures(recipe.images, recipe.split())
         self.training = {
@@ -192,17 +195,19 @@ class _Maker:
         seen = kernels if evaluator.contract.kernels else ()
         return self.step(f"evaluate.{label}", subject, evaluator, "evaluated", inputs=inputs, kernels=seen)
 
-    def page(self, composition: Composition, judged: tuple[Step, ...], reports: Mapping[str, Step]) -> Step:
+    def page(self, composition: Composition, judged: tuple[Step, ...], reports: Mapping[str, Step]) -> Step | None:
+        if self.gather is None:
+            return None
         model, test = judged[0], self.test
         about = {
             "labels": list(reports),
             "declared": {name: info.facts() for name, info in declared_scores(self.recipe.evaluators).items()},
             "control": composition.control,
             "seed": model.seed if test is None else test.seed,
-            "code": module_digest(PAGE),
+            "code": sealing.file_digest(Path(inspect.getfile(self.gather))),
         }
         inputs = (*judged, *reports.values())
-        subject, verb = composition.name, f"{PAGE}:gathered"
+        subject, verb = composition.name, f"{self.gather.__module__}:{self.gather.__qualname__}"
         return self.step("page", subject, composition.assembler, verb, inputs=inputs, about=about, files=(), own=False)
 
     def oracle(self) -> OracleSteps | None:
@@ -225,12 +230,3 @@ class _Maker:
 
         parents = {one.name: judged(one.name, one.models, self.populations[one.name]) for one in recipe.concepts}
         return OracleSteps(measured_in, trained, judged(target, models, trained), parents)
-
-
-@cache
-def module_digest(module: str) -> str:
-    """sha256 of a module's source, without importing it."""
-    found = find_spec(module)
-    assert found is not None
-    assert found.origin is not None
-    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
