@@ -278,6 +278,11 @@ def test_a_stage_in_use_stays_until_its_process_ends(two: Path) -> None:
     assert not list(two.glob(f"{USE}*")), "the list of the dead process is gone"
 
 
+def test_a_list_whose_process_ends_meanwhile_holds_nothing(two: Path) -> None:
+    (two / f"{USE}gone").symlink_to(two / "nowhere")  # named by the folder, and no longer there to be read
+    assert len(prune(two, None, 0).removed) == 2
+
+
 def test_a_stage_that_this_process_uses_stays(two: Path) -> None:
     with StageCache(two) as store:
         store.use(("population.cat", OTHER))

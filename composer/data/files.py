@@ -76,15 +76,26 @@ def refused(place: Path, error: OSError) -> ComposerError:
 
 def part_of(place: Path) -> Path:
     """A name beside `place` for what is not yet whole; it says which process of which machine writes it."""
-    return place.with_name(f"{PART}{machine()}-{os.getpid()}-{uuid4().hex}")
+    return place.with_name(own_name(PART))
+
+
+def own_name(prefix: str) -> str:
+    """A name that nobody else has, and that says which process of which machine made it."""
+    return f"{prefix}{machine()}-{os.getpid()}-{uuid4().hex}"
+
+
+def maker(name: str, prefix: str) -> int | None:
+    """The process of this machine that made a file of this name; None where another machine did, or nobody knows."""
+    of, _, rest = name.removeprefix(prefix).partition("-")
+    process = rest.partition("-")[0]
+    return int(process) if of == machine() and process.isdigit() else None
 
 
 def clear_parts(folder: Path) -> None:
     """Removes what dead processes of this machine had begun in `folder`; another machine's stays: it may be alive."""
     for leftover in folder.glob(f"{PART}*"):
-        of, _, rest = leftover.name.removeprefix(PART).partition("-")
-        process = rest.partition("-")[0]
-        if of == machine() and process.isdigit() and not running(int(process)):
+        process = maker(leftover.name, PART)
+        if process is not None and not running(process):
             remove(leftover)
 
 

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-from composer.data.files import machine, part_of, remove, running, writing
+from composer.data.files import maker, own_name, part_of, remove, running, writing
 from composer.errors import ComposerError
 from composer.running.locking import STORE_LOCK, held, is_held, storing
 
@@ -56,7 +55,7 @@ class Uses:
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        self.file = store / f"{USE}{machine()}-{os.getpid()}-{uuid4().hex}"
+        self.file = store / own_name(USE)
         self.names: set[str] = set()
         self._holding = ExitStack()
 
@@ -148,11 +147,12 @@ def _in_use(store: Path) -> set[str]:
     """The stages that living processes use; lists that dead ones left are removed."""
     used: set[str] = set()
     for file in store.glob(f"{USE}*"):
-        of, _, rest = file.name.removeprefix(USE).partition("-")
-        process = rest.partition("-")[0]
-        here = of == machine() and process.isdigit() and running(int(process))
-        names = file.read_text(encoding="utf-8").splitlines()
-        if here or is_held(file):
+        try:
+            names = file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:  # its process has just ended
+            continue
+        process = maker(file.name, USE)
+        if (process is not None and running(process)) or is_held(file):
             used |= set(names)
         else:
             file.unlink(missing_ok=True)
