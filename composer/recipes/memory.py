@@ -67,15 +67,17 @@ def machine_memory() -> int | None:
 def memory_problems(recipe: Recipe) -> Iterator[tuple[Path_, str]]:
     """(path, sentence) for all that is far above the machine's memory."""
     memory = machine_memory()
-    for need in needs(recipe) if memory else ():
-        if memory and need.held > TOO_MUCH * memory:
+    if memory is None:
+        return
+    for need in needs(recipe):
+        if need.held > TOO_MUCH * memory:
             yield need.place, need.sentence(memory)
 
 
 def memory_notes(recipe: Recipe) -> list[str]:
     """A sentence for all that takes much of the machine's memory, and may yet work."""
     memory = machine_memory()
-    if not memory:
+    if memory is None:
         return []
     return [
         f"{'.'.join(map(str, need.place))}: {need.sentence(memory)} where it does not fit"
@@ -100,18 +102,17 @@ def _pictures(recipe: Recipe) -> Iterator[Need]:
             continue
         option, count = counted
         own = getattr(source, "size", None)
-        asked = {size: (*models_path(recipe, concept), "size") for concept, size in _sizes(recipe, split)}
-        for size in dict.fromkeys([*([own] if isinstance(own, int) else []), *asked]):
+        for size in dict.fromkeys([*([own] if isinstance(own, int) else []), *_sizes(recipe, split)]):
             what = f"{count:,} pictures ({split}) of {size}x{size} pixels"
             lower = f"`{option}`" + (" or `size`" if size == own else f" or the size of the network ({size})")
             yield Need((*path, option), count * 3 * size * size, what, lower)
 
 
-def _sizes(recipe: Recipe, split: Split) -> Iterator[tuple[Concept, int]]:
+def _sizes(recipe: Recipe, split: Split) -> Iterator[int]:
     """The input sizes of the networks that look at a split: of the test pictures all, of others the concept's own."""
     for concept in recipe.concepts:
         if split.concept in (None, concept.name):
-            yield concept, concept.models.network.input_size
+            yield concept.models.network.input_size
 
 
 def _population(recipe: Recipe, concept: Concept) -> Iterator[Need]:
