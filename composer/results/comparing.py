@@ -14,6 +14,8 @@ from composer.results.run_folder import SavedRun, read_runs
 
 ABSENT = None
 """What a run has for a key that is not in its recipe."""
+LONGEST = 40
+"""Letters of a recipe's value in a sentence."""
 
 
 def compare(folders: Sequence[Path], score: str | None = None) -> dict[str, Any]:
@@ -87,6 +89,17 @@ def flatten(data: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in items:
         flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
+
+
+def changed_keys(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In what two flattened recipes differ."""
+    return [key for key in dict.fromkeys([*then, *now]) if then.get(key) != now.get(key)]
+
+
+def short(value: Any) -> str:
+    """A recipe's value in a sentence, cut where it is long."""
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def tidy_rows(folders: Sequence[Path]) -> list[dict[str, str]]:

@@ -9,11 +9,10 @@ from typing import Any
 from composer.data.files import read_part
 from composer.data.records import RunRecord
 from composer.errors import ComposerError
-from composer.results.comparing import flatten
+from composer.results.comparing import changed_keys, flatten, short
 from composer.running.sealing import RUN
 
 MOST_KEYS = 3
-LONGEST = 40
 
 
 def replacement(folder: Path, document: Mapping[str, Any]) -> str:
@@ -24,7 +23,7 @@ def replacement(folder: Path, document: Mapping[str, Any]) -> str:
         then, now = (flatten(each) for each in (read_part(folder / RUN, RunRecord).get("document", {}), document))
     except ComposerError:  # damaged: there is nothing to keep
         return ""
-    keys = [key for key in dict.fromkeys([*then, *now]) if then.get(key) != now.get(key) and key != "root"]
+    keys = [key for key in changed_keys(then, now) if key != "root"]
     if not keys:
         return ""
     shown = list(dict.fromkeys(["seed", *keys]))
@@ -36,14 +35,9 @@ def replacement(folder: Path, document: Mapping[str, Any]) -> str:
 
 
 def _listed(values: Mapping[str, Any], keys: Sequence[str]) -> str:
-    texts = [f"{key} {_short(values.get(key))}" for key in keys[: MOST_KEYS + 1]]
+    texts = [f"{key} {short(values.get(key))}" for key in keys[: MOST_KEYS + 1]]
     more = len(keys) - len(texts)
     return ", ".join(texts) + (f" and {more} more options" if more > 0 else "")
-
-
-def _short(value: Any) -> str:
-    text = "absent" if value is None else str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _beside(folder: Path, seed: Any) -> Path:

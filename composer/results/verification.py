@@ -13,7 +13,7 @@ from composer.data.files import read_part
 from composer.data.records import RunRecord
 from composer.errors import ComposerError
 from composer.recipes.recipe import placed_components, placed_splits
-from composer.results.comparing import flatten
+from composer.results.comparing import changed_keys, flatten, short
 from composer.results.run_folder import require_run
 from composer.running.locking import reading
 from composer.running.sealing import FILES, RUN, STAGE, file_digest, is_sealed, own_files, read_sealed
@@ -103,8 +103,8 @@ def _recipe(folder: Path, run: Mapping[str, Any]) -> list[Finding]:
         except (UnicodeDecodeError, RecursionError, yaml.YAMLError):
             now = {}
         then = flatten(run["document"])
-        keys = [key for key in dict.fromkeys([*then, *now]) if then.get(key) != now.get(key)]
-        said = ", ".join(f"{key} is {_short(now.get(key))}, was {_short(then.get(key))}" for key in keys[:5])
+        keys = changed_keys(then, now)
+        said = ", ".join(f"{key} is {short(now.get(key))}, was {short(then.get(key))}" for key in keys[:5])
         more = f", and {len(keys) - 5} more" if len(keys) > 5 else ""
         found.append(Finding("recipe", file.name, f"edited: {said}{more}" if said else "edited, no option changed"))
     if run["recipe_file"] is not None:
@@ -188,8 +188,3 @@ def _versions(then: Mapping[str, str]) -> list[Finding]:
         for name, version in then.items()
         if (now := version_now(name)) != version
     ]
-
-
-def _short(value: Any) -> str:
-    text = "absent" if value is None else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
