@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.table import Table
 from rich.text import Text
 
 from composer.models.responses import Response, Responses
@@ -26,7 +27,7 @@ def print_responses(found: Responses) -> None:
     for header in ("mean probability", "comes first"):
         table.add_column(header, justify="right", no_wrap=True)
     for response in found.folders:
-        _add_rows(table.add_row, response, found.outputs)
+        _add_rows(table, response, found.outputs)
     console.print(table)
     if len(found.outputs) > MOST_OUTPUTS:
         console.print(f"the {MOST_OUTPUTS} likeliest of {len(found.outputs)} outputs; --json has all", style="dim")
@@ -41,13 +42,12 @@ def print_responses(found: Responses) -> None:
     _print_unreadable(found)
 
 
-def _add_rows(add: object, response: Response, outputs: tuple[str, ...]) -> None:
-    assert callable(add)
+def _add_rows(table: Table, response: Response, outputs: tuple[str, ...]) -> None:
     likeliest = sorted(range(len(outputs)), key=lambda k: -response.mean[k])[:MOST_OUTPUTS]
     for row, output in enumerate(sorted(likeliest) if len(outputs) <= MOST_OUTPUTS else likeliest):
         who = (response.folder, str(response.pictures)) if row == 0 else ("", "")
         numbers = (f"{response.mean[output]:.3f}", f"{100 * response.first[output]:.0f} %")
-        add(Text(who[0]), who[1], Text(outputs[output]), *numbers)
+        table.add_row(Text(who[0]), who[1], Text(outputs[output]), *numbers)
 
 
 def _print_unreadable(found: Responses) -> None:

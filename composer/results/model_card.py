@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
+from composer.data.files import write_json, write_text
 from composer.data.records import target_of
 from composer.data.score_info import main_score, read_declared, title_of
 from composer.models.model_folder import CARD, CONFIG, picked_member, read_folder
 from composer.registry import load_registry
 from composer.results import words
-from composer.running.storage import write_json, write_text
 from composer.version import __version__
 
 MOST_WARNINGS = 10
@@ -24,7 +24,8 @@ def complete(folder: Path, report: Mapping[str, Any], composition: str) -> None:
 
     report: the content of report.json.
     """
-    config = {**read_folder(folder).config, **_facts(read_folder(folder).parts, report, composition)}
+    saved = read_folder(folder)
+    config = {**saved.config, **_facts(saved.parts, report, composition)}
     write_json(folder / CONFIG, config)
     write_text(folder / CARD, model_card(config, report, composition))
 

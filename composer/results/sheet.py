@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -68,8 +67,3 @@ def number(value: float | None) -> str:
 def numeric(value: float | None, text: str | None = None) -> Cell:
     """A number with three decimals, or as `text` says it; a dash for what is missing."""
     return Cell(number(value) if text is None else text, value)
-
-
-def grouped(rows: Sequence[Row], group: str) -> list[Row]:
-    """The rows below a heading."""
-    return [Row(row.cells, group) for row in rows]

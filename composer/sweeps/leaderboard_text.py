@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from composer.data.expressions import cell_name
-from composer.judging.gain import Gain
 from composer.results import words
+from composer.results.gain_table import gain_cells
 from composer.running.versions import versions
 from composer.sweeps.benchmark import MODELS, OPTIONS, PAIRS, PICTURES, Benchmark
 from composer.sweeps.leaderboard import Row, by_pair, leaderboard
@@ -64,7 +64,7 @@ It speaks of pairs like these of drawn pictures, not of photographs. [report.md]
 
 
 def verdict(rows: Sequence[Row]) -> str:
-    """Of each composition: the controls whose interval of gain lies below its own, wholly, and those whose does not."""
+    """Of each composition: the controls whose whole interval of gain lies below its own, and those it is not above."""
     sentences = []
     controls = [row for row in rows if row.kind == "control" and row.gain.interval]
     for row in rows:
@@ -87,7 +87,7 @@ def leader_rows(found: Benchmark, rows: Sequence[Row]) -> list[tuple[str, ...]]:
     oracle = float(np.mean([one.oracle.value for one in judgements]))
     oracle_auc = float(np.mean([one.auc["oracle"] for one in judgements]))
     return [
-        *((row.name, row.kind, f"{row.auc:.3f}", f"{row.hardest:.3f}", *gain_texts(row.gain)) for row in rows),
+        *((row.name, row.kind, f"{row.auc:.3f}", f"{row.hardest:.3f}", *gain_cells(row.gain.facts())) for row in rows),
         ("better parent", "reference", "", f"{parent:.3f}", "0", ""),
         ("oracle", "oracle: has seen the target", f"{oracle_auc:.3f}", f"{oracle:.3f}", "1", ""),
     ]
@@ -100,16 +100,10 @@ def pair_rows(found: Benchmark, rows: Sequence[Row]) -> list[tuple[str, ...]]:
             cell_name(pair),
             f"{np.mean([one.parent.value for one in own]):.3f}",
             f"{np.mean([one.oracle.value for one in own]):.3f}",
-            *(gain_texts(row.by_pair[pair])[0] for row in rows),
+            *(gain_cells(row.by_pair[pair].facts())[0] for row in rows),
         )
         for pair, own in by_pair(found.judgements).items()
     ]
-
-
-def gain_texts(one: Gain) -> tuple[str, str]:
-    """The number and its interval, `-` where undefined."""
-    interval = f"{one.interval[0]:z.2f} to {one.interval[1]:z.2f}" if one.interval else "-"
-    return ("-" if one.value is None else f"{one.value:z.2f}"), interval
 
 
 def absent(found: Benchmark) -> str:
