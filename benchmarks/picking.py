@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from composer import ComposedModel, Criterion, Images, Run, tells_apart
+from composer.data.files import read_json
 from composer.judging.picking import pick_member
 from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import DEFAULT_PICK, read_recipe
@@ -31,7 +32,7 @@ from composer.registry import load_registry
 from composer.running.cache import StageCache
 from composer.running.engine import Engine
 from composer.running.plan import make_plan
-from composer.running.storage import read_json, read_tensors, unpack
+from composer.running.storage import read_tensors, unpack
 from composer.running.store_folder import default_store
 from composer_clustering import Clusters
 from composer_clustering.evaluation import Space, labels_of, space_of

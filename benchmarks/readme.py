@@ -19,9 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from composer.data.files import read_json
 from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
-from composer.running.storage import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (7, 1, 2)

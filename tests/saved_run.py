@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from composer import ComposedModel
+from composer.data.files import write_json
 from composer.judging.declared import declared_scores
-from composer.running.storage import pack, write_json, write_tensors
+from composer.running.storage import pack, write_tensors
 from composer_clustering import Clusters
 from composer_cnn import CNN
 from composer_recognition import Recognition

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from composer import ComposedModel, Images, KernelSet, Population, Report, Score
+from composer.data.files import write_json
 from composer.running.locking import STORE_LOCK
-from composer.running.storage import FolderKeeper, load, save, write_json
+from composer.running.storage import FolderKeeper, load, save
 from tiny import tiny_images, tiny_kernels, tiny_population
 
 

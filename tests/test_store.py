@@ -20,13 +20,13 @@ import torch
 
 import composer
 from composer import ComposerError, Images, Population
-from composer.data.files import clear_parts, machine, part_of, read_part, refused, writing
+from composer.data.files import clear_parts, machine, part_of, read_part, refused, write_json, writing
 from composer.data.records import JudgedModels
 from composer.running.cache import StageCache
 from composer.running.code import core_digest, packages_digest
 from composer.running.last_run import LAST, recall, remember
 from composer.running.locking import COMING, STORE_LOCK, changing, put_in_place, reading, run_lock
-from composer.running.storage import FolderKeeper, keep_tensors, kept_tensors, write_json, write_tensors
+from composer.running.storage import FolderKeeper, keep_tensors, kept_tensors, write_tensors
 from conftest import TINY
 from saved_run import report, saved_run
 from tiny import tiny_images, tiny_population
@@ -366,7 +366,8 @@ def test_a_report_that_was_cut_is_refused_in_a_sentence(tmp_path: Path, text: st
 LARGE = """
 import resource, sys, signal, torch
 from pathlib import Path
-from composer.running.storage import write_tensors, write_text
+from composer.data.files import write_text
+from composer.running.storage import write_tensors
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 for write in (lambda f: write_tensors(f, {"a": torch.ones(9999)}), lambda f: write_text(f, "a" * 9999)):

@@ -46,7 +46,7 @@ def bench(
     from composer.registry import load_registry
 
     click.echo("loading", err=True)
-    from composer.running.storage import write_text
+    from composer.data.files import write_text
     from composer.sweeps.benchmark import benchmark  # imports torch
     from composer.sweeps.leaderboard_text import document as written
 

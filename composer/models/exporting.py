@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from composer.data.composed import ComposedModel
+from composer.data.files import write_json, write_text
 from composer.errors import ComposerError
 from composer.models.loading import LoadedModel, Part
 from composer.models.model_folder import CARD, CONFIG, WEIGHTS
-from composer.running.storage import pack, write_json, write_tensors, write_text
+from composer.running.storage import pack, write_tensors
 
 Format = Literal["onnx", "torch_export", "safetensors"]
 FORMATS: tuple[Format, ...] = get_args(Format)

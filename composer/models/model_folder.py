@@ -14,13 +14,13 @@ from torch import Tensor
 
 from composer.data.composed import ComposedModel
 from composer.data.expressions import Expression
-from composer.data.files import read_part
+from composer.data.files import read_json, read_part
 from composer.data.population import Population
 from composer.data.records import JudgedModels
 from composer.data.score_info import best_of, main_score, read_declared, title_of
 from composer.errors import ComposerError
 from composer.registry import nearest
-from composer.running.storage import formula, read_json, unpack, weights_of_part
+from composer.running.storage import formula, unpack, weights_of_part
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

@@ -14,21 +14,20 @@ from PIL import Image
 from composer.data.decoding import printable
 from composer.data.expressions import cell_names
 from composer.data.figures import Figure, Histogram, Lines, Scatter, Strip, draw, to_json
+from composer.data.files import write_json
 from composer.data.images import Images
 from composer.data.score_info import read_declared, title_of
 from composer.models.model_folder import read_folder
 from composer.page import gathering
+from composer.page.writing import FORMAT, PAGE_DATA
 from composer.recipes.recipe import Recipe
 from composer.results import model_card
 from composer.results.results_table import random_pairs
-from composer.running.storage import write_json
 
 if TYPE_CHECKING:
     from composer.running.cache import StageCache
     from composer.running.plan import Plan
 
-FORMAT = 1
-PAGE_DATA = "page.json"
 SIDE = 64
 """Pixels of a thumbnail's side; smaller pictures stay as they are."""
 QUALITY = 85

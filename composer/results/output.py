@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from composer.data.figures import Figure, draw
+from composer.data.files import write_json, write_text
 from composer.recipes.recipe import Recipe
 from composer.results import model_card
 from composer.results.run_folder import COLUMNS, SCORES
 from composer.running.reporting import Judged
-from composer.running.storage import FACTS, TENSORS, write_json, write_text
+from composer.running.storage import FACTS, TENSORS
 
 if TYPE_CHECKING:
     from composer.running.cache import StageCache

@@ -13,13 +13,13 @@ from typing import Any, Self
 
 from composer.component import Component
 from composer.data.figures import Figure, from_json, to_json
-from composer.data.files import clear_parts, part_of, remove, writing
+from composer.data.files import clear_parts, part_of, read_json, remove, write_json, writing
 from composer.data.images import Images
 from composer.recipes.recipe import nested_components
 from composer.running.code import code_digest
 from composer.running.locking import storing
 from composer.running.sealing import FILES, STAGE, file_digest, read_sealed, sealed
-from composer.running.storage import FACTS, TENSORS, FolderKeeper, Value, load, read_json, save, write_json
+from composer.running.storage import FACTS, TENSORS, FolderKeeper, Value, load, save
 from composer.running.store_folder import Uses, make_store
 
 log = logging.getLogger("composer")

@@ -19,10 +19,7 @@ from composer.data.composed import ComposedModel
 from composer.data.decoding import FileDecoder
 from composer.data.expressions import Expression
 from composer.data.facts import Facts
-from composer.data.files import read_json as read_json
-from composer.data.files import remove, write_whole
-from composer.data.files import write_json as write_json
-from composer.data.files import write_text as write_text
+from composer.data.files import read_json, remove, write_json, write_whole
 from composer.data.images import Images
 from composer.data.kernels import KernelSet
 from composer.data.population import Population, Preprocessing
