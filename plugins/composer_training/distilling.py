@@ -35,7 +35,8 @@ CHECKS = 10
 POOR = 0.8
 """Correlation with the teachers' log-odds below which a student is said not to have learned them."""
 PICTURES_AT_ONCE = 512
-"""Pictures that the teachers are asked about at once: their features are neither held together nor kept on disk."""
+"""Pictures that are mixed, or that the teachers are asked about, at once: neither their float pixels nor their features
+are held together, and no features are kept on disk."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,12 @@ def lessons(
             rows = zip(owner[index].tolist(), place[index].tolist(), strict=True)
             return torch.stack([every[number][row] for number, row in rows])
 
-        blended = chosen(first).float().lerp(chosen(second).float(), 1 - share[:, None, None, None])
-        return torch.cat([chosen(plain), blended.round().to(torch.uint8)])
+        pixels = [chosen(plain)]
+        for one, other, part in zip(*(each.split(PICTURES_AT_ONCE) for each in (first, second, share)), strict=True):
+            if len(part):  # nothing split is one empty part
+                blended = chosen(one).float().lerp(chosen(other).float(), 1 - part[:, None, None, None])
+                pixels.append(blended.round().to(torch.uint8))
+        return torch.cat(pixels)
 
     pool = Images([str(number) for number in range(len(plain) + mixed)], {}, at)
     taught = asked(options, parents, pairs, pool, run)
@@ -211,6 +216,11 @@ def teach(
             first += len(said)
         optimiser.step()
         optimiser.zero_grad()
+        if not bool(losses[step].isfinite()):
+            raise ComposerError(
+                f"distil: the students' loss has grown out of bounds in step {step + 1} of {options.steps}; "
+                f"set a learning_rate below {options.learning_rate:g} (0.01 suits most)"
+            )
         if (step + 1) % every == 0 or step + 1 == options.steps:
             now = students.agreement(held_out, run.device)
             better = now.mean(1) > agreement.mean(1)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from composer import ComposedModel, ComposerError, Expression, Images, Lines, Population, Preprocessing, Run
+from composer import (
+    Architecture,
+    ComposedModel,
+    ComposerError,
+    Expression,
+    Images,
+    Lines,
+    Population,
+    Preprocessing,
+    Run,
+)
 from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
-from composer_training import Distil
+from composer_training import Distil, distilling
 from tiny import tiny_images, training_images
 
 SMALL, LARGE = CNN(filters=(2, 2), size=24), CNN(filters=(6, 8), size=24)
@@ -133,6 +144,49 @@ def test_students_with_batch_norm_learn_too() -> None:
     assert model.parts[0].weights["bn1.running_mean"].all(), "the statistics are those of fresh networks"
     for part, parent in zip(model.parts, PARENTS, strict=True):
         assert correlation(part.log_odds(OTHERS)[0], parent.log_odds(OTHERS).clamp(-5, 5).mean(0)) > 0.8, parent.concept
+
+
+def test_students_may_learn_from_plain_pictures_alone() -> None:
+    model, _ = taught(mixed=0)
+    for part, parent in zip(model.parts, PARENTS, strict=True):
+        assert correlation(part.log_odds(OTHERS)[0], parent.log_odds(OTHERS).clamp(-5, 5).mean(0)) > 0.8, parent.concept
+
+
+def test_pictures_are_mixed_few_at_a_time_and_as_they_would_be_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mixed() -> Tensor:
+        run = Run(seed=4, pictures=pictures())
+        return distilling.lessons(Distil(), PARENTS, 2, 24, run.generator(), run)[0].pixels
+
+    at_once = mixed()
+    assert len(at_once) > len(pictures()[0]) * 2, "half of them are mixed"
+    monkeypatch.setattr(distilling, "PICTURES_AT_ONCE", 7)
+    assert torch.equal(mixed(), at_once)
+
+
+class Exploding(Architecture):
+    """Networks whose features are out of bounds."""
+
+    name: ClassVar[str] = "exploding"
+    head: ClassVar[str] = "head"
+    size: int = 24
+
+    def build(self, outputs: int) -> nn.Module:
+        return ExplodingNetwork(outputs)
+
+
+class ExplodingNetwork(nn.Module):
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((3,), 1e30))
+        self.head = nn.Linear(3, outputs)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        return pixels.mean((2, 3)) * self.scale
+
+
+def test_students_whose_loss_grows_out_of_bounds_are_refused_and_never_given() -> None:
+    with pytest.raises(ComposerError, match=r"out of bounds in step 1 of 20; set a learning_rate below 0\.5"):
+        taught(architecture=Exploding(), steps=20, learning_rate=0.5)
 
 
 def test_the_same_seed_gives_the_same_students() -> None:
