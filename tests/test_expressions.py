@@ -47,14 +47,19 @@ def test_log_odds_are_of_the_sum_over_the_cells_that_satisfy_the_formula(formula
     torch.testing.assert_close(formula.log_odds(each()).double(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [3.0, 30.0])  # certainties too: there 1 - p has no digits left
 @pytest.mark.parametrize("formula", FORMULAS, ids=lambda formula: formula.text)
-def test_not_is_a_minus_to_the_last_bit(formula: Expression) -> None:
-    assert torch.equal((~formula).log_odds(each()), -formula.log_odds(each()))
+def test_not_is_a_minus_to_the_last_bit(formula: Expression, scale: float) -> None:
+    said = each(scale=scale)
+    assert torch.equal((~formula).log_odds(said), -formula.log_odds(said))
 
 
-def test_de_morgan_holds_to_the_last_bit() -> None:
-    assert torch.equal((~(A & B)).log_odds(each()), (~A | ~B).log_odds(each()))
-    assert torch.equal((~(A | B)).log_odds(each()), (~A & ~B).log_odds(each()))
+@pytest.mark.parametrize("scale", [3.0, 30.0])
+def test_de_morgan_holds_to_the_last_bit(scale: float) -> None:
+    said = each(scale=scale)
+    assert torch.equal((~(A & B)).log_odds(said), (~A | ~B).log_odds(said))
+    assert torch.equal((~(A | B)).log_odds(said), (~A & ~B).log_odds(said))
+    assert torch.equal((~(A & B)).log_odds(said), -(A & B).log_odds(said))
 
 
 def test_order_makes_no_difference() -> None:
@@ -76,8 +81,8 @@ def test_certainties_stay_finite(formula: Expression, odds: float) -> None:
 
 
 def test_the_less_probable_concept_decides_a_conjunction_of_certainties() -> None:
-    said = (A & B).log_odds({"a": torch.tensor([-1e4, 30.0]), "b": torch.tensor([1e4, 3.0])})
-    torch.testing.assert_close(said, torch.tensor([-1e4, 3.0]), rtol=1e-3, atol=1e-3)
+    said = (A & B).log_odds({"a": torch.tensor([-1e4, 30.0, 20.0]), "b": torch.tensor([1e4, 3.0, 40.0])})
+    torch.testing.assert_close(said, torch.tensor([-1e4, 3.0, 20.0]), rtol=1e-3, atol=1e-3)
 
 
 def test_eight_concepts_are_the_most() -> None:
@@ -116,6 +121,8 @@ def test_a_text_is_read_as_it_is_written(text: str) -> None:
 
 def test_brackets_stand_where_they_are_needed_alone() -> None:
     assert Expression.parse("(a and (b and (c)))").text == "a and b and c"
+    assert Expression.parse("(a and (b and (c)))") == (A & B) & C == A & (B & C), "how they were bracketed is forgotten"
+    assert Expression.parse("a or (b or c)") == (A | B) | C == A | (B | C)
     assert ((A | B) & ~(B & C)).text == "(a or b) and not (b and c)"
     assert Expression.parse("not not a") == A
     for formula in FORMULAS:
@@ -150,4 +157,5 @@ def test_a_text_that_is_no_formula_is_refused_with_its_place(text: str, message:
 def test_what_is_not_known_is_left_out_of_a_formula() -> None:
     assert (A & B & ~C).restricted("ab") == A & B
     assert ((A | B) & C).restricted("bc") == B & C
+    assert ((A | B) & C).restricted("ab") == A | B
     assert (~A).restricted("b") is None
