@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from composer.data.population import Population, Preprocessing
     from composer.data.ranking import auc
     from composer.data.scores import Report, Score, agreement, replicate, resamples, tells_apart
+    from composer.judging.comparison import expected_best
+    from composer.judging.embedding import umap_embedding
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
     from composer.networks.couplings import CouplingGroup, Couplings
@@ -51,33 +53,34 @@ _LATER = {
     "CouplingGroup": "composer.networks.couplings",
     "Couplings": "composer.networks.couplings",
     "FileDecoder": "composer.data.decoding",
-    "LoadedModel": "composer.models.loading",
-    "Prediction": "composer.models.loading",
     "FoundNetwork": "composer.models.network_weights",
     "Images": "composer.data.images",
     "KernelSet": "composer.data.kernels",
+    "LoadedModel": "composer.models.loading",
     "Population": "composer.data.population",
+    "Prediction": "composer.models.loading",
     "Preprocessing": "composer.data.population",
     "Report": "composer.data.scores",
     "Score": "composer.data.scores",
     "StateFile": "composer.networks.state_file",
     "UnreadablePictureError": "composer.data.decoding",
     "WeightsReader": "composer.models.network_weights",
-    "compose": "composer.api",
-    "headed": "composer.bodies.heads",
-    "expected_best": "composer.judging.comparison",
-    "load": "composer.models.loading",
-    "auc": "composer.data.ranking",
     "agreement": "composer.data.scores",
-    "tells_apart": "composer.data.scores",
+    "auc": "composer.data.ranking",
+    "compose": "composer.api",
+    "expected_best": "composer.judging.comparison",
+    "headed": "composer.bodies.heads",
+    "load": "composer.models.loading",
     "read_picture": "composer.data.decoding",
     "read_state_file": "composer.networks.state_file",
-    "recalibrated": "composer.bodies.recalibration",
     "read_weights": "composer.models.network_weights",
+    "recalibrated": "composer.bodies.recalibration",
     "replicate": "composer.data.scores",
     "require_both_classes": "composer.data.images",
     "resamples": "composer.data.scores",
     "stack": "composer.networks.stacking",
+    "tells_apart": "composer.data.scores",
+    "umap_embedding": "composer.judging.embedding",
 }
 
 __all__ = [
@@ -140,6 +143,7 @@ __all__ = [
     "resamples",
     "stack",
     "tells_apart",
+    "umap_embedding",
 ]
 
 

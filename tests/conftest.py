@@ -67,6 +67,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ[VARIABLE] = before
 
 
+@pytest.fixture(autouse=True)
+def kept_threads() -> Iterator[None]:
+    """No test, and nothing that it runs, changes how many threads torch has: results depend on it in the last place."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert after == before, "torch's thread count was changed"
+
+
 @pytest.fixture
 def shared() -> Path:
     """Real data to test with; tests that need it skip where it is absent."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from composer.data.population import Population
 from composer.data.run import Run
 from composer.data.score_info import Declared, main_score, read_declared
 from composer.data.scores import Pick, Report, Score
+from composer.judging.embedding import umap_embedding
 from composer.models.loading import Part
 from composer.running.step import Step
 
@@ -170,7 +169,7 @@ def _layout(features: Floats, seed: int) -> dict[str, Any]:
     elif len(features) < FEWEST_FOR_UMAP or features.shape[1] <= 3:
         method, places = "PCA", _principal(features, seed)
     else:
-        method, places = "UMAP", _umap(features, seed)
+        method, places = "UMAP", umap_embedding(features, seed=seed)
     middle = (places.min(axis=0) + places.max(axis=0)) / 2
     places = (places - middle) / np.maximum(np.ptp(places, axis=0) / 2, 1e-12)
     return {"layout": method, "x": [round(x, 3) for x in places[:, 0]], "y": [round(y, 3) for y in places[:, 1]]}
@@ -182,28 +181,6 @@ def _principal(features: Floats, seed: int) -> Floats:
     count = min(2, *features.shape)
     found: Floats = PCA(count, svd_solver="full", random_state=seed).fit_transform(features)
     return np.pad(found, ((0, 0), (0, 2 - count)))
-
-
-def _umap(features: Floats, seed: int) -> Floats:
-    with warnings.catch_warnings():
-        # Of umap's import; of groups that share no neighbours (two); of umap 0.5.7 on scikit-learn 1.6.
-        for message in (
-            "Tensorflow not installed",
-            "Graph is not fully connected",
-            "Spectral initialisation failed",
-            "'force_all_finite' was renamed",
-        ):
-            warnings.filterwarnings("ignore", message=message)
-        import umap  # 2 s to import, 20 s the first time ever, when numba compiles
-
-        for name in ("fast_knn_indices", "smooth_knn_dist", "compute_membership_strengths"):
-            function: Any = getattr(umap.umap_, name, None)
-            if hasattr(function, "enable_caching"):
-                # Keeps what numba compiles, which umap does for other functions only: 10 s less in later processes.
-                with suppress(RuntimeError):  # no folder to keep it in
-                    function.enable_caching()
-        placed = umap.UMAP(random_state=seed % 2**32, n_jobs=1).fit_transform(features.astype(np.float32))
-    return np.asarray(placed, dtype=np.float64)
 
 
 def _called(model: ComposedModel, images: Images, device: str) -> NDArray[np.bool_]:

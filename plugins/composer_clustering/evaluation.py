@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from composer import ComposedModel, ComposerError, Images, Report, Run, Scatter, Score, resamples
+from composer import ComposedModel, ComposerError, Images, Report, Run, Scatter, Score, resamples, umap_embedding
 from composer_clustering import methods, metrics
-from composer_clustering.reduction import all_equal, principal_components, umap_embedding
+from composer_clustering.reduction import all_equal, principal_components
 
 if TYPE_CHECKING:
     from composer_clustering import Clusters

@@ -7,14 +7,13 @@ neighbourhoods with them. So a network can be judged several times, its features
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from composer import umap_embedding
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32]
@@ -22,8 +21,6 @@ Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 METHODS = ("kmeans", "one_class_svm", "dbscan")
-NEIGHBOURS = 15
-"""UMAP's default size of a neighbourhood."""
 FEW = 4
 """So few networks are judged in this process: starting others takes longer."""
 
@@ -80,21 +77,8 @@ def run_one(features: Features, target: Flags, pipeline: Pipeline) -> Found:
     if bool((features == features[0]).all()):
         return Found(np.ones((len(METHODS), len(features)), dtype=np.int64), 0.0)
     with threadpool_limits(limits=1):  # milliseconds of work: threads that wait for each other make it slower
-        return _clusters(umap_plane(features, pipeline.umap_seed), target, pipeline)
-
-
-def umap_plane(features: Features, seed: int) -> NDArray[np.float32]:
-    """UMAP embedding [N, 2] with the library's defaults, and smaller neighbourhoods for few pictures."""
-    umap = _import_umap()
-    with warnings.catch_warnings():
-        # The spectral embedding is a start only: where groups of pictures share no neighbour, any start will do.
-        warnings.filterwarnings("ignore", message="Graph is not fully connected", category=UserWarning)
-        warnings.filterwarnings("ignore", message="Spectral initialisation failed", category=UserWarning)
-        # What umap 0.5.7 asks of scikit-learn has another name since 1.6.
-        warnings.filterwarnings("ignore", message="'force_all_finite' was renamed", category=FutureWarning)
-        # A seed and several threads exclude each other: n_jobs=1 says so.
-        reducer = umap.UMAP(n_components=2, n_neighbors=min(NEIGHBOURS, len(features) - 1), random_state=seed, n_jobs=1)
-        return np.asarray(reducer.fit_transform(features), dtype=np.float32)
+        places = umap_embedding(features, seed=pipeline.umap_seed)
+        return _clusters(places.astype(np.float32), target, pipeline)
 
 
 def _clusters(places: NDArray[np.float32], target: Flags, pipeline: Pipeline) -> Found:
@@ -108,16 +92,3 @@ def _clusters(places: NDArray[np.float32], target: Flags, pipeline: Pipeline) ->
     labels = np.stack([kmeans, machine.predict(places), dbscan]).astype(np.int64)
     both = len(np.unique(kmeans)) == 2
     return Found(labels, float(silhouette_score(places, kmeans)) if both else 0.0)
-
-
-def _import_umap() -> Any:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
-        import umap  # 2 s to import, 20 s the first time ever, when numba compiles
-    for name in ("fast_knn_indices", "smooth_knn_dist", "compute_membership_strengths"):
-        function: Any = getattr(umap.umap_, name, None)
-        if hasattr(function, "enable_caching"):
-            # Keeps what numba compiles, which umap does for other functions only: 10 s less in every later process.
-            with suppress(RuntimeError):  # no folder to keep it in
-                function.enable_caching()
-    return umap

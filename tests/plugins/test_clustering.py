@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from torch.nn import functional as F
 from composer import ComposedModel, ComposerError, Images, Population, Preprocessing, Run, Scatter, resamples
 from composer_clustering import Clusters, metrics
 from composer_clustering.methods import NOISE, dbscan, hdbscan, k_distance_knee, kmeans
-from composer_clustering.reduction import principal_components, umap_embedding
+from composer_clustering.reduction import principal_components
 from composer_cnn import CNN
 from tiny import tiny_images, tiny_population
 
@@ -290,30 +288,6 @@ def test_with_umap_a_few_evenly_spaced_members_are_judged_and_the_report_says_so
         assert score.judged == (0, 2)
     with_pick = clusters.evaluate(model(5), IMAGES, Run(seed=3, picked=4)).scores
     assert {score.judged for score in with_pick.values()} == {(0, 2, 4)}, "the picked one is always judged"
-
-
-def test_the_embedding_repeats_itself_without_a_warning_and_leaves_the_global_random_state() -> None:
-    features = np.random.default_rng(1).normal(size=(20, 6))
-    np.random.seed(4)  # noqa: NPY002 - the state that must stay
-    random.seed(4)
-    before = str(np.random.get_state()), random.getstate()  # noqa: NPY002
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        first, second = (umap_embedding(features, 2, 47) for _ in range(2))
-    assert first.tobytes() == second.tobytes()
-    assert first.tobytes() != umap_embedding(features, 2, 48).tobytes()
-    assert (str(np.random.get_state()), random.getstate()) == before  # noqa: NPY002
-
-
-def test_groups_of_pictures_without_a_common_neighbour_are_embedded_without_a_warning() -> None:
-    rng = np.random.default_rng(1)
-    features = np.concatenate([1e4 * group + rng.normal(size=(30, 4)) for group in range(5)])
-    embedding = umap_embedding(features, 2, 1)
-    assert np.isfinite(embedding).all()
-
-
-def test_more_dimensions_than_pictures_can_be_asked_of_umap() -> None:
-    assert umap_embedding(np.random.default_rng(1).normal(size=(8, 5)), 10, 1).shape == (8, 10)
 
 
 def test_features_too_small_for_two_clusters_give_one_without_a_warning() -> None:
