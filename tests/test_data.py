@@ -36,6 +36,15 @@ def test_selected_pictures_keep_their_pixels_and_labels() -> None:
     assert chosen.names == (images.names[3], images.names[1])
     assert torch.equal(chosen.at(16), images.at(16)[[3, 1]])
     assert chosen.cells == (images.cells[3], images.cells[1])
+    assert torch.equal(images.select([-1, 0]).at(16), images.at(16)[[-1, 0]])
+    assert len(images.select([])) == 0
+
+
+def test_selected_pictures_that_follow_one_another_share_their_pixels() -> None:
+    images = tiny_images()
+    chosen = images.select(range(2, 5))
+    assert torch.equal(chosen.at(16), images.at(16)[2:5])
+    assert chosen.at(16).data_ptr() == images.at(16)[2:].data_ptr()
 
 
 @pytest.mark.parametrize(

@@ -147,11 +147,19 @@ def test_conjunctions_are_called_as_their_cell() -> None:
         ("a and or b", "has 'or' at letter 7; a concept is needed"),
         (")", r"has '\)' at letter 1"),
         ("a and 'b", "a second quotation mark behind it"),
+        ("a+", r"a concept on both sides of '\+'"),
+        ("''", "a concept between quotation marks"),
+        ("(" * 51 + "a" + ")" * 51, "at most 50 brackets within each other"),
     ],
 )
 def test_a_text_that_is_no_formula_is_refused_with_its_place(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Expression.parse(text)
+
+
+def test_a_concept_that_is_called_as_a_word_of_formulas_is_quoted() -> None:
+    for name in ("and", "not", "none", "a b", "a+b"):
+        assert Expression.parse(Expression.of(name).text) == Expression.of(name), name
 
 
 def test_what_is_not_known_is_left_out_of_a_formula() -> None:

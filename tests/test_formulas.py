@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 import torch
 
 import composer
-from composer import ComposedModel, Expression, Images, Run
+from composer import ComposedModel, ComposerError, Expression, Images, Run
 from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.running.storage import load, save
@@ -59,6 +61,18 @@ def test_a_model_of_one_concept_answers_as_much_as_it_knows() -> None:
     three = Expression.parse("black and cat and not small")
     model = Product().assemble(None, [BLACK, CAT], Run())
     assert torch.equal(model.answering(three).log_odds(IMAGES), model.log_odds(IMAGES))
+
+
+def test_of_several_models_of_one_concept_all_have_to_hold() -> None:
+    other = tiny_population("black", seed=2)
+    parts = (BLACK, other, CAT)
+    asked = Expression.parse("cat and not black")
+    model = ComposedModel(parts, BLACK.members, asked)
+    both = ComposedModel((BLACK, other), BLACK.members).log_odds(IMAGES)
+    assert torch.equal(model.log_odds(IMAGES), asked.log_odds({"black": both, "cat": CAT.log_odds(IMAGES)}))
+    first, second, cat = (part.log_odds(IMAGES) > 0 for part in parts)
+    assert torch.equal(model.decisions(IMAGES), cat & ~(first & second))
+    assert (first != second).any(), "the two must differ somewhere"
 
 
 def test_pictures_are_asked_for_a_formula_and_keep_it() -> None:
@@ -109,3 +123,18 @@ def test_a_loaded_model_answers_the_formula_that_it_was_made_for(either: tuple[P
     torch.testing.assert_close(model(pixels), EITHER.log_odds({"black": black(pixels), "cat": cat(pixels)}))
     card = (folder / "models" / "product" / "README.md").read_text(encoding="utf-8")
     assert "Tells pictures of **black or cat** from all others" in card
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [(7, "expression: "), ("black or", "ends where a concept"), ("black or dog", "no network knows 'dog'")],
+)
+def test_a_formula_that_cannot_be_answered_is_refused_with_its_file(
+    either: tuple[Path, dict[str, Any]], tmp_path: Path, written: object, message: str
+) -> None:
+    home = shutil.copytree(either[0] / "models" / "product", tmp_path / "models" / "product")
+    config = json.loads((home / "config.json").read_text())
+    (home / "config.json").write_text(json.dumps({**config, "expression": written}))
+    with pytest.raises(ComposerError, match=message) as caught:
+        composer.load(tmp_path, "product")
+    assert "config.json" in str(caught.value)

@@ -98,25 +98,36 @@ class ComposedModel:
 
 
 def combined(concepts: Sequence[str], log_odds: Sequence[Tensor], target: Expression | None) -> Tensor:
-    """Log-odds of the target out of those of its parts; of a single part they are the target's already."""
+    """Log-odds of the target out of those of its parts; of a single part they are the target's already.
+
+    Parts that share a concept are experts of it: all of them have to hold.
+    """
     if len(log_odds) == 1:
         return log_odds[0]
-    asked, named = _of_parts(concepts, log_odds, target)
-    return asked.log_odds(named)
+    if target is None:
+        experts = _numbered(log_odds)
+        return Expression.all_of(experts).log_odds(experts)
+    each = _by_concept(concepts, log_odds)
+    return target.log_odds({concept: combined([concept], own, None) for concept, own in each.items()})
 
 
 def decided(concepts: Sequence[str], shown: Sequence[Tensor], target: Expression | None) -> Tensor:
     """Whether the target counts as shown, bool, where each part has decided for itself."""
     if len(shown) == 1:
         return shown[0]
-    asked, named = _of_parts(concepts, shown, target)
-    return asked.holds(named)
+    if target is None:
+        experts = _numbered(shown)
+        return Expression.all_of(experts).holds(experts)
+    each = _by_concept(concepts, shown)
+    return target.holds({concept: decided([concept], own, None) for concept, own in each.items()})
 
 
-def _of_parts(
-    concepts: Sequence[str], values: Sequence[Tensor], target: Expression | None
-) -> tuple[Expression, dict[str, Tensor]]:
-    if target is None:  # parts may share a concept: each is an expert of its own
-        concepts = [str(number) for number in range(len(values))]
-        target = Expression.all_of(concepts)
-    return target, dict(zip(concepts, values, strict=True))
+def _numbered(values: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {str(number): value for number, value in enumerate(values)}
+
+
+def _by_concept(concepts: Sequence[str], values: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+    found: dict[str, list[Tensor]] = {}
+    for concept, value in zip(concepts, values, strict=True):
+        found.setdefault(concept, []).append(value)
+    return found

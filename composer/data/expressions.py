@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_CONCEPTS = 8
 """Concepts of one formula: it has two to the power of that many cells, each of which is summed over."""
+MOST_NESTED = 50
+"""Brackets within brackets of one text: each takes some of the stack of Python."""
 NONE = "none"
 """What the cell is called in which no concept is shown."""
 _TOKEN = re.compile(r"\s*(?:([()])|'([^']*)'|([^\s()']+)|('))")
@@ -187,6 +189,8 @@ class _Reader:
         self.text = text
         self.tokens = [(found.start(found.lastindex or 0), found) for found in _TOKEN.finditer(text)]
         self.next = 0
+        self.open = 0
+        """Brackets around what is being read."""
 
     def whole(self) -> Expression:
         if not self.tokens:
@@ -217,10 +221,14 @@ class _Reader:
     def single(self) -> Expression:
         word = self.word()
         if word == "(":
+            if self.open == MOST_NESTED:
+                self.fail(f"at most {MOST_NESTED} brackets within each other, and a concept")
+            self.open += 1
             self.next += 1
             found = self.joined("or")
             if self.word() != ")":
                 self.fail("')'")
+            self.open -= 1
             self.next += 1
             return found
         if word in ("", ")", "and", "or"):
@@ -228,8 +236,11 @@ class _Reader:
         _, token = self.tokens[self.next]
         if token[4]:
             self.fail("a second quotation mark behind it")
+        named = cell_concepts(token[3]) if token[2] is None else (token[2],)
+        if not all(named):
+            self.fail("a concept on both sides of '+'" if token[2] is None else "a concept between quotation marks")
         self.next += 1
-        return Expression.of(token[2]) if token[2] is not None else Expression.all_of(cell_concepts(token[3]))
+        return Expression.all_of(named)
 
     def word(self) -> str:
         """The next word as it is written; empty at the end."""
@@ -266,7 +277,7 @@ def _of_one_cell(log_odds: Tensor) -> Tensor:
 
 
 def _quoted(concept: str) -> str:
-    plain = re.fullmatch(r"[^\s()'+]+", concept) and concept not in ("and", "or", "not")
+    plain = re.fullmatch(r"[^\s()'+]+", concept) and concept not in ("and", "or", "not", NONE)
     return concept if plain else f"'{concept}'"
 
 

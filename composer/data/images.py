@@ -113,15 +113,22 @@ class Images:
         )
 
     def select(self, indices: Sequence[int] | NDArray[np.int_]) -> Images:
-        """The pictures at `indices`, in that order."""
+        """The pictures at `indices`, in that order; of pictures that follow one another the pixels are shared."""
         chosen = np.asarray(indices, dtype=np.int64)
-        index = torch.from_numpy(chosen)
+        index = _slice(chosen) or torch.from_numpy(chosen)
         return Images(
             [self.names[i] for i in chosen],
             {concept: values[chosen] for concept, values in self.labels.items()},
             lambda size: self.at(size)[index],
             self.asked,
         )
+
+
+def _slice(chosen: NDArray[np.int64]) -> slice | None:
+    """The same indices as a slice, where each is one more than that before it."""
+    if len(chosen) == 0 or chosen[0] < 0 or (np.diff(chosen) != 1).any():
+        return None
+    return slice(int(chosen[0]), int(chosen[-1]) + 1)
 
 
 def _resizer(pixels: Tensor) -> Decoder:

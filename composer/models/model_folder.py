@@ -93,9 +93,14 @@ class ModelFolder:
 
     def _target(self) -> Expression | None:
         try:
-            return formula(self.config)
-        except ValueError as error:
+            target = formula(self.config)
+        except (TypeError, ValueError) as error:
             raise ComposerError(f"{self.path / CONFIG}: expression: {error}") from None
+        known = [part["concept"] for part in self.parts]
+        unknown = [] if target is None else [concept for concept in target.concepts if concept not in known]
+        if unknown and len(known) > 1:  # of a single network the outputs that count are stored
+            raise ComposerError(f"{self.path / CONFIG}: expression: no network knows {', '.join(map(repr, unknown))}")
+        return target
 
     def _part(self, index: int, member: int) -> Population:
         facts = self.parts[index]
