@@ -73,9 +73,10 @@ def test_two_models_at_hand_are_composed_saved_and_used_without_a_picture(tmp_pa
     assert report["images"] is None
     assert report["not_judged"].startswith(SAID)
     assert report["compositions"]["product"]["scores"] == {}
-    assert SAID in (run / "models" / "product" / "README.md").read_text()
+    card = (run / "models" / "product" / "README.md").read_text()
+    assert card.count(SAID) == 2, "among its results, and among its limits"
     page = (run / "report.html").read_text()
-    assert SAID in page
+    assert f"Made: product, for “black cat”. {SAID}" in page
     assert "Controls should not work" not in page
     assert verify(run).whole
     assert invoke("report", run, "--json") == "[]\n"
@@ -114,6 +115,7 @@ def test_what_cannot_be_done_without_pictures_is_refused_where_it_is_written(tmp
     for changes, expected in (
         ({"evaluators": ["recognition"]}, "evaluators: evaluators judge on test pictures"),
         ({"controls": ["parents"]}, "controls: controls are there to be judged beside"),
+        ({"pick": "stability"}, "pick: a member is picked by what it says of test pictures"),
         ({"oracle": True}, "oracle: an oracle is trained and judged on labelled pictures"),
         (
             {"compositions": {"one": {"translator": "mean", "assembler": "refit"}}},
@@ -138,4 +140,7 @@ def test_the_schema_refuses_what_needs_test_pictures(tmp_path: Path) -> None:
     assert not valid(evaluators=["recognition"])
     assert not valid(controls=["parents"])
     assert not valid(oracle=True)
-    assert valid(images={"use": "drawings"}, evaluators=["recognition"], controls=["parents"], oracle=True)
+    assert not valid(pick="stability")
+    assert valid(
+        images={"use": "drawings"}, evaluators=["recognition"], controls=["parents"], oracle=True, pick="stability"
+    )

@@ -172,10 +172,6 @@ def main() -> None:
     A recipe (a YAML file) names the concepts, the pictures, the models to start from and the ways to
     compose them. A run puts every composition in one table, beside controls that should not work.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot write a sign gets a question mark, not a traceback.
-        if hasattr(stream, "reconfigure") and not str(stream.encoding).lower().startswith("utf"):
-            stream.reconfigure(errors="replace")
 
 
 recipe_argument = click.argument("recipe", metavar="RECIPE", type=click.Path(path_type=Path))

@@ -40,7 +40,9 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
         "required": ["concepts", "compositions"],
         "additionalProperties": False,
         "if": {"required": ["images"]},
-        "else": {"properties": {"controls": {"maxItems": 0}, "evaluators": False, "oracle": {"const": False}}},
+        "else": {
+            "properties": {"controls": {"maxItems": 0}, "pick": False, "evaluators": False, "oracle": {"const": False}}
+        },
         "properties": {
             "name": {**NAME, "description": "names the run's folder; the file's name by default"},
             "seed": {
