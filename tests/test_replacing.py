@@ -56,5 +56,7 @@ def test_many_other_options_are_counted_and_the_folder_that_is_named_is_free(tmp
     said = replacement(tmp_path / "run", {"seed": 9, "name": "x" * 60})
     assert "holds the run with seed 1, a 1, b 2, c 3 and 2 more options; this one with seed 9, a absent" in said
     assert said.endswith(f"--output {tmp_path / 'run-seed-9-2'}")
+    said = replacement(tmp_path / "run", {"seed": 1, "a": 1, "b": 2, "c": 3, "d": "x" * 60})
+    assert f"this one with seed 1, d {'x' * 37}... replaces it" in said
     (tmp_path / "run" / "run.json").write_text("{")
     assert replacement(tmp_path / "run", {"seed": 9}) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from composer import ComposerError, Preprocessing
+from composer import ComposedModel, ComposerError, Preprocessing
 from composer.command_line.cli import main
 from composer.command_line.cli_models import picture_groups
 from composer.models.responses import responses
 from composer_cnn import CNN
-from saved_run import saved_run
+from saved_run import save_model, saved_run
 from tiny import ARCHITECTURE, tiny_population
 
 
@@ -102,6 +103,21 @@ def test_an_only_output_is_a_sigmoid(tmp_path: Path, photos: Path) -> None:
     assert (dark.first, light.first) == ((0,), (1,))
 
 
+def test_the_only_outputs_of_several_heads_are_sigmoids(tmp_path: Path, photos: Path) -> None:
+    """As those of a student are: a head of one row is not read as two."""
+    population = tiny_population("cat", members=1)
+    head = {name: tensor[:, :1] for name, tensor in population.head_weights.items()}
+    one = replace(population, weights={**population.body_weights, **head}, _memo={})
+    save_model(tmp_path / "models" / "student", ComposedModel((one,), one.members))
+    (found,) = responses(str(tmp_path / "models" / "student"), picture_groups(photos))
+    network = ARCHITECTURE.build(1)
+    network.load_state_dict({name: tensor[0] for name, tensor in one.weights.items()})
+    for response in found.folders:
+        with torch.inference_mode():
+            expected = network(one.preprocessing(pixels(photos / response.folder, 16))).sigmoid().mean(0)
+        assert response.mean == pytest.approx(expected.tolist(), abs=1e-5)
+
+
 def test_probabilities_are_those_of_the_network_itself(tmp_path: Path, photos: Path) -> None:
     from torchvision.models import get_model
 
@@ -161,7 +177,5 @@ def test_pictures_beside_the_folders_are_a_group_too(photos: Path) -> None:
 
 
 def test_the_error_about_outputs_without_names_says_how_to_find_out(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     unnamed = replace(tiny_population("cat"), outputs=())
     assert "`composer inspect FILE --images FOLDER` shows which of them fires" in unnamed.why_no_log_odds

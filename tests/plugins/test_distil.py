@@ -25,6 +25,7 @@ from composer import (
 from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
 from composer_training import Distil, distilling
+from composer_training.distilling import lessons
 from tiny import tiny_images, training_images
 
 SMALL, LARGE = CNN(filters=(2, 2), size=24), CNN(filters=(6, 8), size=24)
@@ -41,6 +42,36 @@ class Secret(dict[str, NDArray[np.bool_]]):
         raise AssertionError("a student looked at the labels")
 
     values = items
+
+
+class Droppy(nn.Module):
+    """Features are four sums of pixels, some of which are dropped while it is trained."""
+
+    def __init__(self, outputs: int, share: float) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(3 * 8 * 8, 4)
+        self.drop = nn.Dropout(share)
+        self.head = nn.Linear(4, outputs)
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.drop(self.hidden(pixels.flatten(1)))
+        return hidden
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.features(pixels))
+        return logits
+
+
+class Dropping(Architecture):
+    """Networks with dropout."""
+
+    name = "dropping"
+    head = "head"
+    size: int = 8
+    share: float = 0.5
+
+    def build(self, outputs: int) -> nn.Module:
+        return Droppy(outputs, self.share)
 
 
 OTHERS = training_images("black", 80, 24, seed=9)
@@ -131,8 +162,8 @@ def test_the_first_student_of_pairs_learns_from_the_first_member_of_each() -> No
 
 def test_students_may_be_of_another_architecture_and_number() -> None:
     wide = CNN(filters=(4, 6), size=16)
-    model, _ = taught(architecture=wide, members=3, steps=2)
-    assert len(model) == 3
+    model, run = taught(architecture=wide, members=3, steps=2)
+    assert len(model) == len(run.measured["agreement_with_teachers"]) == 3
     assert model.parts[0].architecture == wide
     assert model.parts[0].preprocessing.size == 16
 
@@ -155,7 +186,7 @@ def test_students_may_learn_from_plain_pictures_alone() -> None:
 def test_pictures_are_mixed_few_at_a_time_and_as_they_would_be_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def mixed() -> Tensor:
         run = Run(seed=4, pictures=pictures())
-        return distilling.lessons(Distil(), PARENTS, 2, 24, run.generator(), run)[0].pixels
+        return lessons(Distil(), PARENTS, 2, 24, run.generator(), run)[0].pixels
 
     at_once = mixed()
     assert len(at_once) > len(pictures()[0]) * 2, "half of them are mixed"
@@ -193,6 +224,37 @@ def test_the_same_seed_gives_the_same_students() -> None:
     one, same, other = (taught(steps=5, seed=seed)[0].parts[0].weights["conv1.weight"] for seed in (4, 4, 5))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_dropout_draws_from_the_stage_s_seed_and_leaves_the_global_state_alone() -> None:
+    found = []
+    for seed in (3, 4):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            before = torch.get_rng_state()
+            found.append(taught(architecture=Dropping(), steps=3)[0].parts[0].weights["hidden.weight"])
+            assert torch.equal(torch.get_rng_state(), before)
+    plain = taught(architecture=Dropping(share=0), steps=3)[0].parts[0].weights["hidden.weight"]
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], plain), "nothing was dropped"
+
+
+def test_pictures_are_mixed_two_and_two_and_the_teachers_are_asked_about_the_mixed_ones() -> None:
+    """Of plain pictures of two greys, the mixed ones are of greys between; none of them is held out."""
+    grey = torch.tensor([100, 200], dtype=torch.uint8).repeat(20).view(-1, 1, 1, 1).expand(-1, 3, 24, 24)
+    plain = Images([str(number) for number in range(len(grey))], {}, grey.contiguous())
+    run = Run(seed=4, pictures=(plain,))
+    learning, held_out = lessons(Distil(mixed=0.5), PARENTS, 2, 24, run.generator(), run)
+    assert (len(held_out.pixels), len(learning.pixels)) == (4, 36 + 36)
+    for index, (pixels, own) in enumerate(((held_out.pixels, 4), (learning.pixels, 36))):
+        assert (pixels == pixels[:, :1, :1, :1]).all()
+        greys = pixels[:, 0, 0, 0].int()
+        assert set(greys[:own].tolist()) <= {100, 200}
+        assert ((greys >= 100) & (greys <= 200)).all()
+        assert ((greys[own:] > 100) & (greys[own:] < 200)).any() == bool(index)
+    asked = Images([str(number) for number in range(len(learning.pixels))], {}, learning.pixels)
+    said = torch.stack([parent.log_odds(asked).clamp(-5, 5).mean(0) for parent in PARENTS], dim=-1)
+    torch.testing.assert_close(learning.taught[0], said)
 
 
 def test_a_student_that_has_learned_nothing_is_told_of() -> None:

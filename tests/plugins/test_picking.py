@@ -86,6 +86,10 @@ def test_no_label_enters_the_pick(criterion: Criterion) -> None:
             "1 of 4 members are dead: they have the same log-odds for every picture",
         ),
         (
+            product(fc1_weight=torch.tensor([[1e-7], [0.0]]), fc1_bias=torch.tensor([0.4, 0.0])),
+            "1 of 4 members are dead: they have the same log-odds for every picture",
+        ),
+        (
             product(fc1_bias=torch.tensor(torch.nan)),
             "the log-odds of 1 of 4 members are not finite ('black 0'); they are never picked",
         ),
@@ -98,7 +102,7 @@ def test_no_label_enters_the_pick(criterion: Criterion) -> None:
             "the features of 1 of 4 members are not finite ('black 0'); they are never picked",
         ),
     ],
-    ids=["dead", "diverged", "dead features", "diverged features"],
+    ids=["dead", "dead but for rounding", "diverged", "dead features", "diverged features"],
 )
 def test_a_dead_or_diverged_member_is_said_and_never_picked(
     criterion: Criterion, model: ComposedModel, said: str
@@ -209,7 +213,8 @@ def test_log_odds_in_two_clear_groups_are_more_stable_at_any_scale() -> None:
 
 
 def test_one_picture_apart_from_all_others_is_no_group() -> None:
-    assert of_log_odds(np.asarray([[0.0] * 19 + [9.0]]), seed=0) == [-1.0]
+    values = np.asarray([[0.0] * 19 + [9.0], [0.0] + [9.0] * 19])
+    assert of_log_odds(values, seed=0).tolist() == [-1.0, -1.0]
 
 
 def test_otsus_cut_is_k_means_with_two_clusters_on_a_line() -> None:
@@ -229,3 +234,13 @@ def test_features_in_two_clear_groups_are_more_stable() -> None:
     values = of_features([torch.from_numpy(cloud), torch.from_numpy(groups)], seed=0)
     assert values[1] == pytest.approx(1)
     assert values[0] < 0.95
+
+
+def test_features_are_looked_at_in_the_plane_of_their_first_two_principal_components() -> None:
+    rng = np.random.default_rng(4)
+    cloud = rng.normal(size=(60, 6))
+    axes = np.linalg.qr(cloud - cloud.mean(0))[0]  # of mean 0, at right angles to each other
+    flat, thick = (torch.from_numpy(axes * scales) for scales in ([30, 20, 0, 0, 0, 0], [30, 20, 15, 14, 13, 12]))
+    values = of_features([flat, thick], seed=0)
+    assert values[0] == pytest.approx(values[1])
+    assert values[0] < 0.95, "in the plane itself there is something to get wrong"
