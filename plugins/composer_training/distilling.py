@@ -153,10 +153,11 @@ def lessons(
             return torch.stack([every[number][row] for number, row in rows])
 
         pixels = [chosen(plain)]
-        for one, other, part in zip(*(each.split(PICTURES_AT_ONCE) for each in (first, second, share)), strict=True):
-            if len(part):  # nothing split is one empty part
-                blended = chosen(one).float().lerp(chosen(other).float(), 1 - part[:, None, None, None])
-                pixels.append(blended.round().to(torch.uint8))
+        for begin in range(0, mixed, PICTURES_AT_ONCE):
+            some = slice(begin, begin + PICTURES_AT_ONCE)
+            part = share[some, None, None, None]
+            blended = chosen(first[some]).float().lerp(chosen(second[some]).float(), 1 - part)
+            pixels.append(blended.round().to(torch.uint8))
         return torch.cat(pixels)
 
     pool = Images([str(number) for number in range(len(plain) + mixed)], {}, at)
