@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -18,20 +18,22 @@ from composer.text import make_console, seconds_text
 
 MOST_BARS = 4
 """Bars shown at once for one stage."""
+SHORT = 0.1
+"""Seconds below which a subject that was told of already is not told of again."""
 
 
-def make_watcher() -> BarWatcher | LineWatcher:
+def make_watcher(verbose: bool = False) -> BarWatcher | LineWatcher:
     """Bars where standard error is a terminal that can draw them, otherwise plain lines."""
     console = make_console(error=True)
     if sys.stderr.isatty() and not console.is_dumb_terminal:
-        return BarWatcher(console)
-    return LineWatcher(console)
+        return BarWatcher(console, verbose)
+    return LineWatcher(console, verbose)
 
 
 @contextmanager
-def watching(registry: Registry) -> Iterator[None]:
-    """Shows progress of the stages that run meanwhile."""
-    with make_watcher() as watcher:
+def watching(registry: Registry, verbose: bool = False) -> Iterator[None]:
+    """Shows progress of the stages that run meanwhile; verbose: a line for each of them."""
+    with make_watcher(verbose) as watcher:
         registry.watch(watcher)
         try:
             yield
@@ -39,11 +41,55 @@ def watching(registry: Registry) -> Iterator[None]:
             registry.unwatch(watcher)
 
 
-class LineWatcher:
-    """One line for each stage that ends."""
+class Lines:
+    """A line for all stages of one subject (a concept, a composition), when the next one's turn has come.
 
-    def __init__(self, console: Console) -> None:
+    What was kept is told of in one line at the end. verbose: a line for each stage.
+    """
+
+    def __init__(self, console: Console, verbose: bool) -> None:
         self.console = console
+        self.verbose = verbose
+        self.stages: list[Stage] = []
+        self.kept: dict[str, None] = {}
+        self.said: set[str] = set()
+
+    def add(self, stage: Stage) -> None:
+        if self.verbose or stage.status == "failed":
+            self._end_subject()
+            self._say(stage_line(stage))
+        elif stage.status == "kept":
+            self.kept[stage.subject] = None
+        else:
+            if self.stages and self.stages[0].subject != stage.subject:
+                self._end_subject()
+            self.stages.append(stage)
+
+    def end(self) -> None:
+        """Says what is still to be said."""
+        self._end_subject()
+        kept = [subject for subject in self.kept if subject not in self.said]
+        if kept:
+            self._say(Text(f"kept, unchanged: {', '.join(kept)}", style="dim"))
+
+    def _end_subject(self) -> None:
+        stages, self.stages = self.stages, []
+        if not stages:
+            return
+        subject, seconds = stages[0].subject, sum(stage.seconds for stage in stages)
+        if seconds >= SHORT or subject not in self.said:
+            self._say(subject_line(subject, seconds, stages))
+        self.said.add(subject)
+
+    def _say(self, line: Text) -> None:
+        self.console.print(line, soft_wrap=True)
+
+
+class LineWatcher:
+    """Lines alone, as `Lines` says them."""
+
+    def __init__(self, console: Console, verbose: bool = False) -> None:
+        self.lines = Lines(console, verbose)
 
     def __enter__(self) -> LineWatcher:
         return self
@@ -51,22 +97,18 @@ class LineWatcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        self.lines.end()
 
     @hook
     def composer_stage_finished(self, stage: Stage) -> None:
-        self.console.print(stage_line(stage), soft_wrap=True)
+        self.lines.add(stage)
 
 
 class BarWatcher:
-    """Bars for what is being done, and above them a line for each stage that was computed.
+    """Bars for what is being done, and above them lines for what was done."""
 
-    Stages that were kept are gathered in one line, which would else be most of the screen.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.kept: list[str] = []
+    def __init__(self, console: Console, verbose: bool = False) -> None:
+        self.lines = Lines(console, verbose)
         self.bars: dict[str, TaskID] = {}
         self.progress = Progress(
             SpinnerColumn("line"),
@@ -90,7 +132,7 @@ class BarWatcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._say_kept()
+        self.lines.end()
         self.progress.stop()
 
     @hook
@@ -108,11 +150,7 @@ class BarWatcher:
     @hook
     def composer_stage_finished(self, stage: Stage) -> None:
         self._clear()
-        if stage.status == "kept":
-            self.kept.append(_title(stage))
-            return
-        self._say_kept()
-        self.console.print(stage_line(stage), soft_wrap=True)
+        self.lines.add(stage)
 
     def _make_room(self) -> None:
         """The bar without a count gives way to the first with one, and old bars to new ones."""
@@ -124,12 +162,6 @@ class BarWatcher:
         for bar in self.bars.values():
             self.progress.remove_task(bar)
         self.bars.clear()
-
-    def _say_kept(self) -> None:
-        if self.kept:
-            count = f"{len(self.kept)} stages" if len(self.kept) > 1 else "1 stage"
-            self.console.print(Text(f"kept {count}, unchanged: {', '.join(self.kept)}", style="dim"))
-            self.kept.clear()
 
 
 class _CountColumn(ProgressColumn):
@@ -143,6 +175,14 @@ class _TimeColumn(ProgressColumn):
         if task.total is None or task.finished or task.time_remaining is None:
             return Text(elapsed)
         return Text(f"{elapsed}, {seconds_text(int(task.time_remaining)).replace('.0', '')} left")
+
+
+def subject_line(subject: str, seconds: float, stages: Sequence[Stage]) -> Text:
+    """`cyclegan   12 s  translate, assemble, pick, evaluate`, in columns, and what but `new` are the reasons."""
+    done = dict.fromkeys(stage.name.partition(".")[0] for stage in stages)
+    reasons = dict.fromkeys(stage.reason for stage in stages if stage.reason not in ("", "new"))
+    because = f" ({'; '.join(reasons)})" if reasons else ""
+    return Text(f"{subject:<23} {seconds_text(seconds):>9}  {', '.join(done)}{because}")
 
 
 def stage_line(stage: Stage) -> Text:

@@ -163,18 +163,21 @@ def test_run_prints_plain_lines_one_table_and_where_everything_is(recipe_file: W
     shown = call("run", path)
     assert shown.exit_code == 0, shown.output
     assert "\x1b" not in shown.output
-    assert re.search(r"^population\.black +[\d.]+ s  computed \(new\)$", shown.output, re.MULTILINE), shown.output
+    assert re.search(r"^product +[\d.]+ s  assemble, pick, evaluate, page$", shown.output, re.MULTILINE), shown.output
     assert re.search(r"^product +2 ", shown.output, re.MULTILINE)
     assert re.search(r"^  parents\.cat +2 ", shown.output, re.MULTILINE)
-    assert "Best composition" in shown.output
+    assert re.search(r"^(works|in doubt|does not work): ", shown.output, re.MULTILINE), shown.output
+    assert "Best composition" not in shown.output
     assert (
         "Saved in runs/quick: report.html, report.json, scores.csv, recipe.yaml, run.json, figures/, models/. Took "
         in shown.output
     )
     assert json.loads(Path("runs/quick/report.json").read_text())["name"] == "quick"
 
-    again = call("run", path)
+    again = call("run", path, "--all", "--verbose")
     assert re.search(r"^evaluate\.recognition of product +[\d.]+ s  kept$", again.output, re.MULTILINE), again.output
+    assert "Best composition" in again.output
+    assert re.search("^kept, unchanged: .*black, .*product", call("run", path).output, re.MULTILINE)
 
 
 def test_seed_and_output_are_those_asked_for(recipe_file: Write) -> None:
@@ -225,7 +228,7 @@ def test_ctrl_c_keeps_what_was_finished_and_the_same_command_goes_on(recipe_file
         shown = call("run", path)
     assert shown.exit_code == 130
     assert shown.output.endswith("stopped; what was finished is kept; run the same command to go on\n")
-    assert re.search(r"^population\.black .* kept$", call("run", path).output, re.MULTILINE)
+    assert re.search(r"^population\.black .* kept$", call("run", path, "--verbose").output, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +259,9 @@ def test_only_a_bug_shows_its_traceback_and_asks_for_a_report(
 def test_watchers_are_gone_after_a_run(recipe_file: Write) -> None:
     path = recipe_file(PRODUCT)
     call("run", path)
-    lines = [line for line in call("run", path).output.splitlines() if line.startswith("assemble.product ")]
+    lines = [
+        line for line in call("run", path, "--verbose").output.splitlines() if line.startswith("assemble.product ")
+    ]
     assert len(lines) == 1, lines
 
 

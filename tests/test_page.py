@@ -21,7 +21,7 @@ from composer.page import gathering, table, words
 from composer.page.writing import write_page
 from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
-from composer.results.results_table import results_table
+from composer.results.results_table import all_columns, best_first, fitting
 from composer_recognition import Recognition
 from conftest import SMALL
 from saved_run import report as made_up_report
@@ -111,14 +111,14 @@ def test_the_page_begins_with_a_sentence_and_shows_everything_else_below_it(fini
 
 def test_the_pages_table_has_all_that_the_terminal_would_show(finished: Path) -> None:
     report = read(finished / "report.json")
-    terminal = results_table(report, 150)
     columns = table.results(report)
-    assert len(columns) == len(terminal.columns) + 1, "kind says what a control is"
-    assert columns[0].texts == list(report["compositions"])
+    assert len(columns) == 3 + len(fitting(report, all_columns(report), 150)) + 1, "kind says what a control is"
+    names = columns[0].texts
+    assert names == [name for kind in (False, True) for name, arm in best_first(report) if arm["control"] is kind]
     shown = {column.header: column.texts for column in columns}
     assert shown["kind"] == ["composition", "composition", "control", "control", "control"]
     product = report["compositions"]["product"]["scores"]["recognition.auc"]
-    assert shown["AUC"][1] == f"{product['picked']:.3f}"
+    assert shown["AUC"][names.index("product")] == f"{product['picked']:.3f}"
     (against, *_) = table.further(report)
     assert len(against[1][0].texts) == len(report["comparisons"]) > 0
     everything = table.every_score(report)
@@ -128,10 +128,11 @@ def test_the_pages_table_has_all_that_the_terminal_would_show(finished: Path) ->
 def test_cells_sort_by_the_numbers_of_the_report_and_not_by_their_text(finished: Path) -> None:
     report = read(finished / "report.json")
     columns = {column.header: column for column in table.results(report)}
-    scores = [arm["scores"].get("recognition.auc", {}) for arm in report["compositions"].values()]
+    arms = [report["compositions"][name] for name in columns["composition"].texts]
+    scores = [arm["scores"].get("recognition.auc", {}) for arm in arms]
     assert columns["AUC"].values == [score.get("picked") for score in scores], "unrounded; None where there is none"
     assert columns["95% interval"].values == [(score.get("interval") or [None])[0] for score in scores]
-    assert columns["parameters"].values == [arm["parameters"] for arm in report["compositions"].values()]
+    assert columns["size"].values == [arm["parameters"] for arm in arms]
     against = {column.header: column for column in next(iter(table.further(report)))[1]}
     assert against["p (Holm)"].values == [one["p_holm"] for one in report["comparisons"]]
     assert set(against["verdict"].values) <= {"better than", "not clearly above", "worse than"}

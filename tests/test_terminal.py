@@ -21,11 +21,16 @@ from composer.recipes.value_kinds import type_text
 from composer.registry import load_registry
 from composer.results.results_table import (
     BEATS,
+    all_columns,
+    best_first,
+    columns_by_evaluator,
     count_text,
+    fitting,
     footnotes,
-    results_table,
+    left_out,
+    results_sheet,
 )
-from composer.results.verdicts import best_sentence, kernels_sentence
+from composer.results.verdicts import best_sentence, in_short, kernels_sentence
 from composer.text import seconds_text
 from composer_clustering import Clusters
 from composer_recognition import Recognition
@@ -69,10 +74,11 @@ REPORT: dict[str, Any] = {
 }
 
 
-def drawn(report: dict[str, Any], width: int) -> list[str]:
-    """The lines of the table as they are printed."""
+def drawn(report: dict[str, Any], width: int, evaluator: int = 0) -> list[str]:
+    """The lines of the table of one evaluator as they are printed."""
     console = Console(file=StringIO(), width=width)
-    console.print(results_table(report, width))
+    columns = [*columns_by_evaluator(report), []][evaluator]
+    console.print(results_sheet(report, fitting(report, columns, width)).drawn())
     assert isinstance(console.file, StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -99,7 +105,30 @@ def compared(score: str, control: str = "other", verdict: str = "better", differ
 
 def test_the_table_shows_the_picked_value_its_interval_and_the_counts() -> None:
     lines = drawn(REPORT, 100)
-    assert row(lines, "product")[1:8] == ["32", "10,284", "0.985", "0.980-0.990", "0.970", "0.950", "0.930"]
+    assert row(lines, "product") == ["product", "32", "10,284", "0.985", "0.980-0.990", "0.950", "0.930"]
+
+
+def test_no_word_of_a_header_is_parted() -> None:
+    headers = [column.header for column in all_columns(REPORT)]
+    assert headers[:4] == ["AUC", "95%\ninterval", "hardest\ncell", "accuracy"]
+    assert not [header for header in headers if "-\n" in header]
+
+
+def test_the_best_stand_first_and_those_without_the_main_score_last() -> None:
+    report = copy.deepcopy(REPORT)
+    report["compositions"]["mean"] = arm(recognition__auc=score(0.99))
+    assert [name for name, _ in best_first(report)] == ["mean", "product", "parents.cat", "random", "cyclegan"]
+    losses = {name: score(value, higher_is_better=False) for name, value in (("a", 0.5), ("b", 0.1), ("other", 0.2))}
+    assert [name for name, _ in best_first(with_scores("tidiness.loss", losses))] == ["b", "other", "a"]
+
+
+def test_each_evaluator_has_a_table_and_that_of_the_main_score_is_first() -> None:
+    report = {**REPORT, "compositions": dict(reversed(REPORT["compositions"].items()))}
+    for each in (REPORT, report):
+        first, second = columns_by_evaluator(each)
+        assert {column.score.partition(".")[0] for column in first} == {"recognition"}
+        assert {column.score.partition(".")[0] for column in second} == {"clusters"}
+        assert first[0].score == "recognition.auc"
 
 
 def test_k_means_is_shown_by_its_median_and_its_best_member() -> None:
@@ -111,9 +140,10 @@ def test_k_means_is_shown_by_its_median_and_its_best_member() -> None:
         "best_by_luck": 0.79,
         "best_by_luck_of": "random",
     }
-    assert row(drawn(report, 100), "cyclegan")[8:11] == ["0.600", "0.800", "0.790"]
-    assert "  by luck: the best to expect of as many members of the control random" in footnotes(report, 100)
-    assert row(drawn(report, 100), "random")[10] == "-", "a control is its own luck"
+    assert row(drawn(report, 100, 1), "cyclegan")[3:6] == ["0.600", "0.800", "0.790"]
+    said = "  by luck: the best to expect of as many members of the control random"
+    assert said in footnotes(report, all_columns(report))
+    assert row(drawn(report, 100, 1), "random")[5] == "-", "a control is its own luck"
 
 
 def test_a_mark_says_that_every_control_is_beaten_and_what_it_means() -> None:
@@ -125,45 +155,51 @@ def test_a_mark_says_that_every_control_is_beaten_and_what_it_means() -> None:
     cells = row(drawn(report, 100), "product")
     assert cells[3] == f"0.985{BEATS}"
     assert "".join(cells).count(BEATS) == 1, "neither the interval nor the median is marked"
-    notes = footnotes(report, 100)
+    notes = footnotes(report, all_columns(report))
     assert any(note.startswith(f"{BEATS} better than each control") and "12 comparisons" in note for note in notes)
-    assert not any(BEATS in note for note in footnotes(REPORT, 100))
+    assert not any(BEATS in note for note in footnotes(REPORT, all_columns(REPORT)))
 
 
 def test_controls_stand_below_the_compositions_and_are_marked() -> None:
     lines = drawn(REPORT, 100)
     starts = [line.split()[0] for line in lines if line.strip()]
-    order = [starts.index(name) for name in ("cyclegan", "product", "controls:", "random", "parents.cat")]
+    order = [starts.index(name) for name in ("product", "cyclegan", "controls:", "parents.cat", "random")]
     assert order == sorted(order), starts
 
 
 def test_a_missing_score_is_a_dash() -> None:
-    assert row(drawn(REPORT, 100), "cyclegan")[3:8] == ["-"] * 5
+    assert row(drawn(REPORT, 100), "cyclegan")[3:] == ["-"] * 4
 
 
 def test_the_accuracy_of_the_same_answer_for_every_picture_stands_below_the_table() -> None:
     report = copy.deepcopy(REPORT)
     report["compositions"]["product"]["scores"]["recognition.accuracy"] |= {"base": 0.75}
     said = "accuracy without a look at the pictures, always the same answer: 0.750"
-    assert said in footnotes(report, 100)
-    assert said not in footnotes(REPORT, 100)
+    assert said in footnotes(report, all_columns(report))
+    assert said not in footnotes(REPORT, all_columns(REPORT))
 
 
 def test_a_score_that_labels_were_fitted_to_has_a_dagger_and_a_footnote() -> None:
-    assert row(drawn(REPORT, 100), "cyclegan")[-1] == "0.810†"
-    assert any(note.startswith("† test labels did more than score") for note in footnotes(REPORT, 100))
+    assert row(drawn(REPORT, 100, 1), "cyclegan")[-1] == "0.810†"
+    assert any(note.startswith("† test labels did more than score") for note in footnotes(REPORT, all_columns(REPORT)))
 
 
 def test_footnotes_explain_only_what_the_table_shows() -> None:
     report = {"declared": DECLARED, "compositions": {"product": REPORT["compositions"]["product"]}}
-    assert footnotes(report, 100) == []
+    assert footnotes(report, all_columns(report)) == []
 
 
-def test_scores_that_the_table_leaves_out_are_counted() -> None:
-    assert "1 more score in report.json" in footnotes(REPORT, 100)
+def test_scores_that_the_table_leaves_out_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [left_out(REPORT, columns) for columns in (all_columns(REPORT), [])] == [1, 6]
+    print_results(REPORT, [])
+    assert "\n3 more scores with --all, and in report.json\n" in capsys.readouterr().out
+    print_results(REPORT, [], everything=True)
+    out = capsys.readouterr().out
+    assert "\n1 more score in report.json\n" in out
+    assert out.count("controls:") == 2, "a table for each evaluator"
 
 
-@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
 def test_the_table_fits_and_nothing_is_cut(width: int) -> None:
     report = copy.deepcopy(REPORT)
     report["compositions"]["a rather long name of a composition"] = report["compositions"]["product"]
@@ -174,13 +210,8 @@ def test_the_table_fits_and_nothing_is_cut(width: int) -> None:
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
     assert row(lines, "product")[3:5] == ["0.985", "0.980-0.990"]
-
-
-def test_other_accuracies_are_shown_where_there_is_room() -> None:
-    report = copy.deepcopy(REPORT)
-    report["compositions"]["cyclegan"]["scores"]["clusters.dbscan.accuracy"] = score(0.75)
-    assert row(drawn(report, 120), "cyclegan")[-1] == "0.750"
-    assert row(drawn(report, 98), "cyclegan")[-1] == "0.810†"
+    if width >= 80:
+        assert row(lines, "product")[5:] == ["0.950", "0.930"]
 
 
 def test_a_report_without_the_main_scores_shows_what_it_has() -> None:
@@ -203,6 +234,23 @@ def test_what_is_printed_without_a_terminal_holds_no_control_characters(capsys: 
 
 
 # -- the sentences -----------------------------------------------------------------------------
+
+
+def test_in_short_it_is_said_what_works_what_is_in_doubt_and_what_does_not() -> None:
+    arms = {"ours": score(0.98), "close": score(0.9), "bad": score(0.5), "other": score(0.9)}
+    report = with_scores("recognition.auc", arms)
+    report["compositions"]["mute"] = arm()
+    report["comparisons"] = [
+        {**compared("recognition.auc", verdict=verdict), "composition": name}
+        for name, verdict in (("ours", "better"), ("close", "unclear"), ("bad", "worse"))
+    ]
+    assert in_short(report) == [
+        "works: ours is better than each control",
+        "in doubt: close is not clearly above other; mute has no AUC",
+        "does not work: bad is worse than other",
+    ]
+    assert in_short({**report, "not_judged": "nobody knows"}) == ["nobody knows"]
+    assert in_short({"declared": {}, "compositions": {"ours": arm()}}) == []
 
 
 def test_a_composition_that_beats_every_control_is_said_to_be_better_than_each() -> None:
@@ -324,9 +372,9 @@ def printed(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_without_a_terminal_each_stage_is_one_plain_line() -> None:
+def test_without_a_terminal_each_stage_may_be_one_plain_line() -> None:
     console = Console(file=StringIO(), width=60)
-    with LineWatcher(console) as watcher:
+    with LineWatcher(console, verbose=True) as watcher:
         reason = "changed: options, inputs, and much else that makes this line long"
         watcher.composer_stage_finished(Stage("translate.cyclegan", "cyclegan", "computed", reason, 12.3))
         watcher.composer_stage_finished(Stage("evaluate.clusters", "cyclegan", "kept"))
@@ -335,6 +383,28 @@ def test_without_a_terminal_each_stage_is_one_plain_line() -> None:
     assert first.endswith(f"12 s  computed ({reason})")
     assert second.startswith("evaluate.clusters of cyclegan ")
     assert second.endswith("kept")
+    assert "\x1b" not in printed(console)
+
+
+def test_all_that_is_done_for_one_composition_is_one_line() -> None:
+    console = Console(file=StringIO(), width=60)
+    with LineWatcher(console) as watcher:
+        for stage in (
+            Stage("population.cat", "cat", "computed", "new", 2.0),
+            Stage("translate.cyclegan", "cyclegan", "computed", "changed: options", 12.3),
+            Stage("images.test", "test", "kept"),
+            Stage("evaluate.clusters", "cyclegan", "computed", "new", 0.7),
+            Stage("kernels.cat", "cat", "computed", "new", 0.01),
+            Stage("evaluate.clusters", "cat", "kept"),
+            Stage("assemble.product", "product", "failed", "new", 1.0),
+        ):
+            watcher.composer_stage_finished(stage)
+    assert [line.split() for line in printed(console).splitlines()] == [
+        ["cat", "2.0", "s", "population"],
+        ["cyclegan", "13", "s", "translate,", "evaluate", "(changed:", "options)"],
+        ["assemble.product", "1.0", "s", "failed", "(new)"],
+        ["kept,", "unchanged:", "test"],
+    ]
     assert "\x1b" not in printed(console)
 
 
@@ -370,7 +440,7 @@ def test_a_stage_shows_only_its_latest_bars_and_leaves_none_behind() -> None:
         assert not watcher.progress.tasks
 
 
-def test_stages_that_were_kept_are_gathered_in_one_line() -> None:
+def test_what_was_kept_is_gathered_in_one_line_at_the_end() -> None:
     console = terminal()
     with BarWatcher(console) as watcher:
         watcher.composer_stage_finished(Stage("images.test", "test", "kept"))
@@ -378,9 +448,7 @@ def test_stages_that_were_kept_are_gathered_in_one_line() -> None:
         watcher.composer_stage_finished(Stage("assemble.product", "product", "computed", "new", 2.0))
         watcher.composer_stage_finished(Stage("evaluate.clusters", "product", "kept"))
     text = printed(console)
-    assert "kept 2 stages, unchanged: images.test, population.cat" in text
-    assert "kept 1 stage, unchanged: evaluate.clusters of product" in text
-    assert text.index("population.cat") < text.index("assemble.product") < text.index("evaluate.clusters")
+    assert text.index("2.0 s  assemble") < text.index("kept, unchanged: test, cat")
 
 
 @pytest.mark.parametrize(

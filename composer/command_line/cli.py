@@ -202,6 +202,10 @@ set_option = click.option(
 @store_option
 @click.option("--fresh", is_flag=True, help="Compute everything again, even what has not changed.")
 @click.option("--no-wait", is_flag=True, help="Fail where another run works in the folder, in place of waiting for it.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Print a table for each evaluator, and what they say at length."
+)
+@click.option("--verbose", is_flag=True, help="Print a line for each stage, in place of one for what it was done for.")
 def run(
     recipe: Path,
     output: Path | None,
@@ -211,6 +215,8 @@ def run(
     store: Path | None,
     fresh: bool,
     no_wait: bool,
+    everything: bool,
+    verbose: bool,
 ) -> None:
     """Run RECIPE and print its table.
 
@@ -234,11 +240,11 @@ def run(
     folder = output or default_folder(read)
     if said := replacement(folder, read.document):
         print_note(said)
-    with watching(registry):
+    with watching(registry, verbose):
         from composer.pipeline import run_recipe  # imports torch, which takes two seconds
 
         report = run_recipe(read, folder, device, fresh, registry, not no_wait, store)
-    print_results(report, random_pairs(read))
+    print_results(report, random_pairs(read), everything=everything)
     print_saved(folder, time.perf_counter() - started)
 
 

@@ -21,7 +21,7 @@ class ScoreInfo:
     column. main: compositions are compared and chosen by it. compared: differences from controls are tested in it;
     left out, they are in a main score. gain: composition gain is measured in it. higher_is_better, labels: as of every
     `Score` of this name. shows: which numbers its columns hold; left out, the picked member's and, of a main score, its
-    interval and the median.
+    interval.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ScoreInfo:
         if not self.name or not self.title:
             raise ValueError(f"a score needs a name and a title, not {self.name!r} and {self.title!r}")
         object.__setattr__(self, "compared", self.main if self.compared is None else self.compared)
-        usual: tuple[Statistic, ...] = ("picked", "interval", "median") if self.main else ("picked",)
+        usual: tuple[Statistic, ...] = ("picked", "interval") if self.main else ("picked",)
         object.__setattr__(self, "shows", tuple(self.shows) or usual)
 
     def facts(self) -> dict[str, Any]:

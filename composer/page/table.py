@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 from composer.data.score_info import read_declared, title_of
 from composer.results.gain_table import gain_notes, gain_sheet
 from composer.results.parents_table import parents_sheet
-from composer.results.results_table import dead_note, footnotes, interval_text, results_sheet
+from composer.results.results_table import (
+    COUNTED,
+    ScoreColumn,
+    all_columns,
+    dead_note,
+    fitting,
+    footnotes,
+    interval_text,
+    results_sheet,
+)
 from composer.results.sheet import Row, Sheet, number, numeric, word
 from composer.results.words import PHRASES
 
@@ -114,17 +123,21 @@ def further(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Column], Sequ
             yield one.title, columns_of(sheet), one.notes(report)
 
 
+def shown(report: Mapping[str, Any]) -> list[ScoreColumn]:
+    """The columns of the table of results."""
+    return fitting(report, all_columns(report), WIDTH)
+
+
 def results(report: Mapping[str, Any]) -> list[Column]:
     """The table of results as a wide terminal shows it; what is a control says so in a column of its own."""
-    name, *rest = columns_of(results_sheet(report, WIDTH))
+    name, *rest = columns_of(results_sheet(report, shown(report)))
     kinds = ["control" if report["compositions"][each]["control"] else "composition" for each in name.texts]
     return [name, Column("kind", kinds, kinds), *rest]
 
 
 def notes(report: Mapping[str, Any]) -> list[str]:
     """What the marks of the table of results mean, as far as it has any."""
-    shown = [note for note in footnotes(report, WIDTH) if "report.json" not in note]
-    return [*shown, *([dead] if (dead := dead_note(report)) else [])]
+    return [*footnotes(report, shown(report)), COUNTED, *([dead] if (dead := dead_note(report)) else [])]
 
 
 def every_score(report: Mapping[str, Any]) -> list[Column]:

@@ -11,7 +11,7 @@ HELD_OUT = "held_out_auc"
 WITHIN = "auc_within."
 HEADERS = (
     "AUC of each parent\nat its own concept",
-    "mem-\nbers",
+    "n",
     "held-out\ntraining\npictures",
     "\ntest\npictures",
     "\n\nlowest",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
-
 from composer.data.records import target_of
-from composer.data.score_info import Statistic, read_declared
+from composer.data.score_info import Statistic, main_score, read_declared
 from composer.recipes.recipe import Recipe
 from composer.results.sheet import Cell, Row, Sheet, number, numeric, word
 
@@ -18,8 +17,9 @@ BEATS = "▲"
 """Marks a composition's number that is shown to be better than every control's."""
 FITTED = "†"
 """Marks a number that labels were fitted to."""
-NARROW = 110
-"""Characters below which the headers of counts are broken into two lines."""
+COUNTS = ("n", "size")
+"""Headers of how many networks there are, and of how many weights the picked one has."""
+COUNTED = "n: networks made, of which one is picked without labels and shown; size: its weights"
 LONGEST_NAME = 23
 """Characters of a composition's name that the table keeps on one line where it can."""
 HEADERS: Mapping[Statistic, str] = {
@@ -82,28 +82,32 @@ def count_text(count: int) -> str:
     return f"{count / 1e3:.0f} k" if count < 999_500 else f"{count / 1e6:.3g} M"
 
 
-def count_headers(width: int) -> tuple[str, str]:
-    return ("members", "parameters") if width >= NARROW else ("mem-\nbers", "para-\nmeters")
+def all_columns(report: Mapping[str, Any]) -> list[ScoreColumn]:
+    """What of the declared columns, and then of the scores of evaluators that declare none, any composition has."""
+    names = _names(report)
+    declaring = {_evaluator(name) for name in read_declared(report)}
+    wanted = [column for column in declared_columns(report) if column.score in names]
+    return wanted + [_plain_column(name) for name in names if _evaluator(name) not in declaring]
 
 
-def choose_columns(report: Mapping[str, Any], width: int) -> list[ScoreColumn]:
-    """What of the declared columns, and then of the scores of evaluators that declare none, any composition has.
+def columns_by_evaluator(report: Mapping[str, Any]) -> list[list[ScoreColumn]]:
+    """The columns of each evaluator; first of that by whose main score compositions are compared and chosen."""
+    found: dict[str, list[ScoreColumn]] = {}
+    for column in all_columns(report):
+        found.setdefault(_evaluator(column.score), []).append(column)
+    main = main_score(read_declared(report), _names(report))
+    return sorted(found.values(), key=lambda columns: main is None or _evaluator(columns[0].score) != _evaluator(main))
 
-    As many as `width` has room for.
-    """
+
+def fitting(report: Mapping[str, Any], columns: Iterable[ScoreColumn], width: int) -> list[ScoreColumn]:
+    """The first of `columns`, as many as `width` characters have room for."""
     compositions = report["compositions"]
-    names = list(dict.fromkeys(name for arm in compositions.values() for name in arm["scores"]))
-    columns = declared_columns(report)
-    declaring = {name.partition(".")[0] for name in read_declared(report)}
-    wanted = [column for column in columns if column.score in names]
-    wanted += [_plain_column(name) for name in names if name.partition(".")[0] not in declaring]
     longest = max((len(name) + 2 for name in compositions), default=0)
     room = width - min(longest, LONGEST_NAME)
-    for header, key in zip(count_headers(width), ("members", "parameters"), strict=True):
-        texts = [*header.split("\n"), *(count_text(arm[key]) for arm in compositions.values())]
-        room -= max(len(text) for text in texts) + 1
+    for header, key in zip(COUNTS, ("members", "parameters"), strict=True):
+        room -= max(len(text) for text in [header, *(count_text(arm[key]) for arm in compositions.values())]) + 1
     chosen: list[ScoreColumn] = []
-    for column in wanted:
+    for column in columns:
         room -= column.width(compositions.values()) + 1
         if room < 0:
             break
@@ -116,22 +120,38 @@ def _plain_column(name: str) -> ScoreColumn:
     return ScoreColumn(name, "\n".join(textwrap.wrap(words, 9, break_long_words=False)), name)
 
 
-def results_sheet(report: Mapping[str, Any], width: int) -> Sheet:
-    """A row per composition, then one per control."""
-    columns = choose_columns(report, width)
+def results_sheet(report: Mapping[str, Any], columns: Sequence[ScoreColumn]) -> Sheet:
+    """A row per composition, then one per control, the best first."""
     rows = [
         Row((word(name), *_counts(arm), *(column.cell(arm["scores"]) for column in columns)), group)
         for control, group in ((False, ""), (True, "controls"))
-        for name, arm in report["compositions"].items()
+        for name, arm in best_first(report)
         if arm["control"] is control
     ]
-    headers = ("composition", *count_headers(width), *(column.header for column in columns))
-    return Sheet(headers, tuple(rows))
+    return Sheet(("composition", *COUNTS, *(column.header for column in columns)), tuple(rows))
 
 
-def results_table(report: Mapping[str, Any], width: int) -> Table:
-    """The sheet as the terminal shows it."""
-    return results_sheet(report, width).drawn()
+def best_first(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Compositions and controls by their main score, of equals in the recipe's order; last those that have none."""
+    declared = read_declared(report)
+    main = main_score(declared, _names(report))
+
+    def rank(named: tuple[str, Mapping[str, Any]]) -> float:
+        score = named[1]["scores"].get(main)
+        if score is None:
+            return math.inf
+        return -score["picked"] if score.get("higher_is_better", True) else float(score["picked"])
+
+    return sorted(report["compositions"].items(), key=rank)
+
+
+def _names(report: Mapping[str, Any]) -> list[str]:
+    """Of every score that any composition has."""
+    return list(dict.fromkeys(name for arm in report["compositions"].values() for name in arm["scores"]))
+
+
+def _evaluator(score: str) -> str:
+    return score.partition(".")[0]
 
 
 def _counts(arm: Mapping[str, Any]) -> tuple[Cell, Cell]:
@@ -141,10 +161,9 @@ def _counts(arm: Mapping[str, Any]) -> tuple[Cell, Cell]:
     )
 
 
-def footnotes(report: Mapping[str, Any], width: int) -> list[str]:
-    """What the marks of the table mean, as far as it shows any, and how much more the report holds."""
+def footnotes(report: Mapping[str, Any], columns: Sequence[ScoreColumn]) -> list[str]:
+    """What the marks of a table with these columns mean, as far as it shows any."""
     compositions = report["compositions"]
-    columns = choose_columns(report, width)
     texts = [column.cell(arm["scores"]).text for column in columns for arm in compositions.values()]
     lucky = [arm["scores"].get(column.score, {}) for column in columns for arm in compositions.values()]
     notes = _best_notes(columns, lucky)
@@ -161,11 +180,12 @@ def footnotes(report: Mapping[str, Any], width: int) -> list[str]:
     base = [score["base"] for score in lucky if score.get("base") is not None]
     if base:
         notes.append(f"accuracy without a look at the pictures, always the same answer: {number(max(base))}")
-    shown = {column.score for column in columns}
-    more = len({name for arm in compositions.values() for name in arm["scores"]} - shown)
-    if more:
-        notes.append(f"{more} more score{'s' if more > 1 else ''} in report.json")
     return notes
+
+
+def left_out(report: Mapping[str, Any], columns: Sequence[ScoreColumn]) -> int:
+    """How many scores no table with these columns shows."""
+    return len(set(_names(report)) - {column.score for column in columns})
 
 
 def _best_notes(columns: Sequence[ScoreColumn], scores: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from composer.data.score_info import read_declared, title_of
 from composer.results import words
-from composer.results.results_table import interval_text
+from composer.results.results_table import best_first, interval_text
 from composer.results.sheet import number
 
 Report = Mapping[str, Any]
@@ -23,6 +23,26 @@ def verdicts(report: Report, pairs: Sequence[tuple[str, str]]) -> list[str]:
         return [said]
     sentences = [best_sentence(report), *(kernels_sentence(report, *pair) for pair in pairs)]
     return [sentence for sentence in sentences if sentence]
+
+
+def in_short(report: Report) -> list[str]:
+    """What works, what is in doubt and what does not work, by the main score: a line for each that there is."""
+    if said := report.get("not_judged"):
+        return [said]
+    best = words.best_composition(report)
+    if best is None:
+        return []
+    _, score = best
+    found: dict[str, list[str]] = {"works": [], "in doubt": [], "does not work": []}
+    for name, arm in best_first(report):
+        if arm["control"]:
+            continue
+        own = {one["verdict"] for one in words.comparisons(report, name, score).values()}
+        kind = "does not work" if "worse" in own else "works" if own == {"better"} else "in doubt"
+        there = score in arm["scores"]
+        missing = f"{name} has no {title_of(read_declared(report), score)}"
+        found[kind].append(words.against_controls(report, name, score) if there else missing)
+    return [f"{kind}: {'; '.join(dict.fromkeys(said))}" for kind, said in found.items() if said]
 
 
 def best_sentence(report: Report) -> str:

@@ -26,8 +26,8 @@ class Recognition(Evaluator):
     name = "recognition"
     scores = (
         ScoreInfo("auc", "AUC", "AUC", main=True),
-        ScoreInfo("auc_hardest_cell", "AUC of the hardest cell", "AUC,\nhardest\ncell", compared=True, gain=True),
-        ScoreInfo("accuracy", "accuracy", "accu-\nracy", compared=True),
+        ScoreInfo("auc_hardest_cell", "AUC of the hardest cell", "hardest\ncell", compared=True, gain=True),
+        ScoreInfo("accuracy", "accuracy", "accuracy", compared=True),
         ScoreInfo("accuracy_best_threshold", "accuracy at the best threshold", labels="fitting"),
     )
     contract = Contract(reference="Fawcett 2006, An introduction to ROC analysis, doi:10.1016/j.patrec.2005.10.010")

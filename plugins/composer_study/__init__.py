@@ -174,7 +174,13 @@ class Study(Evaluator):
 
     name = "study"
     scores = (
-        ScoreInfo("kmeans.accuracy", "K-means accuracy", "K-means\naccuracy", main=True),
+        ScoreInfo(
+            "kmeans.accuracy",
+            "K-means accuracy",
+            "K-means\naccuracy",
+            main=True,
+            shows=("picked", "interval", "median"),
+        ),
         ScoreInfo("kmeans.matched_accuracy", "matched K-means accuracy", "matched\nK-means", compared=True),
         ScoreInfo("umap.kmeans.accuracy", "K-means accuracy after UMAP", "UMAP,\nK-means", compared=True),
         ScoreInfo("umap.dbscan.accuracy", "DBSCAN accuracy after UMAP", "UMAP,\nDBSCAN", compared=True),
