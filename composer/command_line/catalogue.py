@@ -16,29 +16,47 @@ from rich.table import Table
 from rich.text import Text
 
 from composer.component import Component
+from composer.interfaces import INTERFACES
 from composer.recipes.value_kinds import type_text
-from composer.registry import Registry
+from composer.registry import DISTRIBUTION, Registry
 from composer.text import make_console, plain_table
 
 
 def print_plugins(found: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
-    """A row per component; broken plugins, and names offered twice, in red with the reason."""
+    """A row per component, kind by kind; broken plugins, and names offered twice, in red with the reason.
+
+    Which distribution offers a component is shown where that is not composer's own.
+    """
     table = plain_table()
-    table.add_column("kind", no_wrap=True)
     table.add_column("name", no_wrap=True)
     table.add_column("what it does", ratio=1)
-    table.add_column("distribution")
-    table.add_column("version")
-    names = [(row["kind"], row["name"]) for row in found["components"]]
-    for row in found["components"]:
-        twice = names.count((row["kind"], row["name"])) > 1
-        summary = f"two plugins offer this name, uninstall one: {row['summary']}" if twice else row["summary"]
-        style = "red" if twice else ""
-        table.add_row(row["kind"], row["name"], Text(summary), row["distribution"], row["version"], style=style)
+    foreign = any(row["distribution"] != DISTRIBUTION for rows in found.values() for row in rows)
+    if foreign:
+        table.add_column("from", overflow="fold")
+    components = found["components"]
+    names = [(row["kind"], row["name"]) for row in components]
+    for kind in INTERFACES:
+        rows = [row for row in components if row["kind"] == kind.kind]
+        if rows:
+            table.add_section()
+            table.add_row(Text(kind.kind, style="bold"))
+        for row in rows:
+            twice = names.count((row["kind"], row["name"])) > 1
+            summary = f"two plugins offer this name, uninstall one: {row['summary']}" if twice else row["summary"]
+            offered = [_foreign(row)] if foreign else []
+            table.add_row(f"  {row['name']}", Text(summary), *offered, style="red" if twice else "")
+    if found["broken"]:
+        table.add_section()
+        table.add_row(Text("broken plugins", style="bold red"))
     for row in found["broken"]:
-        reason = Text(f"broken: {row['error']}")
-        table.add_row("plugin", row["plugin"], reason, row["distribution"], row["version"], style="red")
+        offered = [_foreign(row)] if foreign else []
+        table.add_row(f"  {row['plugin']}", Text(row["error"]), *offered, style="red")
     make_console().print(table)
+
+
+def _foreign(row: Mapping[str, str]) -> Text:
+    """Distribution and version; nothing for composer's own."""
+    return Text("" if row["distribution"] == DISTRIBUTION else f"{row['distribution']} {row['version']}")
 
 
 def print_component(component: type[Component], offered_by: str) -> None:

@@ -150,6 +150,7 @@ def print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 @click.group(
     cls=Commands,
+    invoke_without_command=True,  # click ends its own help, where no command is named, with an error
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "composer run recipes/black_cat.yaml",
@@ -166,12 +167,15 @@ def print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     callback=print_version,
     help="Show the version and exit.",
 )
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Make machine-learning models out of machine-learning models: black + cat = black cat.
 
     A recipe (a YAML file) names the concepts, the pictures, the models to start from and the ways to
     compose them. A run puts every composition in one table, beside controls that should not work.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 recipe_argument = click.argument("recipe", metavar="RECIPE", type=click.Path(path_type=Path))
