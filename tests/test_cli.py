@@ -352,6 +352,7 @@ def test_describe_suggests_the_nearest_name() -> None:
 def test_schema_is_json_and_can_be_written_to_a_file() -> None:
     printed = call("schema")
     assert json.loads(printed.output)["$schema"].endswith("draft-07/schema#")
+    assert json.loads(printed.output)["$id"] == "urn:kernel-composer:recipe"
     assert call("schema", "--output", "new/schema.json").output == "new/schema.json\n"
     assert Path("new/schema.json").read_text() == printed.output
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from composer.command_line import cli_bench, cli_runs, cli_store
+from composer.command_line import cli_bench, cli_runs, cli_store, completion
 from composer.command_line.cli_models import COMMANDS
 from composer.command_line.cli_new_plugin import new_plugin
 from composer.command_line.cli_plugins import check_plugin
@@ -178,7 +178,9 @@ def main(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-recipe_argument = click.argument("recipe", metavar="RECIPE", type=click.Path(path_type=Path))
+recipe_argument = click.argument(
+    "recipe", metavar="RECIPE", type=click.Path(path_type=Path), shell_complete=completion.recipes
+)
 set_option = click.option(
     "--set",
     "overrides",
@@ -320,7 +322,7 @@ def list_plugins(as_json: bool) -> None:
 
 
 @main.command(epilog=examples("composer describe cyclegan"))
-@click.argument("name")
+@click.argument("name", shell_complete=completion.components)
 def describe(name: str) -> None:
     """Describe the component NAME.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.command_line.completion import plugins
+
 if TYPE_CHECKING:
     from composer.testing.installed import Outcome, Subject
 
@@ -26,7 +28,7 @@ Checked = Sequence[tuple["Subject", Sequence["Outcome"]]]
         ]
     ),
 )
-@click.argument("name")
+@click.argument("name", shell_complete=plugins)
 @click.option(
     "--set",
     "settings",

@@ -10,6 +10,8 @@ from composer.interfaces import INTERFACES
 from composer.recipes.recipe import LONGEST_NAME, NAME_PATTERN, nested_interface
 from composer.registry import Registry
 
+ID = "urn:kernel-composer:recipe"
+"""What other schemas and tools may call it by."""
 NAME = {"type": "string", "pattern": NAME_PATTERN, "maxLength": LONGEST_NAME}
 CONCEPT = {**NAME, "not": {"const": "none"}}
 
@@ -35,6 +37,7 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     control = {"anyOf": [_ref("translator"), _ref("assembler")]}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": ID,
         "title": "composer recipe",
         "type": "object",
         "required": ["concepts", "compositions"],
