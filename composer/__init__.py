@@ -30,7 +30,7 @@ from composer.networks.architecture import Architecture, Footprint
 from composer.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from composer.api import compose
+    from composer.api import Composed, compose
     from composer.bodies.heads import headed
     from composer.bodies.recalibration import recalibrated
     from composer.data.composed import ComposedModel
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from composer.networks.state_file import StateFile, read_state_file
 
 _LATER = {
+    "Composed": "composer.api",
     "ComposedModel": "composer.data.composed",
     "CouplingGroup": "composer.networks.couplings",
     "Couplings": "composer.networks.couplings",
@@ -87,6 +88,7 @@ __all__ = [
     "Architecture",
     "Assembler",
     "Component",
+    "Composed",
     "ComposedModel",
     "ComposerError",
     "Contract",

@@ -15,7 +15,12 @@ from composer.recipes.recipe_reader import read_data
 from composer.registry import Registry, load_registry
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+    from PIL import Image
+
     from composer.models.loading import LoadedModel
+    from composer.results.run_folder import SavedRun
 
 Plain = str | Mapping[str, Any]
 """What a recipe's slot holds: `NAME`, or a mapping with `use` and options beside it."""
@@ -23,10 +28,61 @@ Plain = str | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Composed:
-    """What a run left: the content of `report.json`, and the folder with everything else."""
+    """What a run left: the content of `report.json`, and the folder with everything else.
+
+    A notebook shows its table.
+    """
 
     report: Mapping[str, Any]
     folder: Path
+    store: Path | None = None
+    """Where its stages are kept; None for the usual place."""
+
+    @property
+    def scores(self) -> DataFrame:
+        """Every score of every member, a row each: composition, control, score, member, value, picked, ...
+
+        ComposerError where pandas is not installed (the extra `notebook`), or the folder holds another run by now.
+        """
+        from composer.results.notebook import as_frame  # imports matplotlib
+        from composer.results.run_folder import typed
+
+        return as_frame([typed(row) for row in self._saved().scores()])
+
+    @property
+    def pictures(self) -> Image.Image:
+        """A sheet of the pictures that it trained and tested on, a labelled row for each kind.
+
+        ComposerError where it has none, or the folder holds another run by now.
+        """
+        self._saved()
+        from composer.pipeline import load_pictures  # imports torch
+        from composer.recipes.recipe_reader import read_recipe
+        from composer.results.contact_sheet import contact_sheet
+
+        return contact_sheet(load_pictures(read_recipe(self.folder / "recipe.yaml"), store=self.store))
+
+    def plot(self) -> Figure:
+        """The main score of each composition with its interval, controls in grey; ComposerError where none is there."""
+        from composer.results.notebook import plotted  # imports matplotlib
+
+        return plotted(self.report)
+
+    def _repr_html_(self) -> str:
+        from composer.results.notebook import as_html  # imports matplotlib
+
+        return as_html(self.report)
+
+    def _saved(self) -> SavedRun:
+        """What lies in the folder; ComposerError where that is another run by now."""
+        from composer.results.run_folder import read_run
+
+        saved = read_run(self.folder)
+        if saved.report != self.report:
+            raise ComposerError(
+                f"{self.folder}: holds another run by now, of another recipe or seed; run this one again"
+            )
+        return saved
 
     def load(self, composition: str | None = None, member: int | str | None = None) -> LoadedModel:
         """One member of a composition, as `composer.load` gives it."""
@@ -94,7 +150,7 @@ def compose(
         from composer.pipeline import run_recipe  # imports torch, which the check above does without
 
         report = run_recipe(recipe, folder, device, fresh, registry, wait, None if store is None else Path(store))
-    return Composed(report, folder)
+    return Composed(report, folder, None if store is None else Path(store))
 
 
 def plain(value: Any, registry: Registry, path: str = "") -> Any:

@@ -19,10 +19,10 @@ from PIL import Image
 from composer import Images, __version__, hook
 from composer.command_line.catalogue import plugins_data, print_plugins
 from composer.command_line.cli import explain, main
-from composer.command_line.contact_sheet import contact_sheet, rows
 from composer.data.decoding import FileDecoder
 from composer.hookspecs import Stage
 from composer.registry import Registry, load_registry
+from composer.results.contact_sheet import contact_sheet, rows
 from conftest import SMALL
 from tiny import tiny_images, training_images
 

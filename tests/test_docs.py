@@ -87,6 +87,8 @@ def test_the_python_of_the_page_on_models_runs_as_it_stands(
     Image.new("RGB", (60, 40), (20, 20, 20)).save(tmp_path / "holiday" / "1.jpg")
     (text,) = blocks(ROOT / "docs" / "models.md", "python")
     exec(compile(text, "docs/models.md", "exec"), {})
-    auc, prediction = capsys.readouterr().out.splitlines()
+    auc, rows, prediction = capsys.readouterr().out.splitlines()
     assert 0 <= float(auc) <= 1
+    assert int(rows) > 2
+    assert (tmp_path / "auc.png").is_file()
     assert "holiday/1.jpg" in prediction

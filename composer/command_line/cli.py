@@ -295,8 +295,8 @@ def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_
     folder = default_folder(read)
     file = output or folder / "pictures.png"
     with watching(registry):
-        from composer.command_line.contact_sheet import contact_sheet
         from composer.pipeline import load_pictures  # imports torch
+        from composer.results.contact_sheet import contact_sheet
 
         sheet = contact_sheet(load_pictures(read, registry=registry, store=store), per_cell)
     with writing(file):

@@ -39,7 +39,7 @@ def report(run: Path, as_json: bool, as_csv: bool) -> None:
     """
     one_of(as_json, as_csv)
     if as_json or as_csv:
-        from composer.results.run_folder import read_run
+        from composer.results.run_folder import read_run, typed
 
         rows = read_run(run).scores()
         if as_csv:
@@ -137,9 +137,3 @@ def write_csv(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> None
     lines = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
     lines.writeheader()
     lines.writerows(rows)
-
-
-def typed(row: Mapping[str, str]) -> dict[str, str | float | int | bool]:
-    """A row of scores.csv with numbers and truth values in place of their text."""
-    truths = {key: row[key] == "true" for key in ("control", "picked", "higher_is_better")}
-    return {**row, **truths, "member": int(row["member"]), "value": float(row["value"])}

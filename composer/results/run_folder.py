@@ -115,3 +115,9 @@ def _others(folder: Path) -> str:
     near = sorted(file.parent for file in folder.parent.glob("*/report.json"))
     more = ", ..." if len(near) > 5 else ""
     return f"; there are {', '.join(map(str, near[:5]))}{more}" if near else ""
+
+
+def typed(row: Mapping[str, str]) -> dict[str, str | float | int | bool]:
+    """A row of scores.csv with numbers and truth values in place of their text."""
+    truths = {key: row[key] == "true" for key in ("control", "picked", "higher_is_better")}
+    return {**row, **truths, "member": int(row["member"]), "value": float(row["value"])}
