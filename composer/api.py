@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from composer.component import Component
+from composer.data.expressions import Expression
 from composer.errors import ComposerError
 from composer.interfaces import Assembler, Criterion, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.recipes.recipe_reader import read_data
@@ -84,16 +85,22 @@ class Composed:
             )
         return saved
 
-    def load(self, composition: str | None = None, member: int | str | None = None) -> LoadedModel:
+    def load(
+        self,
+        composition: str | None = None,
+        member: int | str | None = None,
+        target: str | Expression | None = None,
+    ) -> LoadedModel:
         """One member of a composition, as `composer.load` gives it."""
         from composer.models.loading import load  # imports torch
 
-        return load(self.folder, composition, member)
+        return load(self.folder, composition, member, target)
 
 
 def compose(
     concepts: Sequence[str] | Mapping[str, Mapping[str, Any] | None],
     *,
+    target: str | Expression | None = None,
     images: ImageSource | Plain | None = None,
     models: ModelSource | Plain | None = None,
     compositions: Mapping[str, Mapping[str, Assembler | Translator | Plain]],
@@ -117,6 +124,7 @@ def compose(
     Arguments are a recipe's keys. Every slot takes a component (`Drawings(size=32)`) or what YAML would hold
     (`"drawings"`, `{"use": "drawings", "size": 32}`); the two can be mixed. What is left out has a recipe's default.
 
+    target: a formula of the concepts, `"cat and not black"` or an `Expression`; all of them at once by default.
     oracle: also train a network on labelled pictures of the target, to measure composition gain.
     name: default is the concepts joined by `_`. root: where relative paths of components start, the current folder.
     output: folder for all results, default `runs/<name>`. progress: shows the stages on standard error.
@@ -130,6 +138,7 @@ def compose(
     registry = load_registry()
     given = {
         "concepts": concepts,
+        "target": target.text if isinstance(target, Expression) else target,
         "images": images,
         "models": models,
         "extractor": extractor,

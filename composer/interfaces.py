@@ -8,11 +8,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from composer.component import Component
-from composer.data.expressions import Expression
+from composer.data.expressions import Expression, cell_concepts, cell_names
 from composer.data.score_info import ScoreInfo
 from composer.networks.architecture import Architecture
 
@@ -51,9 +52,24 @@ class Split:
         return Expression.all_of(self.concepts) if self.formula is None else self.formula
 
     @property
+    def kept_apart(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of concepts; no training picture shows all the concepts of a group at once.
+
+        These are the smallest groups of two or more that some cell of the target shows, each in the recipe's order. Of
+        a target that needs no two at once (`cat and not black`) it is the concepts that it names, all together: what
+        nobody has seen is then what the target has to be told from.
+        """
+        named = [concept for concept in self.concepts if concept in self.target.concepts]
+        if self.formula is None or len(named) < 2:
+            return (self.concepts,)
+        cells = [cell_concepts(cell) for cell in cell_names(named)]
+        shown = [cell for cell, true in zip(cells, self.target.cells(named), strict=True) if true and len(cell) > 1]
+        return tuple(cell for cell in shown if not any(set(other) < set(cell) for other in shown)) or (tuple(named),)
+
+    @property
     def held_out(self) -> Expression:
-        """What no training picture shows: all concepts at once, which is the target unless a formula says otherwise."""
-        return Expression.all_of(self.concepts)
+        """What no training picture shows: all concepts of a group that is `kept_apart`; by default the target."""
+        return reduce(Expression.__or__, map(Expression.all_of, self.kept_apart))
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -74,6 +90,10 @@ class ImageSource(Component):
     shows_target: ClassVar[bool] = False
     """Whether `load` also takes splits with `labelled=True`."""
 
+    def possible(self, shown: Sequence[str]) -> bool:
+        """Whether one picture can show all of these concepts at once; no drawing is black and white."""
+        return True
+
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         """(option, message) for all that can be seen to be wrong with one split that a run will load."""
         return ()
@@ -91,13 +111,14 @@ class ImageSource(Component):
 
     def decided_by(self, split: Split) -> Mapping[str, Any]:
         """All of a split that decides its pictures, as plain data: splits that agree in it share their pictures."""
-        return {"concepts": list(split.concepts), "concept": split.concept, "labelled": split.labelled}
+        usual = {"concepts": list(split.concepts), "concept": split.concept, "labelled": split.labelled}
+        return usual if split.kept_apart == (split.concepts,) else {**usual, "held_out": split.held_out.text}
 
     @abstractmethod
     def load(self, split: Split, run: Run) -> Images:
         """Pictures with labels.
 
-        For a test split: pictures of every cell, labelled with all of `split.concepts`.
+        For a test split: pictures of every cell that is possible, labelled with all of `split.concepts`.
         For a training split: pictures labelled with `split.concept`, none of which shows what is `held_out`.
         For a labelled split: pictures of every cell, with the labels of a test split's, and none of these.
         """

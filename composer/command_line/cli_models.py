@@ -32,6 +32,11 @@ composition_option = click.option(
     "--composition",
     help="Composition of the run.  [default: the one with the highest AUC by test labels that is no control]",
 )
+target_option = click.option(
+    "--target",
+    metavar="FORMULA",
+    help="Ask for another formula of the concepts that the model knows: 'cat and not black'.",
+)
 member_option = click.option("--member", help="Member, by number or name.  [default: the one picked without labels]")
 
 
@@ -40,12 +45,14 @@ member_option = click.option("--member", help="Member, by number or name.  [defa
         "composer predict runs/black_cat holiday/",
         "composer predict runs/black_cat/models/product cat.jpg dog.png --json",
         'composer predict runs/black_cat "holiday/**/*.jpg" --csv > found.csv',
+        'composer predict runs/black_cat --target "cat and not black" holiday/',
     )
 )
 @model_argument
 @click.argument("pictures", nargs=-1, required=True)
 @composition_option
 @member_option
+@target_option
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -61,6 +68,7 @@ def predict(
     pictures: tuple[str, ...],
     composition: str | None,
     member: str | None,
+    target: str | None,
     threshold: float | None,
     as_json: bool,
     as_csv: bool,
@@ -86,7 +94,7 @@ def predict(
     from composer.models.loading import load  # imports torch, which takes seconds
     from composer.running.outcome import choose_device
 
-    loaded = load(model, composition, member_of(member)).to(choose_device(device))
+    loaded = load(model, composition, member_of(member), target).to(choose_device(device))
     announce(loaded)
     predictions = list(_shown_progress(loaded.predict_each(files, threshold), len(files)))
     if as_json:
@@ -120,7 +128,10 @@ def predict(
 )
 @composition_option
 @member_option
-def export(model: Path, format_: str, output: Path | None, composition: str | None, member: str | None) -> None:
+@target_option
+def export(
+    model: Path, format_: str, output: Path | None, composition: str | None, member: str | None, target: str | None
+) -> None:
     """Write a composed model for other programs.
 
     ONNX and torch.export files take RGB pixels between 0 and 1, as many pictures as wanted, all of the size that is
@@ -132,7 +143,7 @@ def export(model: Path, format_: str, output: Path | None, composition: str | No
     from composer.models.loading import load
 
     chosen = FORMATS[FORMATS.index(format_)]
-    loaded = load(model, composition, member_of(member))
+    loaded = load(model, composition, member_of(member), target)
     announce(loaded)
     path = write(loaded, output or Path(f"{loaded.composition}{ENDINGS[chosen]}"), chosen)
     click.echo(path)
@@ -274,6 +285,9 @@ def announce(model: LoadedModel) -> None:
     console = make_console(error=True)
     said = f"{model.home.path}: {model.target} by {model.composition}, member {model.member!r}"
     console.print(said, soft_wrap=True)
+    if model.target != model.home.target:
+        made = f"made for {model.home.target}, and judged for that where it was: how well it does here is not known"
+        console.print(f"  ({made})", soft_wrap=True)
     if model.home.why:
         console.print(f"  ({model.home.why}; --composition takes another)", soft_wrap=True)
 

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from composer.recipes.recipe import Recipe, why_no_oracle, why_not_judged
+from composer.recipes.target import truth_table
+
+
+LEFT_OUT = ": no training picture may show that"
 
 
 def recipe_summary(recipe: Recipe) -> list[str]:
@@ -18,6 +22,7 @@ def recipe_summary(recipe: Recipe) -> list[str]:
         for arm in arms
     ]
     lines = {
+        **cell_lines(recipe),
         "pictures": _by_concept([(c.name, _written(c.images)) for c in recipe.concepts], _written(recipe.images)),
         "models": _by_concept([(concept.name, written(concept.models)) for concept in recipe.concepts]),
         "kernels": written(recipe.extractor) if any(arm.translator for arm in recipe.compositions) else "",
@@ -31,6 +36,20 @@ def recipe_summary(recipe: Recipe) -> list[str]:
     said = [f"  {title:<13} {text}" for title, text in lines.items() if text]
     notes = [*([why] if (why := why_not_judged(recipe)) else []), *recipe.notes]
     return [head, *said, *(f"  {'note':<13} {note}" for note in notes)]
+
+
+def cell_lines(recipe: Recipe) -> dict[str, str]:
+    """The truth table of a formula that the recipe gives: which cells are the target, and what training leaves out."""
+    if recipe.formula is None:
+        return {}
+    table = truth_table(recipe)
+    seen = [concept.name for concept in recipe.concepts if concept.models.contract.pictures == "none"]
+    unknown = f"; what models of {', '.join(seen)} have seen, nobody here knows" if seen else ""
+    return {
+        "target": ", ".join(table.target),
+        "others": ", ".join(table.others),
+        "left out": f"{', '.join(table.left_out) or 'nothing'}{LEFT_OUT if table.left_out else ''}{unknown}",
+    }
 
 
 def _by_concept(each: Sequence[tuple[str, str]], test: str | None = None) -> str:

@@ -46,6 +46,13 @@ class ComposedModel:
         return all(part.has_head for part in self.parts)
 
     @property
+    def knows(self) -> tuple[str, ...]:
+        """The concepts that formulas may ask for: those of a single network's head of cells, else one of each part."""
+        if len(self.parts) == 1 and self.parts[0].cells:
+            return self.parts[0].cells
+        return tuple(dict.fromkeys(part.concept for part in self.parts))
+
+    @property
     def parameters(self) -> int:
         """Parameters of one member, all parts together."""
         return sum(
@@ -88,21 +95,26 @@ class ComposedModel:
         """The same networks, asked for as much of `target` as they know.
 
         Of a head of cells other outputs count; networks side by side are combined in another way. A single network
-        without such a head stays as it is, as do networks that know nothing of it.
+        without such a head says its concept or, where the target asks for it, that it is not shown. Networks that know
+        nothing that decides the target stay as they are.
         """
         (first, *others) = self.parts
-        asked = target.restricted(first.cells if first.cells and not others else [part.concept for part in self.parts])
-        if asked is None or not (others or first.cells):
+        asked = target.restricted(self.knows)
+        if asked is None or asked.is_certain:
             return self
-        return replace(self, parts=self.parts if others else (first.knowing(asked),), target=asked)
+        if first.cells and not others:
+            return replace(self, parts=(first.knowing(asked),), target=asked)
+        said = None if not others and asked == Expression.of(first.concept) else asked
+        return self if said == self.target else replace(self, target=said)
 
 
 def combined(concepts: Sequence[str], log_odds: Sequence[Tensor], target: Expression | None) -> Tensor:
-    """Log-odds of the target out of those of its parts; of a single part they are the target's already.
+    """Log-odds of the target out of those of its parts.
 
-    Parts that share a concept are experts of it: all of them have to hold.
+    Parts that share a concept are experts of it: all of them have to hold. Those of a single part are the target's
+    already, unless the target is a formula of its concept alone.
     """
-    if len(log_odds) == 1:
+    if len(log_odds) == 1 and _is_the_target(concepts[0], target):
         return log_odds[0]
     if target is None:
         experts = _numbered(log_odds)
@@ -113,13 +125,18 @@ def combined(concepts: Sequence[str], log_odds: Sequence[Tensor], target: Expres
 
 def decided(concepts: Sequence[str], shown: Sequence[Tensor], target: Expression | None) -> Tensor:
     """Whether the target counts as shown, bool, where each part has decided for itself."""
-    if len(shown) == 1:
+    if len(shown) == 1 and _is_the_target(concepts[0], target):
         return shown[0]
     if target is None:
         experts = _numbered(shown)
         return Expression.all_of(experts).holds(experts)
     each = _by_concept(concepts, shown)
     return target.holds({concept: decided([concept], own, None) for concept, own in each.items()})
+
+
+def _is_the_target(concept: str, target: Expression | None) -> bool:
+    """Whether the answer of the only part is the target's as it is: of a head of cells those outputs were chosen."""
+    return target is None or target.concepts != (concept,)
 
 
 def _numbered(values: Sequence[Tensor]) -> dict[str, Tensor]:

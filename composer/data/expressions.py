@@ -51,6 +51,15 @@ def cell_order(name: str) -> tuple[bool, int, str]:
     return name == NONE, -len(cell_concepts(name)), name
 
 
+def letter_of(concept: str, text: str) -> int:
+    """At which letter, counted from 1, a formula's text names a concept for the first time; 0 where it does not."""
+    for found in _TOKEN.finditer(text):
+        named = (found[2],) if found[2] is not None else cell_concepts(found[3] or "")
+        if concept in named:
+            return found.start(found.lastindex or 0) + 1
+    return 0
+
+
 @dataclass(frozen=True)
 class Expression:
     """A formula of concepts: a concept, or `not`, `and`, `or` of formulas.
@@ -95,6 +104,11 @@ class Expression:
         if self.operator == "is":
             return (str(self.operands[0]),)
         return tuple(dict.fromkeys(concept for part in self._inner for concept in part.concepts))
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether nothing decides it: no cell satisfies it (`p and not p`), or every one does."""
+        return len(set(self.cells())) == 1
 
     @property
     def is_conjunction(self) -> bool:

@@ -23,6 +23,7 @@ from composer.data.expressions import Expression
 from composer.data.population import Population, concept_log_odds
 from composer.errors import ComposerError
 from composer.models.model_folder import MODELS, ModelFolder, find_model
+from composer.recipes.target import formula_problems
 from composer.running.locking import reading
 
 Picture = str | Path | Image.Image
@@ -32,19 +33,48 @@ ROUNDING = 1e-3
 """How far float pixels may lie outside of 0..1: half precision and resizing round."""
 
 
-def load(path: str | Path, composition: str | None = None, member: int | str | None = None) -> LoadedModel:
+def load(
+    path: str | Path,
+    composition: str | None = None,
+    member: int | str | None = None,
+    target: str | Expression | None = None,
+) -> LoadedModel:
     """One member of a composition, in evaluation mode on the CPU.
 
     path: a run's folder, or the folder of one composition (`runs/x/models/product`, or a copy of it).
     composition: which one of the run; left out, the one that is best in the report's main score, chosen by the
     labels of the test pictures, controls left aside.
+    target: another formula than the model was made for, such as `cat and not black`, of the concepts that it knows.
     member: index or name; left out, the member that the report picked without labels, and without a report member 0.
     ComposerError where there is no such thing, or the architecture's plugin is not installed.
     """
     folder = Path(path).absolute()
     with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
         home = find_model(Path(path), composition)
-        return LoadedModel(home.read(home.member(member)), home)
+        model = home.read(home.member(member))
+        return LoadedModel(model if target is None else asked_for(model, target, home), home)
+
+
+def asked_for(model: ComposedModel, target: str | Expression, home: ModelFolder) -> ComposedModel:
+    """The model asked for another formula; ComposerError where the text is none, or the model cannot answer it."""
+    text = target if isinstance(target, str) else target.text
+    who = f"{home.path}: target"
+    if not model.has_log_odds:
+        raise ComposerError(
+            f"{who}: composition {home.name!r} gives features and no log-odds, so no formula{_use(home)}"
+        )
+    problems = list(formula_problems(text, model.knows, f"composition {home.name!r}"))
+    if problems:
+        alone = len(model.parts) == 1 and not model.parts[0].cells
+        hint = f"; its only network knows {model.knows[0]!r} alone{_use(home)}" if alone else ""
+        raise ComposerError(f"{who}: {'; '.join(problems)}{hint}")
+    return model.answering(Expression.parse(text))
+
+
+def _use(home: ModelFolder) -> str:
+    """Which compositions of the same run give log-odds."""
+    others = ", ".join(home.beside())
+    return f"; others are there: {others}" if others else ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from composer.data.composed import ComposedModel
-from composer.data.expressions import Expression
+from composer.data.expressions import Expression, cell_name
 from composer.data.files import read_json, read_part
 from composer.data.population import Population
 from composer.data.records import JudgedModels
@@ -42,6 +42,11 @@ class ModelFolder:
     def name(self) -> str:
         """The composition's name."""
         return str(self.config.get("composition", self.path.name))
+
+    @property
+    def target(self) -> str:
+        """What it was composed for: `black+cat`, or a formula."""
+        return str(self.config.get("target") or self._target() or cell_name(part["concept"] for part in self.parts))
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from composer.data.expressions import MOST_CONCEPTS, Expression
 from composer.errors import Problem, RecipeError
 from composer.interfaces import Assembler, Criterion, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
 from composer.recipes.contracts import contract_problems, meaning_problems, without_misfits
@@ -23,6 +24,7 @@ from composer.recipes.recipe import (
     why_no_name,
 )
 from composer.recipes.slots import SlotReader
+from composer.recipes.target import formula_problems, target_notes, target_problems
 from composer.registry import Registry, load_registry, nearest
 
 KEYS = (
@@ -30,6 +32,7 @@ KEYS = (
     "seed",
     "root",
     "concepts",
+    "target",
     "images",
     "models",
     "extractor",
@@ -73,6 +76,7 @@ class _Reader(SlotReader):
         seed = self.read_seed(data)
         concepts = self.read_concepts(data)
         names = tuple(concept for concept, _ in concepts)
+        formula = self.read_target(data, names)
         images = self.read_images(("images",), data)
         models = [self.read_concept(concept, path, data) for concept, path in concepts]
         extractor = self.slot(KernelExtractor, ("extractor",), data.get("extractor", DEFAULT_EXTRACTOR))
@@ -103,15 +107,16 @@ class _Reader(SlotReader):
             ),
             pick,
             evaluators,
-            self.resolved(name, seed, data, models, images, extractor, written, pick, evaluators),
+            self.resolved(name, seed, data, models, formula, images, extractor, written, pick, evaluators),
             bool(oracle),
+            formula,
         )
         if "controls" not in data:
             recipe = without_misfits(recipe)
         self.check(recipe)
         if self.problems:
             raise RecipeError(self.problems)
-        return replace(recipe, notes=(*recipe.notes, *memory_notes(recipe)))
+        return replace(recipe, notes=(*recipe.notes, *target_notes(recipe), *memory_notes(recipe)))
 
     # -- the parts ---------------------------------------------------------------------------
 
@@ -150,8 +155,9 @@ class _Reader(SlotReader):
         else:
             self.problem(("concepts",), "must name the concepts, attribute first and object last: [black, cat]")
             return []
-        if len(named) < 2:
-            self.problem(("concepts",), f"a composition needs at least two concepts, not {len(named)}")
+        if not 2 <= len(named) <= MOST_CONCEPTS:
+            most = f"; {MOST_CONCEPTS} are the most" if len(named) > 2 else ""
+            self.problem(("concepts",), f"a composition needs at least two concepts, not {len(named)}{most}")
         seen: set[str] = set()
         for name, path in named:
             if wrong := why_no_name(name):
@@ -162,6 +168,21 @@ class _Reader(SlotReader):
                 self.problem(path, f"{name!r} is named twice")
             seen.add(str(name))
         return [(str(name), path) for name, path in named]
+
+    def read_target(self, data: Mapping[str, Any], names: Sequence[str]) -> Expression | None:
+        """The formula that the recipe asks for; None for all concepts at once, or with problems."""
+        text = data.get("target")
+        if not isinstance(text, str):
+            if "target" in data:
+                self.problem(("target",), f"must be a formula such as {' and not '.join(names[:2])}, not {text!r}")
+            return None
+        problems = list(formula_problems(text, names, "the recipe"))
+        for message in problems:
+            self.problem(("target",), message)
+        if problems:
+            return None
+        formula = Expression.parse(text)
+        return None if formula.is_conjunction and set(formula.concepts) == set(names) else formula
 
     def read_concept(self, name: str, path: Path_, data: Mapping[str, Any]) -> Concept | None:
         """A concept with its own images and models, or those that the recipe gives for all."""
@@ -324,6 +345,8 @@ class _Reader(SlotReader):
         """What single slots cannot show: contracts, and what components say of the concepts."""
         for place, message in (*contract_problems(recipe), *meaning_problems(recipe)):
             self.problem(place, message)
+        for message in target_problems(recipe):
+            self.problem(("target",), message)
         for place, component in placed_components(recipe):
             for option, message in component.problems(recipe.names):
                 self.problem((*place, option) if option else place, message)
@@ -339,6 +362,7 @@ class _Reader(SlotReader):
         seed: int,
         data: Mapping[str, Any],
         concepts: Sequence[Concept | None],
+        formula: Expression | None,
         images: ImageSource | None,
         extractor: KernelExtractor,
         compositions: Mapping[str, Composition],
@@ -358,6 +382,7 @@ class _Reader(SlotReader):
                 for concept in concepts
                 if concept is not None
             },
+            **({"target": formula.text} if formula is not None else {}),
             **({"images": images.options()} if images is not None else {}),
             "extractor": extractor.options(),
             "compositions": {

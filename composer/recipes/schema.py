@@ -6,8 +6,10 @@ import typing
 from typing import Any
 
 from composer.component import Component
+from composer.data.expressions import MOST_CONCEPTS
 from composer.interfaces import INTERFACES
 from composer.recipes.recipe import LONGEST_NAME, NAME_PATTERN, nested_interface
+from composer.recipes.target import LONGEST_FORMULA
 from composer.registry import Registry
 
 ID = "urn:kernel-composer:recipe"
@@ -58,10 +60,11 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
             "concepts": {
                 "description": "attributes first, the object last",
                 "anyOf": [
-                    {"type": "array", "minItems": 2, "uniqueItems": True, "items": CONCEPT},
+                    {"type": "array", "minItems": 2, "maxItems": MOST_CONCEPTS, "uniqueItems": True, "items": CONCEPT},
                     {
                         "type": "object",
                         "minProperties": 2,
+                        "maxProperties": MOST_CONCEPTS,
                         "propertyNames": CONCEPT,
                         "additionalProperties": {
                             "anyOf": [
@@ -75,6 +78,13 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
                         },
                     },
                 ],
+            },
+            "target": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": LONGEST_FORMULA,
+                "description": "a formula of the concepts with and, or, not and brackets, such as black and not cat; "
+                "all of them at once by default",
             },
             **own,
             "extractor": _ref("extractor"),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from composer.data.composed import ComposedModel
-from composer.data.expressions import cell_names
+from composer.data.expressions import cell_concepts, cell_names
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.data.run import Run
@@ -67,9 +67,11 @@ def labels(trial: Trial) -> str | None:
 
 
 def cells(trial: Trial) -> str | None:
+    assert isinstance(trial.component, ImageSource)
     for split, images in splits(trial).values():
         if split.concept is None:
-            empty = sorted(set(cell_names(split.concepts)) - set(images.cells))
+            cells = [cell for cell in cell_names(split.concepts) if trial.component.possible(cell_concepts(cell))]
+            empty = sorted(set(cells) - set(images.cells))
             if empty:
                 return f"{split} has no picture of {', '.join(empty)}; give some of every cell"
         elif len(set(images.labels[split.concept].tolist())) < 2:

@@ -44,13 +44,16 @@ class Cifar10(ImageSource):
         if not self.file.is_file():
             yield "file", f"there is no file {self.file}"
 
+    def possible(self, shown: Sequence[str]) -> bool:
+        return all(sum(concept in words for concept in shown) < 2 for words in (CLASS_OF, HUES))
+
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         for concept in split.shown:
             if concept not in CLASS_OF and concept not in HUES:
                 yield "", _unknown(concept)
         for kind, words in (("class", CLASS_OF), ("colour", HUES)):
             own = [concept for concept in split.concepts if concept in words]
-            if len(own) > 1:
+            if len(own) > 1 and split.formula is None:  # a formula may ask for the one or the other
                 yield "", f"'{own[0]}' and '{own[1]}' are both a {kind}, and a picture has only one"
         if split.concepts == (split.concept,):
             yield "", f"'{split.concept}' is the whole target, and no training picture may show that; add a concept"

@@ -82,16 +82,17 @@ def _without_others(split: Split, shown: NDArray[np.bool_], most: int | None, rn
 
 
 def choose_colours(split: Split, classes: Classes, rng: np.random.Generator) -> list[str]:
-    """A colour for every picture, `""` where the recipe has none: half of each class get the recipe's colour."""
-    asked = next((concept for concept in split.concepts if concept in HUES), None)
-    if asked is None:
+    """A colour for every picture, `""` where the recipe has none: half of each class get one of the recipe's."""
+    asked = [concept for concept in split.concepts if concept in HUES]
+    if not asked:
         return [""] * len(classes)
-    others = [colour for colour in HUES if colour != asked]
+    others = [colour for colour in HUES if colour not in asked]
     colours = [""] * len(classes)
     for number in range(len(CLASSES)):
         own = rng.permutation(np.flatnonzero(classes == number))
         for place, index in enumerate(own):
-            colours[index] = asked if place % 2 == 0 else others[place // 2 % len(others)]
+            some = asked if place % 2 == 0 or not others else others
+            colours[index] = some[place // 2 % len(some)]
     return colours
 
 

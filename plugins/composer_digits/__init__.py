@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from composer import Component, ComposerError, Contract, ImageSource, Run, Split, hook
-from composer_digits.factors import FACTOR_OF, FACTORS
+from composer_digits.factors import FACTOR_OF, FACTORS, possible
 
 if TYPE_CHECKING:
     from composer import Images
@@ -29,12 +29,17 @@ class Digits(ImageSource):
     train: int = Field(3000, ge=20, le=100_000, description="training pictures for each concept, half of them with it")
     test: int = Field(400, ge=4, le=100_000, description="test pictures in all, equally many of each cell")
 
+    def possible(self, shown: Sequence[str]) -> bool:
+        return possible(shown)
+
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         for concept in split.shown:
             if concept not in FACTOR_OF:
                 yield "", _unknown(concept)
         owners: dict[str, str] = {}
-        for concept in split.concepts:
+        for concept in (
+            split.concepts if split.formula is None else ()
+        ):  # else both of them may be asked for, one by one
             factor = FACTOR_OF.get(concept)
             if factor in owners:
                 message = f"'{owners[factor]}' and '{concept}' are both a {factor}, and a picture has only one; "

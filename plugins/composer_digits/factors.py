@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 Span = tuple[float, float]
 
 PALETTE: dict[str, tuple[Span, Span, Span]] = {
@@ -25,3 +27,8 @@ FACTORS: dict[str, tuple[str, ...]] = {
 
 FACTOR_OF: dict[str, str] = {value: factor for factor, values in FACTORS.items() for value in values}
 """The factor that a concept is a value of."""
+
+
+def possible(concepts: Sequence[str]) -> bool:
+    """Whether one picture can show all of these: it has one digit and one colour."""
+    return len({FACTOR_OF.get(concept, concept) for concept in concepts}) == len(set(concepts))

@@ -28,7 +28,7 @@ def load_split(split: Split, size: int, count: int, run: Run) -> Images:
     if split.concept is not None:
         shown = training_subjects(split, split.concept, count, rng)
     else:
-        shown = test_subjects(concepts, count, rng) if testing else oracle_subjects(concepts, count, rng)
+        shown = test_subjects(concepts, count, rng) if testing else oracle_subjects(split, count, rng)
     ink, value = handwritten()
     part = range(FIRST_TEST, len(ink)) if testing else range(FIRST_TEST)
     samples = {

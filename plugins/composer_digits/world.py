@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import compress, product
 from typing import NamedTuple
 
 import numpy as np
 
 from composer import Split
-from composer_digits.factors import FACTORS
+from composer_digits.factors import FACTORS, possible
 
 
 class Subject(NamedTuple):
@@ -35,15 +35,23 @@ def training_subjects(split: Split, concept: str, count: int, rng: np.random.Gen
 
 
 def test_subjects(concepts: Sequence[str], count: int, rng: np.random.Generator) -> list[Shown]:
-    """Equally many (to one) of every cell of `concepts`, in random order."""
-    return _of_cells(concepts, list(product([True, False], repeat=len(concepts))), count, rng)
+    """Equally many (to one) of every cell of `concepts` that can be, in random order."""
+    return _of_cells(concepts, possible_cells(concepts), count, rng)
 
 
-def oracle_subjects(concepts: Sequence[str], count: int, rng: np.random.Generator) -> list[Shown]:
+def oracle_subjects(split: Split, count: int, rng: np.random.Generator) -> list[Shown]:
     """Half with the target, half from all other cells equally (to one), in random order: the oracle's training."""
-    target, *others = product([True, False], repeat=len(concepts))
-    shown = _of_cells(concepts, [target], count // 2, rng) + _of_cells(concepts, others, count - count // 2, rng)
+    concepts, cells = split.concepts, possible_cells(split.concepts)
+    true = dict(zip(product([True, False], repeat=len(concepts)), split.target.cells(concepts), strict=True))
+    target, others = ([cell for cell in cells if true[cell] is wanted] for wanted in (True, False))
+    shown = _of_cells(concepts, target, count // 2, rng) + _of_cells(concepts, others, count - count // 2, rng)
     return [shown[i] for i in rng.permutation(count)]
+
+
+def possible_cells(concepts: Sequence[str]) -> list[tuple[bool, ...]]:
+    """Which of the concepts each cell shows, in the order of `cell_names`; those that cannot be are left out."""
+    cells = product([True, False], repeat=len(concepts))
+    return [cell for cell in cells if possible(list(compress(concepts, cell)))]
 
 
 def _of_cells(

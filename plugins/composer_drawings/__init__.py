@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from composer import Component, ComposerError, ImageSource, Run, Split, hook
-from composer_drawings.factors import FACTOR_OF, FACTORS
+from composer import Component, ComposerError, ImageSource, Run, Split, cell_concepts, cell_names, hook
+from composer_drawings.apart import kept_apart, used_up
+from composer_drawings.factors import FACTOR_OF, FACTORS, possible
 
 if TYPE_CHECKING:
     from composer import Images
@@ -42,12 +43,17 @@ class Drawings(ImageSource):
             if set(values) <= set(self.held_out):
                 yield "held_out", f"leaves no {factor} for the training pictures: {', '.join(values)} are all held out"
 
+    def possible(self, shown: Sequence[str]) -> bool:
+        return possible(shown)
+
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         for concept in split.shown:
             if concept not in FACTOR_OF:
                 yield "", _unknown(concept)
         owners: dict[str, str] = {}
-        for concept in split.concepts:
+        for concept in (
+            split.concepts if split.formula is None else ()
+        ):  # else both of them may be asked for, one by one
             factor = FACTOR_OF.get(concept)
             if factor in owners:
                 yield (
@@ -57,22 +63,27 @@ class Drawings(ImageSource):
                 )
             elif factor is not None:
                 owners[factor] = concept
-        if split.concept is None and not split.labelled and self.test < 2 ** len(split.concepts):
-            cells = 2 ** len(split.concepts)
+        cells = sum(map(self.possible, map(cell_concepts, cell_names(split.concepts))))
+        if split.concept is None and not split.labelled and self.test < cells:
             yield "test", f"must be at least {cells}, one picture for each cell of {split.target}, not {self.test}"
         if split.concepts == (split.concept,):
             yield (
                 "",
                 f"'{split.concept}' is the whole target, and no training picture may show the target; add a concept",
             )
+        elif split.concept in FACTOR_OF:
+            for factor in used_up(split, str(split.concept), self.held_out):
+                yield (
+                    "",
+                    f"no training picture of '{split.concept}' may show what the target shows together with it, and "
+                    f"that is every {factor}; leave a {factor} out of the target",
+                )
 
     def decided_by(self, split: Split) -> Mapping[str, Any]:
-        from composer_drawings.apart import kept_apart
-
         if split.concept is None:
             return super().decided_by(split)
-        together, never = kept_apart(split, split.concept, self.held_out)
-        return {"concept": split.concept, "apart": sorted(together), "never": sorted(never)}
+        groups, never = kept_apart(split, split.concept, self.held_out)
+        return {"concept": split.concept, "apart": sorted(map(sorted, groups)), "never": sorted(never)}
 
     def picture_count(self, split: Split) -> tuple[str, int]:
         training = split.concept is not None or split.labelled

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 FACTORS: dict[str, tuple[str, ...]] = {
     "kind": (
         "cat",
@@ -41,3 +43,8 @@ FACTORS: dict[str, tuple[str, ...]] = {
 
 FACTOR_OF: dict[str, str] = {value: factor for factor, values in FACTORS.items() for value in values}
 """The factor that a concept is a value of."""
+
+
+def possible(concepts: Sequence[str]) -> bool:
+    """Whether one object can have all of these values: it has only one of each factor."""
+    return len({FACTOR_OF.get(concept, concept) for concept in concepts}) == len(set(concepts))

@@ -17,7 +17,7 @@ def draw_split(split: Split, source: Drawings, run: Run) -> Images:
     if split.concept is not None:
         shown = training_subjects(split, split.concept, source.train, rng, source.held_out)
     elif split.labelled:
-        shown = oracle_subjects(concepts, source.train, rng)
+        shown = oracle_subjects(split, source.train, rng)
     else:
         shown = test_subjects(concepts, source.test, rng)
     count = len(shown)

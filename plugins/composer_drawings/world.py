@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import compress, product
 
 import numpy as np
 
 from composer import Split
-from composer_drawings.apart import kept_apart
-from composer_drawings.factors import FACTOR_OF, FACTORS
+from composer_drawings.apart import giving_way, kept_apart
+from composer_drawings.factors import FACTOR_OF, FACTORS, possible
 from composer_drawings.scene import Subject
 
 Shown = tuple[Subject, tuple[bool, ...]]
@@ -33,15 +33,23 @@ def training_subjects(
 
 
 def test_subjects(concepts: Sequence[str], count: int, rng: np.random.Generator) -> list[Shown]:
-    """Equally many (to one) of every cell of `concepts`, in random order."""
-    return _of_cells(concepts, list(product([True, False], repeat=len(concepts))), count, rng)
+    """Equally many (to one) of every cell of `concepts` that can be, in random order."""
+    return _of_cells(concepts, possible_cells(concepts), count, rng)
 
 
-def oracle_subjects(concepts: Sequence[str], count: int, rng: np.random.Generator) -> list[Shown]:
+def oracle_subjects(split: Split, count: int, rng: np.random.Generator) -> list[Shown]:
     """Half with the target, half from all other cells equally (to one), in random order: the oracle's training."""
-    target, *others = product([True, False], repeat=len(concepts))
-    shown = _of_cells(concepts, [target], count // 2, rng) + _of_cells(concepts, others, count - count // 2, rng)
+    concepts, cells = split.concepts, possible_cells(split.concepts)
+    true = dict(zip(product([True, False], repeat=len(concepts)), split.target.cells(concepts), strict=True))
+    target, others = ([cell for cell in cells if true[cell] is wanted] for wanted in (True, False))
+    shown = _of_cells(concepts, target, count // 2, rng) + _of_cells(concepts, others, count - count // 2, rng)
     return _shuffled(shown, rng)
+
+
+def possible_cells(concepts: Sequence[str]) -> list[tuple[bool, ...]]:
+    """Which of the concepts each cell shows, in the order of `cell_names`; those that no object can be are left out."""
+    cells = product([True, False], repeat=len(concepts))
+    return [cell for cell in cells if possible(list(compress(concepts, cell)))]
 
 
 def _of_cells(
@@ -55,18 +63,21 @@ def _of_cells(
     return _shuffled(shown, rng)
 
 
-def _subjects(flags: Mapping[str, bool], apart: Sequence[str], count: int, rng: np.random.Generator) -> list[Subject]:
-    """`count` subjects with what is flagged True, nothing flagged False and never all of `apart`; the rest evenly."""
+def _subjects(
+    flags: Mapping[str, bool], apart: Sequence[Sequence[str]], count: int, rng: np.random.Generator
+) -> list[Subject]:
+    """`count` subjects with what is flagged True, nothing flagged False and never all of a group; the rest evenly."""
     columns = {}
     for factor, values in FACTORS.items():
         wanted = [value for value in values if flags.get(value)]
         columns[factor] = _evenly(wanted or [value for value in values if flags.get(value, True)], count, rng)
-    if apart:  # where all the others of `apart` are shown, the one with the most alternatives gives way
-        yields = max(apart, key=lambda concept: len(FACTORS[FACTOR_OF[concept]]))
-        others = [concept for concept in apart if concept != yields]
+    for group in apart:
+        yields = giving_way(group)
+        others = [concept for concept in group if concept != yields]
         rows = [i for i in range(count) if all(columns[FACTOR_OF[other]][i] == other for other in others)]
-        factor = FACTOR_OF[yields]
-        for i, value in zip(rows, _evenly([v for v in FACTORS[factor] if v != yields], len(rows), rng), strict=True):
+        factor, taken = FACTOR_OF[yields], set(map(giving_way, apart))
+        free = [value for value in FACTORS[factor] if value not in taken and flags.get(value, True)]
+        for i, value in zip(rows, _evenly(free, len(rows), rng), strict=True):
             columns[factor][i] = value
     return [Subject(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 

@@ -64,7 +64,7 @@ class Folder(ImageSource):
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         if split.concept is None:
-            for message in layout.test_problems(self.test, split.concepts, self.ignore):
+            for message in layout.test_problems(self.test, split, self.ignore):
                 yield "test", message
         else:
             for message in layout.training_problems(self.train, split.concept, self.ignore):

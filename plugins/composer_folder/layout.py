@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NoReturn
 
-from composer import ComposerError, cell_concepts, cell_name, cell_names
+from composer import ComposerError, Split, cell_concepts, cell_name, cell_names
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 ANSWERS = {"yes": True, "no": False}
@@ -112,10 +112,11 @@ def training_problems(train: Path, concept: str, ignore: Sequence[str]) -> Itera
             yield f"no pictures in {folder}: {_holding(folder)}"
 
 
-def test_problems(test: Path, concepts: Sequence[str], ignore: Sequence[str]) -> Iterator[str]:
+def test_problems(test: Path, split: Split, ignore: Sequence[str]) -> Iterator[str]:
     """What keeps the test pictures from being loaded."""
-    target, *others = _cells(concepts).values()
-    cells = ", ".join([target, *others])
+    concepts = split.concepts
+    targets, others = cells_of_the_target(split)
+    cells = ", ".join(_cells(concepts).values())
     if not test.is_dir():
         yield f"{_missing(test)}; it has to hold a folder for each cell: {cells}"
         return
@@ -125,12 +126,20 @@ def test_problems(test: Path, concepts: Sequence[str], ignore: Sequence[str]) ->
             yield f"{printable(folder)} is no cell{meant} (cells: {cells}; `ignore` leaves a folder out)"
     groups = test_groups(test, concepts, ignore)
     empty = empty_cells(groups, concepts, ignore)
-    if target in empty:
-        named = [group.folder for group in groups if group.shown == frozenset(concepts)]
-        wrong = f"no pictures in {named[0]}" if named else f"no folder {test / target}"
+    if set(targets) <= set(empty):
+        shown = [group.folder for group in groups if _cells(concepts)[group.shown] in targets]
+        missing = " and no folder ".join(str(test / target) for target in targets)
+        wrong = f"no pictures in {shown[0]}" if shown else f"no folder {missing}"
         yield f"{wrong}, which has to show the target: {_holding(test)}"
     if set(others) <= set(empty):
-        yield f"no pictures of any cell but {target}: {_holding(test)}; add at least one of {', '.join(others)}"
+        but = ", ".join(targets)
+        yield f"no pictures of any cell but {but}: {_holding(test)}; add at least one of {', '.join(others)}"
+
+
+def cells_of_the_target(split: Split) -> tuple[list[str], list[str]]:
+    """The cells that are the target, and all others."""
+    true = dict(zip(cell_names(split.concepts), split.target.cells(split.concepts), strict=True))
+    return [cell for cell in true if true[cell]], [cell for cell in true if not true[cell]]
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

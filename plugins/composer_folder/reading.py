@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from composer import ComposerError, FileDecoder, Images, Run, Split, UnreadablePictureError, require_both_classes
+from composer import (
+    ComposerError,
+    FileDecoder,
+    Images,
+    Run,
+    Split,
+    UnreadablePictureError,
+    cell_name,
+    require_both_classes,
+)
 from composer_folder import layout
 from composer_folder.copies import copies
 from composer_folder.layout import Group
@@ -59,19 +68,20 @@ class _Reader:
     def test_pictures(self) -> Images:
         groups = layout.test_groups(self.root, self.split.concepts, self.source.ignore)
         empty = layout.empty_cells(groups, self.split.concepts, self.source.ignore)
-        if empty:
-            self.run.warn(
-                f"there are no test pictures of {', '.join(empty)}, so the scores do not say "
-                f"whether {self.split.target} is told from these"
-            )
+        targets, others = layout.cells_of_the_target(self.split)
+        told = f"whether {self.split.target} is told from these"
+        for cells, what in ((others, told), (targets, f"whether these are known as {self.split.target}")):
+            if missing := [cell for cell in empty if cell in cells]:
+                message = f"there are no test pictures of {', '.join(missing)}, so the scores do not say {what}"
+                self.run.warn(message)
         pictures = self.read(groups)
         strays = [path for path in layout.entries(self.root, self.source.ignore) if not path.is_dir()]
         self.warn_of_others(groups, strays)
         images = self.images(pictures, self.split.concepts)
-        targets = int(images.target.sum())
-        if targets in (0, len(images)):
+        shown = int(self.split.target.holds(images.labels).sum())
+        if shown in (0, len(images)):
             raise ComposerError(
-                f"{self.root}: {targets} of {len(images)} readable pictures show {self.split.target}; "
+                f"{self.root}: {shown} of {len(images)} readable pictures show {self.split.target}; "
                 "there must be some that do and some that do not"
             )
         self.warn_of_leaks(pictures)
@@ -153,19 +163,20 @@ class _Reader:
             )
 
     def warn_of_targets(self, pictures: _Pictures) -> None:
-        """Training pictures that show the target, because they lie in the `yes` of every concept."""
-        others = [concept for concept in self.split.concepts if concept != self.split.concept]
-        groups = [layout.training_groups(self.root, other)[0] for other in others]
-        if not groups or not all(group.folder.is_dir() for group in groups):
-            return
-        found = [path for path, shown in zip(pictures.paths, pictures.shown, strict=True) if shown]
-        for group in groups:
-            found = [path for path, _ in copies(found, self.files([group]))]
-        if found:
-            self.run.warn(
-                f"{len(found)} pictures of {self.split} show {self.split.target}, for they also lie in `yes` of "
-                f"{' and '.join(others)}: the first is {self.name(found[0])}"
-            )
+        """Training pictures that show what is kept apart, because they lie in the `yes` of each of these concepts."""
+        for apart in self.split.kept_apart:
+            others = [concept for concept in apart if concept != self.split.concept]
+            groups = [layout.training_groups(self.root, other)[0] for other in others]
+            if len(others) == len(apart) or not groups or not all(group.folder.is_dir() for group in groups):
+                continue
+            found = [path for path, shown in zip(pictures.paths, pictures.shown, strict=True) if shown]
+            for group in groups:
+                found = [path for path, _ in copies(found, self.files([group]))]
+            if found:
+                self.run.warn(
+                    f"{len(found)} pictures of {self.split} show {cell_name(apart)}, for they also lie in `yes` of "
+                    f"{' and '.join(others)}: the first is {self.name(found[0])}"
+                )
 
     def files(self, groups: Sequence[Group]) -> list[Path]:
         ignore, limit = self.source.ignore, self.source.limit
