@@ -56,7 +56,7 @@ member_option = click.option("--member", help="Member, by number or name.  [defa
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    help="Probability of the target above which it counts as shown.  [default: every concept's own above 0.5]",
+    help="Probability of the target above which it counts as shown.  [default: by which concepts' own are above 0.5]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV in place of a table.")

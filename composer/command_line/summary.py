@@ -9,8 +9,7 @@ from typing import Any
 from composer.recipes.recipe import Recipe, why_no_oracle, why_not_judged
 from composer.recipes.target import truth_table
 
-
-LEFT_OUT = ": no training picture may show that"
+LEFT_OUT = ": must not be in training pictures"
 
 
 def recipe_summary(recipe: Recipe) -> list[str]:
@@ -44,7 +43,7 @@ def cell_lines(recipe: Recipe) -> dict[str, str]:
         return {}
     table = truth_table(recipe)
     seen = [concept.name for concept in recipe.concepts if concept.models.contract.pictures == "none"]
-    unknown = f"; what models of {', '.join(seen)} have seen, nobody here knows" if seen else ""
+    unknown = f"; what models of {', '.join(seen)} have seen is not known" if seen else ""
     return {
         "target": ", ".join(table.target),
         "others": ", ".join(table.others),

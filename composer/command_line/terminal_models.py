@@ -32,6 +32,8 @@ def rule_text(model: LoadedModel, threshold: float | None) -> str:
     """When a picture counts as the target."""
     if threshold is not None:
         return f"the target above {percent(threshold)}"
+    if len(model.concepts) == 1:
+        return "above 50 %"
     formula = model.expression is not None and not model.expression.is_conjunction
     return "by which concepts are above 50 %" if formula else "every concept above 50 %"
 

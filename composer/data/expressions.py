@@ -6,10 +6,10 @@ Nothing here imports torch when it is imported, so that recipes are read and che
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from itertools import product
+from itertools import compress, product
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -138,11 +138,17 @@ class Expression:
 
     def cells(self, concepts: Sequence[str] | None = None) -> tuple[bool, ...]:
         """Whether each cell of the concepts (default: its own) satisfies the formula, in the order of `cell_names`."""
-        import numpy as np
-
         named = tuple(self.concepts if concepts is None else concepts)
-        columns = np.array(_combinations(len(named)), dtype=np.bool_).T
-        return tuple(self.holds(dict(zip(named, columns, strict=True))).tolist())
+        return tuple(self.true_of(frozenset(compress(named, flags))) for flags in _combinations(len(named)))
+
+    def true_of(self, shown: Collection[str]) -> bool:
+        """Whether what shows these concepts, and no other, satisfies the formula."""
+        if self.operator == "is":
+            return self.concepts[0] in shown
+        each = (part.true_of(shown) for part in self._inner)
+        if self.operator == "not":
+            return not next(each)
+        return all(each) if self.operator == "and" else any(each)
 
     def log_odds(self, each: Mapping[str, Tensor]) -> Tensor:
         """log P(formula) - log P(not formula), float32, from log-odds of each concept, of one shape.

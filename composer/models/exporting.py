@@ -145,32 +145,27 @@ def _write_folder(model: LoadedModel, folder: Path) -> None:
     parts = tuple(part.population() for part in model.parts if isinstance(part, Part))
     facts, tensors = pack(ComposedModel(parts, (model.member,), model.expression))
     config = {**model.home.config, "composition": model.composition, **facts, "picked_member": 0}
+    asked = ""
     if model.target != model.home.target:
         config |= {"target": model.target, "id2label": {"0": f"not {model.target}", "1": model.target}}
+        asked = f" It is asked for **{model.target}** here; all else below is about {model.home.target}."
     if "picked_by" in config:
         config["picked_by"] = "the only member"
     write_tensors(folder / WEIGHTS, tensors)
     write_json(folder / CONFIG, config)
     card = model.home.path / CARD
     if card.is_file():
-        write_text(folder / CARD, one_member_card(card.read_text(encoding="utf-8"), model))
+        write_text(folder / CARD, one_member_card(card.read_text(encoding="utf-8"), model.member, asked))
 
 
-def one_member_card(text: str, model: LoadedModel) -> str:
+def one_member_card(text: str, member: str, asked: str = "") -> str:
     """A card for a folder that holds one member of the composition alone: it says so below the title.
 
-    It says too where the member is asked for another formula than the composition was made for.
+    asked: what is to be said of another formula that the member is asked for.
     """
     title = next((line for line in text.splitlines() if line.startswith("# ")), None)
-    note = (
-        f"This folder holds one member alone, `{model.member}`; the numbers below are those of the whole composition."
-    )
-    if model.target != model.home.target:
-        note += (
-            f" It is asked for **{model.target}** here: what is said of {model.home.target} below, and every number, "
-            "is not about that."
-        )
-    return text if title is None else text.replace(title, f"{title}\n\n{note}", 1)
+    note = f"This folder holds one member alone, `{member}`; the numbers below are those of the whole composition."
+    return text if title is None else text.replace(title, f"{title}\n\n{note}{asked}", 1)
 
 
 _WRITERS: dict[Format, Callable[[LoadedModel, Path], None]] = {

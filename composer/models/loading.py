@@ -84,7 +84,7 @@ class Prediction:
     name: str
     """The file, or `picture 3` for the third picture that came without one."""
     probability: float | None = None
-    """Of the target: all concepts at once."""
+    """Of the target."""
     shown: bool | None = None
     """Whether the target counts as shown."""
     concepts: Mapping[str, float] = field(default_factory=dict)
@@ -220,8 +220,8 @@ class LoadedModel(nn.Module):
         """What each picture shows, one result per picture and in their order.
 
         pictures: paths and Pillow images. Whatever cannot be read gets a result with `error`, and the others theirs.
-        threshold: probability of the target above which it counts as shown; left out, each concept's own probability
-        must be above 0.5.
+        threshold: probability of the target above which it counts as shown; left out, it is decided by
+        which concepts' own probabilities are above 0.5.
         """
         return list(self.predict_each(pictures, threshold, batch))
 

@@ -64,7 +64,7 @@ class Mean(Translator):
 
 
 class Parents(Assembler):
-    """Each parent alone, as it is: its log-odds of one concept are taken for those of the target."""
+    """Each parent alone: its log-odds of one concept are taken for the target's, or minus these where it says not."""
 
     name = "parents"
     control: ClassVar[bool] = True
