@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from composer.command_line import cli_bench, cli_runs, cli_store, completion
+from composer.command_line import cli_bench, cli_merge, cli_runs, cli_store, completion
 from composer.command_line.cli_models import COMMANDS
 from composer.command_line.cli_new_plugin import new_plugin
 from composer.command_line.cli_plugins import check_plugin
@@ -360,7 +360,15 @@ def schema(output: Path | None) -> None:
     click.echo(output)
 
 
-for command in (*COMMANDS, *cli_runs.COMMANDS, *cli_bench.COMMANDS, *cli_store.COMMANDS, new_plugin, check_plugin):
+for command in (
+    *COMMANDS,
+    *cli_merge.COMMANDS,
+    *cli_runs.COMMANDS,
+    *cli_bench.COMMANDS,
+    *cli_store.COMMANDS,
+    new_plugin,
+    check_plugin,
+):
     main.add_command(command)
 
 

@@ -23,7 +23,8 @@ TOLERANCE = 1e-3
 """Largest difference in log-odds between an ONNX file and PyTorch that is rounding."""
 
 
-def _examples(*lines: str) -> str:
+def examples(*lines: str) -> str:
+    """Examples for the end of a help text, a line each."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b keeps click from joining the lines
 
 
@@ -41,7 +42,7 @@ member_option = click.option("--member", help="Member, by number or name.  [defa
 
 
 @click.command(
-    epilog=_examples(
+    epilog=examples(
         "composer predict runs/black_cat holiday/",
         "composer predict runs/black_cat/models/product cat.jpg dog.png --json",
         'composer predict runs/black_cat "holiday/**/*.jpg" --csv > found.csv',
@@ -109,7 +110,7 @@ def predict(
 
 
 @click.command(
-    epilog=_examples(
+    epilog=examples(
         "composer export runs/black_cat --format onnx",
         "composer export runs/black_cat --composition product --format safetensors --output my_model",
     )
@@ -157,7 +158,7 @@ def export(
 
 
 @click.command(
-    epilog=_examples(
+    epilog=examples(
         "composer inspect resnet50",
         "composer inspect my_models/cat.pth",
         "composer inspect my_models/cat.pth --images photos/   # which output fires for photos/cat, photos/dog, ...",

@@ -157,25 +157,30 @@ def _of_weights(
     prepared: Preprocessing | None,
     classes: tuple[str, ...] = (),
 ) -> Runnable:
-    """A network of an architecture; of several stacked in the file the first.
+    population, outputs, notes = population_of(file, state, architecture, prepared)
+    return replace(_of_population(population, str(file), classes), outputs=outputs, notes=notes)
+
+
+def population_of(
+    file: Path, state: StateFile, architecture: Architecture, prepared: Preprocessing | None
+) -> tuple[Population, int, tuple[str, ...]]:
+    """A network of an architecture, how many outputs it has, and notes; of several stacked in the file the first.
 
     prepared: how pixels become its input, if that is known; else what is usual for the architecture.
     """
     reader = WeightsReader(architecture)
     prepared = prepared or _usual(architecture)
-    notes: tuple[str, ...] = ()
     members = reader.members(state)
     if members is not None:
         weights = {name: tensor[:1] for name, tensor in reader.fit_stacked(state, file, members).items()}
         outputs = weights[reader.head[0]].shape[1]
-        notes = (f"the first of the {members} networks in the file",)
+        notes: tuple[str, ...] = (f"the first of the {members} networks in the file",)
     else:
         found = reader.find(state, file)
         weights, outputs, notes = {name: each[None] for name, each in found.weights.items()}, found.outputs, found.notes
         if found.normalisation is not None:
             prepared = Preprocessing(prepared.size, *found.normalisation)
-    population = Population(architecture.name, architecture, weights, (file.stem,), prepared)
-    return replace(_of_population(population, str(file), classes), outputs=outputs, notes=notes)
+    return Population(architecture.name, architecture, weights, (file.stem,), prepared), outputs, notes
 
 
 def _usual(architecture: Architecture) -> Preprocessing:

@@ -38,18 +38,20 @@ class AlignedMean(Assembler):
     )
     sweeps: int = Field(100, ge=1, le=10_000, description="most passes over all layers of the matching of weights")
     pictures: int = Field(512, ge=2, le=1_000_000, description="most pictures that activations are compared on")
-    head: Literal["fit", "mean"] = Field(
-        "fit",
-        description="where the head comes from: `fit`, fitted to what the parents say of their pictures, or `mean`, "
-        "where all parents' outputs mean the same",
+    head: Literal["fit", "mean"] | None = Field(
+        None,
+        description="where the head comes from: `fit`, fitted to what the parents say of their pictures, or `mean`; "
+        "left out: `mean` where all parents' outputs mean the same",
     )
-    recalibrate: bool = Field(
-        True, description="estimate the running statistics of batch norm anew on the parents' pictures"
+    recalibrate: bool | None = Field(
+        None,
+        description="estimate the running statistics of batch norm anew on the parents' pictures; left out: where "
+        "there are some, with a warning where there are none",
     )
 
     @property
     def terms(self) -> Contract:
-        uses = self.by == "activations" or self.head == "fit" or self.recalibrate
+        uses = self.by == "activations" or self.head != "mean" or self.recalibrate is not False
         return self.contract if uses else replace(self.contract, pictures="none")
 
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:

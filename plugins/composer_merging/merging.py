@@ -17,18 +17,40 @@ from composer_merging.by_weights import Orders, match_weights
 def merge(options: AlignedMean, parents: Sequence[Population], run: Run) -> ComposedModel:
     """Members i of all parents become one network; a parent of one member serves all."""
     require_alike(options, parents)
-    recalibrate = options.recalibrate and any(name.endswith("running_var") for name in parents[0].weights)
-    if (options.by == "activations" or recalibrate) and not any(len(images) for images in run.pictures):
-        what = "activations are compared" if options.by == "activations" else "running statistics are estimated"
-        raise ComposerError(f"{options.name}: {what} on the parents' pictures, and there are none")
-    body = replace(aligned_mean(options, parents, run), concept=cell_name(dict.fromkeys(p.concept for p in parents)))
-    if options.head == "fit":
+    with_head = options.head != "fit" and not (difference := other_meaning(parents))
+    if options.head == "mean" and not with_head:
+        raise ComposerError(f"{options.name}: head: {difference}, and their mean means nothing; take `head: fit`")
+    recalibrate = recalibrates(options, parents[0], run)
+    if options.by == "activations":
+        require_pictures(options, "activations are compared", run)
+    concept = cell_name(dict.fromkeys(parent.concept for parent in parents))
+    body = replace(aligned_mean(options, parents, with_head, run), concept=concept)
+    if not with_head:
         body = replace(body, outputs=(), cells=(), _memo={})
     if recalibrate:
         body = recalibrated(body, run.pictures, run)
-    if options.head == "fit":
+    if not with_head:
         body = headed(body, parents, run)
     return ComposedModel((body,), body.members)
+
+
+def recalibrates(options: AlignedMean, parent: Population, run: Run) -> bool:
+    """Whether running statistics are estimated anew: where there are any, unless the options say no."""
+    if options.recalibrate is False or not any(name.endswith("running_var") for name in parent.weights):
+        return False
+    if options.recalibrate is None and not any(len(images) for images in run.pictures):
+        run.warn(
+            f"{options.name}: there are no pictures, so the running statistics of batch norm are means of the "
+            "parents', with which merged networks are often no better than chance"
+        )
+        return False
+    require_pictures(options, "running statistics are estimated", run)
+    return True
+
+
+def require_pictures(options: AlignedMean, what: str, run: Run) -> None:
+    if not any(len(images) for images in run.pictures):
+        raise ComposerError(f"{options.name}: {what} on the parents' pictures, and there are none")
 
 
 def require_alike(options: AlignedMean, parents: Sequence[Population]) -> None:
@@ -43,33 +65,30 @@ def require_alike(options: AlignedMean, parents: Sequence[Population]) -> None:
                 f"{options.name}: {first.concept!r} and {parent.concept!r} prepare their pictures differently "
                 f"({first.preprocessing} and {parent.preprocessing}), so one network cannot stand for both"
             )
-        if options.head == "mean":
-            require_one_head(options, first, parent)
 
 
-def require_one_head(options: AlignedMean, first: Population, parent: Population) -> None:
-    """Raises ComposerError unless the outputs of two parents mean the same."""
-    if not parent.has_head:
-        raise ComposerError(f"{options.name}: {parent.why_no_log_odds}")
-    shapes = [{name: tensor.shape[1:] for name, tensor in each.head_weights.items()} for each in (first, parent)]
-    if (first.concept, first.outputs, first.cells) != (parent.concept, parent.outputs, parent.cells) or (
-        shapes[0] != shapes[1]
-    ):
-        raise ComposerError(
-            f"{options.name}: head: the outputs of {first.concept!r} and {parent.concept!r} do not mean the same, and "
-            "their mean means nothing; take `head: fit`"
-        )
+def other_meaning(parents: Sequence[Population]) -> str:
+    """Why the outputs of the parents cannot be averaged, in words; empty where they mean the same."""
+    first = parents[0]
+    for parent in parents:
+        if not parent.has_head:
+            return parent.why_no_log_odds
+        own, others = ({name: tensor.shape[1:] for name, tensor in p.head_weights.items()} for p in (first, parent))
+        meaning = (first.concept, first.outputs, first.cells), (parent.concept, parent.outputs, parent.cells)
+        if meaning[0] != meaning[1] or own != others:
+            return f"the outputs of {first.concept!r} and {parent.concept!r} do not mean the same"
+    return ""
 
 
-def aligned_mean(options: AlignedMean, parents: Sequence[Population], run: Run) -> Population:
-    """The mean networks; without a head unless the options say that it is a mean too."""
+def aligned_mean(options: AlignedMean, parents: Sequence[Population], with_head: bool, run: Run) -> Population:
+    """The mean networks; the head is a mean too, or left out."""
     first = parents[0]
     count = min((len(parent) for parent in parents if len(parent) > 1), default=1)
     couplings = None if options.by == "nothing" else first.architecture.couplings()
     pixels = sample(options, first, run) if options.by == "activations" else None
     merged = []
     for member in run.progress(range(count), "merging networks", count):
-        own, *others = (one_member(parent, member, with_head=options.head == "mean") for parent in parents)
+        own, *others = (one_member(parent, member, with_head) for parent in parents)
         if couplings is not None:
             others = [
                 couplings.permuted(other, order(options, couplings, first, own, other, pixels)) for other in others

@@ -172,6 +172,25 @@ def test_missing_pictures_are_named(options: dict[str, Any], message: str) -> No
 def test_a_mean_of_heads_that_mean_different_things_is_refused() -> None:
     with pytest.raises(ComposerError, match=r"the outputs of 'black' and 'cat' do not mean the same"):
         merged(trained_like(PLAIN), trained_like(PLAIN, "cat"))
+    two_of_three = replace(trained_like(PLAIN), outputs=(1,))
+    with pytest.raises(ComposerError, match=r"do not mean the same, and their mean means nothing; take `head: fit`"):
+        merged(trained_like(PLAIN), two_of_three)
+
+
+def test_heads_are_averaged_by_themselves_where_they_mean_the_same() -> None:
+    parents = [trained_like(PLAIN), trained_like(PLAIN, seed=1)]
+    found = merged(*parents, head=None)
+    assert found.cells == ()
+    assert torch.equal(found.weights["fc1.bias"], merged(*parents).weights["fc1.bias"])
+
+
+def test_running_statistics_without_pictures_are_warned_of() -> None:
+    run = Run()
+    parents = [trained_like(RESIDUAL), trained_like(RESIDUAL, seed=1)]
+    AlignedMean().assemble(None, parents, run)
+    assert "often no better than chance" in run.warnings[0]
+    AlignedMean().assemble(None, [trained_like(PLAIN), trained_like(PLAIN, seed=1)], plain := Run())
+    assert not plain.warnings
 
 
 def test_parents_that_prepare_pictures_differently_are_refused() -> None:

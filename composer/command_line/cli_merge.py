@@ -1,0 +1,88 @@
+"""The command `composer merge`. Rich and torch are imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from composer.command_line.cli_models import examples, picture_files
+from composer.errors import ComposerError
+
+
+@click.command(
+    epilog=examples(
+        "composer merge A.th B.th --concept cat -o merged",
+        "composer merge A.th B.th --outputs 3 --images photos/ -o merged",
+        "composer merge A.th B.th --concept cat --method '{use: aligned_mean, by: activations}' --images photos/ -o it",
+    )
+)
+@click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--method",
+    default="aligned_mean",
+    show_default=True,
+    metavar="NAME|MAPPING",
+    help="The assembler, as a recipe says it: 'NAME' or '{use: NAME, option: value}'.",
+)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--concept", help="What the network is for: one of its classes, where their names are known.")
+@click.option("--outputs", metavar="N,N", help="Which outputs mean it, from 0.")
+@click.option(
+    "--images",
+    multiple=True,
+    help="Pictures like those that the networks learned from, without labels: files, folders, patterns.",
+)
+@click.option(
+    "--architecture",
+    metavar="NAME|MAPPING",
+    help="The network as a recipe says it: '{use: cnn, size: 32}'.  [default: recognised]",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of what is drawn at random.")
+def merge(
+    checkpoints: tuple[Path, ...],
+    method: str,
+    output: Path,
+    concept: str | None,
+    outputs: str | None,
+    images: tuple[str, ...],
+    architecture: str | None,
+    seed: int,
+) -> None:
+    """Make one network out of CHECKPOINTS of one architecture.
+
+    Writes a folder that `composer.load`, `composer predict` and `composer export` read. Networks with batch norm need
+    --images: without, their running statistics do not fit.
+    """
+    meant = _numbers(outputs)
+    files = picture_files(images) if images else []
+    from composer.data.run import Run
+    from composer.interfaces import Assembler
+    from composer.models.merging import merge_files, pictures_of, write_merged  # imports torch, which takes seconds
+    from composer.networks.architecture import Architecture
+    from composer.recipes.slots import read_text
+
+    if output.exists():
+        raise ComposerError(f"--output {output}: is there already; give another name")
+    assembler = read_text(Assembler, method, "--method")
+    network = None if architecture is None else read_text(Architecture, architecture, "--architecture")
+    run = Run(seed=seed, pictures=(pictures_of(files),) if files else ())
+    model = merge_files(checkpoints, assembler, run, concept=concept, outputs=meant, architecture=network)
+    write_merged(model, output, assembler, checkpoints)
+    for warning in run.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(output)
+    click.echo(f'load it with composer.load("{output}")', err=True)
+
+
+def _numbers(written: str | None) -> tuple[int, ...]:
+    if written is None:
+        return ()
+    try:
+        return tuple(int(number) for number in written.split(","))
+    except ValueError:
+        raise click.UsageError(f"--outputs {written}: must be numbers from 0, parted by commas") from None
+
+
+COMMANDS = (merge,)
+"""To be added to the command line's group."""

@@ -1,0 +1,127 @@
+"""Two or more checkpoints made one by an assembler, as a folder that `composer.load` reads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+from composer.data.composed import ComposedModel
+from composer.data.decoding import FileDecoder
+from composer.data.files import write_json, write_text
+from composer.data.images import Images
+from composer.data.population import Population, Preprocessing
+from composer.data.run import Run
+from composer.errors import ComposerError
+from composer.interfaces import Assembler
+from composer.models.inspection import recognised
+from composer.models.known_networks import shapes_of
+from composer.models.model_folder import CARD, CONFIG, WEIGHTS
+from composer.models.responses import population_of
+from composer.networks.architecture import Architecture
+from composer.networks.layers import unstacked
+from composer.networks.state_file import read_state_file
+from composer.registry import load_registry, nearest
+from composer.running.storage import pack, write_tensors
+
+CONCEPT = "merged"
+"""What the network is said to know where nobody says it."""
+
+
+def merge_files(
+    files: Sequence[Path],
+    method: Assembler,
+    run: Run,
+    *,
+    concept: str | None = None,
+    outputs: Sequence[int] = (),
+    architecture: Architecture | None = None,
+) -> ComposedModel:
+    """What an assembler makes of the networks in checkpoint files, all of which know one concept.
+
+    concept: a class by its name, where the classes of the network are known, or what `outputs` mean.
+    architecture: left out, recognised by names and shapes. run: its pictures are shown to the assembler, unlabelled.
+    ComposerError where the files hold different networks, or the method is none for parents alone.
+    """
+    if method.needs_kernels:
+        raise ComposerError(f"--method {method.name}: makes networks out of kernels, and not out of networks alone")
+    fewest, most = method.contract.parents
+    if not fewest <= len(files) <= (most or len(files)):
+        raise ComposerError(
+            f"--method {method.name}: takes {method.contract.parents_text()} networks, not {len(files)}"
+        )
+    parents = [_parent(file, concept, tuple(outputs), architecture) for file in files]
+    for file, parent in zip(files, parents, strict=True):
+        if method.contract.architecture == "one" and parent.architecture != parents[0].architecture:
+            raise ComposerError(
+                f"{files[0]} holds a network of {parents[0].architecture!r}, {file} one of {parent.architecture!r}: "
+                f"--method {method.name} merges networks of one architecture"
+            )
+    return method.assemble(None, parents, run)
+
+
+def pictures_of(files: Sequence[Path]) -> Images:
+    """Pictures without labels."""
+    return Images([str(file) for file in files], {}, FileDecoder(tuple(map(str, files))))
+
+
+def write_merged(model: ComposedModel, folder: Path, method: Assembler, files: Sequence[Path]) -> None:
+    """Writes a new folder with the model and a card; ComposerError where there is one already."""
+    if folder.exists():
+        raise ComposerError(f"{folder}: is there already; give another name")
+    part = folder.with_name(f".{folder.name}-{uuid4().hex}")
+    facts, tensors = pack(model)
+    try:
+        part.mkdir(parents=True)
+        write_tensors(part / WEIGHTS, tensors)
+        named = {"type": "ComposedModel", "composition": method.name, **facts, "picked_member": 0}
+        write_json(part / CONFIG, {**named, "merged": [file.name for file in files], "method": method.options()})
+        write_text(part / CARD, _card(model, method, files))
+        part.replace(folder)
+    except OSError as error:
+        raise ComposerError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _card(model: ComposedModel, method: Assembler, files: Sequence[Path]) -> str:
+    options = ", ".join(f"{name}: {value}" for name, value in method.options().items() if name != "use")
+    reference = f" ({method.contract.reference})" if method.contract.reference else ""
+    return (
+        f"# {' + '.join(file.stem for file in files)}\n\n"
+        f"Made out of {', '.join(file.name for file in files)} by `{method.name}`{reference}; {options}.\n"
+        f"It has {model.parameters:,} parameters. How good it is was not measured.\n\n"
+        f'Load it with `composer.load("FOLDER")`.\n'
+    )
+
+
+def _parent(file: Path, concept: str | None, outputs: tuple[int, ...], architecture: Architecture | None) -> Population:
+    state = read_state_file(file)
+    prepared: Preprocessing | None = None
+    classes: tuple[str, ...] = ()
+    if architecture is None:
+        known, _ = recognised(unstacked(shapes_of(state.tensors))[1], file, load_registry())
+        if known is None or known.differences or known.instance is None:
+            raise ComposerError(
+                f"{file}: holds no network that a plugin knows; say which it is, --architecture '{{use: NAME, ...}}'"
+            )
+        architecture, prepared, classes = known.instance, known.prepared, known.classes
+    population, count, _ = population_of(file, state, architecture, prepared)
+    meant = outputs or _outputs(file, concept, classes, count)
+    if wrong := [output for output in meant if not 0 <= output < count]:
+        raise ComposerError(f"--outputs {wrong[0]}: the network in {file} has outputs 0 to {count - 1}")
+    return replace(population, concept=concept or CONCEPT, outputs=meant, _memo={})
+
+
+def _outputs(file: Path, concept: str | None, classes: Sequence[str], count: int) -> tuple[int, ...]:
+    """Which outputs mean the concept: the only one, or the class that is called so."""
+    if concept in classes:
+        return (classes.index(concept),)
+    if count == 1:
+        return (0,)
+    if concept is not None and classes:
+        raise ComposerError(f"{file}: has no class {concept!r}{nearest(concept, classes)}")
+    named = f" ({', '.join(classes[:4])}, ...), so --concept names one" if classes else ""
+    raise ComposerError(f"{file}: has {count} outputs{named}; say which count, such as --outputs 0")
