@@ -37,6 +37,7 @@ COMMANDS = (
     "predict",
     "export",
     "inspect",
+    "merge",
     "report",
     "compare",
     "verify",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from composer import load
 from composer.command_line.cli import main
+from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
 
 NETWORK = "{use: cnn, filters: [2, 3], size: 16}"
@@ -25,6 +29,17 @@ def checkpoints(tmp_path: Path) -> tuple[str, str]:
             torch.save(CNN(filters=(2, 3), size=16).build(3).state_dict(), tmp_path / f"{name}.pth")
         files.append(str(tmp_path / f"{name}.pth"))
     return files[0], files[1]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of twelve pictures."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    return folder
 
 
 def merge(*arguments: str) -> Result:
@@ -81,3 +96,75 @@ def test_a_folder_that_is_there_already_is_kept(checkpoints: tuple[str, str], tm
     said = merge(*checkpoints, "--architecture", NETWORK, "--outputs", "1", "-o", str(tmp_path / "out"))
     assert said.exit_code == 2
     assert "is there already" in " ".join(said.output.split())
+
+
+def broken_pair(kind: str, first: str, folder: Path) -> tuple[str, tuple[str, ...]]:
+    """A second file that cannot be merged with the first, and options."""
+    other = folder / f"{kind}.pth"
+    network = CNN(filters=(2, 3), size=16).build(5 if kind == "classes" else 3)
+    state = {name: tensor.detach() for name, tensor in network.state_dict().items()}
+    if kind == "nan":
+        state["conv2.weight"] = state["conv2.weight"] * float("nan")
+    if kind != "missing":
+        torch.save(state, other)
+    return str(other), ("--architecture", NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("classes", r"A.pth has 3 outputs, .*classes.pth 5: their classes differ, so a new head has to be fitted"),
+        ("nan", r"nan.pth: holds NaN or infinite numbers in conv2.weight"),
+        ("missing", r"missing.pth: cannot be read: No such file"),
+    ],
+)
+def test_files_that_cannot_be_merged_are_named_in_one_line_and_write_nothing(
+    checkpoints: tuple[str, str], tmp_path: Path, kind: str, message: str
+) -> None:
+    other, options = broken_pair(kind, checkpoints[0], tmp_path)
+    before = sorted(tmp_path.iterdir())
+    said = merge(checkpoints[0], other, *options, "--outputs", "1", "-o", str(tmp_path / "out"))
+    assert said.exit_code == 2
+    assert re.search(message, said.output), said.output
+    assert len(said.output.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_networks_of_two_architectures_are_refused_with_both_names(tmp_path: Path) -> None:
+    files = []
+    for depth in (20, 32):
+        files.append(str(tmp_path / f"{depth}.pth"))
+        torch.save(CifarResNet(depth=depth).build(10).state_dict(), files[-1])
+    said = merge(*files, "--outputs", "3", "-o", str(tmp_path / "out"))
+    assert said.exit_code == 2
+    assert re.search(r"\(depth: 20, .*\(depth: 32, .* merges networks of one architecture\n$", said.output)
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_that_differ_are_merged_with_a_head_fitted_on_pictures(
+    checkpoints: tuple[str, str], tmp_path: Path, pictures: Path
+) -> None:
+    other, options = broken_pair("classes", checkpoints[0], tmp_path)
+    said = merge(
+        checkpoints[0], other, *options, "--outputs", "1", "--images", str(pictures), "-o", str(tmp_path / "out")
+    )
+    assert said.exit_code == 0, said.output
+    assert load(tmp_path / "out").state_dict()["parts.0.network.fc1.weight"].shape[0] == 2, "merged, or not"
+
+
+def test_options_of_the_method_are_set_one_by_one(checkpoints: tuple[str, str], tmp_path: Path) -> None:
+    said = merge(
+        *checkpoints, "--architecture", NETWORK, "--outputs", "1", "--set", "by=nothing", "-o", str(tmp_path / "out")
+    )
+    assert said.exit_code == 0, said.output
+    assert "by: nothing" in (tmp_path / "out" / "README.md").read_text()
+    wrong = merge(*checkpoints, "--outputs", "1", "--set", "bi=nothing", "-o", str(tmp_path / "other"))
+    assert "--set bi=nothing: bi: unknown option; there are by, " in wrong.output
+
+
+def test_pictures_that_cannot_be_read_are_named(checkpoints: tuple[str, str], tmp_path: Path) -> None:
+    options = ("--architecture", NETWORK, "--outputs", "1", "--set", "by=activations")
+    said = merge(*checkpoints, *options, "--images", str(tmp_path / "none.png"), "-o", str(tmp_path / "out"))
+    assert said.exit_code == 2
+    assert "none.png" in said.output
+    assert not (tmp_path / "out").exists()

@@ -35,7 +35,7 @@ def headed(body: Population, parents: Sequence[Population], run: Run, ridge: flo
     It is fitted on the parents' own training pictures, `run.pictures`, without their labels. For each concept a ridge
     regression of its parents' mean log-odds gives z = w.x + b; the head's logit of a cell is the sum of z/2 over the
     concepts it has minus that of those it has not. Then softmax(target) is the product of sigmoid(z): the product of
-    experts in one linear layer.
+    experts in one linear layer. Several parents of one concept are asked together.
     ridge: its strength, in units of the features' mean variance times the number of pictures; None: by generalised
     cross-validation, for each member.
     ComposerError where there are no pictures, or a parent gives no log-odds.
@@ -47,13 +47,16 @@ def headed(body: Population, parents: Sequence[Population], run: Run, ridge: flo
         raise ComposerError("fitting a head needs the parents' training pictures, and there are none")
     batches = _batches(run.pictures)
     asked = run.progress(parents, "log-odds of the parents", len(parents))
-    taught = torch.stack([_mean_log_odds(parent, batches, run.device) for parent in asked], dim=1)  # [N, concepts]
+    said: dict[str, list[Tensor]] = {}
+    for parent in asked:
+        said.setdefault(parent.concept, []).append(_mean_log_odds(parent, batches, run.device))
+    taught = torch.stack([torch.stack(each).mean(0) for each in said.values()], dim=1)  # [N, concepts]
     chunks = list(_chunks(body))
     fits = [
         _fit(_moments(chunk, batches, taught, run.device), ridge)
         for chunk in run.progress(chunks, "fitting heads", len(chunks))
     ]
-    signs = _signs(len(parents))  # [cells, concepts]
+    signs = _signs(len(said))  # [cells, concepts]
     slopes = torch.cat([slope for slope, _ in fits])  # [M, D, concepts]
     intercepts = torch.cat([intercept for _, intercept in fits])  # [M, concepts]
     head = body.architecture.head
@@ -62,8 +65,7 @@ def headed(body: Population, parents: Sequence[Population], run: Run, ridge: flo
         f"{head}.weight": (signs @ slopes.mT / 2).float().contiguous(),
         f"{head}.bias": (intercepts @ signs.mT / 2).float(),
     }
-    cells = tuple(parent.concept for parent in parents)
-    return replace(body, weights=weights, outputs=(0,), cells=cells, _memo={})
+    return replace(body, weights=weights, outputs=(0,), cells=tuple(said), _memo={})
 
 
 def _batches(pictures: Sequence[Images]) -> list[Images]:

@@ -14,7 +14,7 @@ from composer.errors import ComposerError
     epilog=examples(
         "composer merge A.th B.th --concept cat -o merged",
         "composer merge A.th B.th --outputs 3 --images photos/ -o merged",
-        "composer merge A.th B.th --concept cat --method '{use: aligned_mean, by: activations}' --images photos/ -o it",
+        "composer merge A.th B.th --concept cat --set by=activations --images photos/ -o merged",
     )
 )
 @click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -25,6 +25,7 @@ from composer.errors import ComposerError
     metavar="NAME|MAPPING",
     help="The assembler, as a recipe says it: 'NAME' or '{use: NAME, option: value}'.",
 )
+@click.option("--set", "changes", multiple=True, metavar="OPTION=VALUE", help="Set an option of the method.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--concept", help="What the network is for: one of its classes, where their names are known.")
 @click.option("--outputs", metavar="N,N", help="Which outputs mean it, from 0.")
@@ -42,6 +43,7 @@ from composer.errors import ComposerError
 def merge(
     checkpoints: tuple[Path, ...],
     method: str,
+    changes: tuple[str, ...],
     output: Path,
     concept: str | None,
     outputs: str | None,
@@ -64,7 +66,7 @@ def merge(
 
     if output.exists():
         raise ComposerError(f"--output {output}: is there already; give another name")
-    assembler = read_text(Assembler, method, "--method")
+    assembler = read_text(Assembler, method, "--method", changes)
     network = None if architecture is None else read_text(Architecture, architecture, "--architecture")
     run = Run(seed=seed, pictures=(pictures_of(files),) if files else ())
     model = merge_files(checkpoints, assembler, run, concept=concept, outputs=meant, architecture=network)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from composer.data.composed import ComposedModel
@@ -19,6 +20,7 @@ from composer.interfaces import Assembler
 from composer.models.inspection import recognised
 from composer.models.known_networks import shapes_of
 from composer.models.model_folder import CARD, CONFIG, WEIGHTS
+from composer.models.network_weights import architecture_title
 from composer.models.responses import population_of
 from composer.networks.architecture import Architecture
 from composer.networks.layers import unstacked
@@ -52,14 +54,34 @@ def merge_files(
         raise ComposerError(
             f"--method {method.name}: takes {method.contract.parents_text()} networks, not {len(files)}"
         )
+    for option, message in method.problems([concept or CONCEPT] * len(files)):
+        raise ComposerError(f"--method {method.name}: {option}: {message}")
     parents = [_parent(file, concept, tuple(outputs), architecture) for file in files]
-    for file, parent in zip(files, parents, strict=True):
-        if method.contract.architecture == "one" and parent.architecture != parents[0].architecture:
-            raise ComposerError(
-                f"{files[0]} holds a network of {parents[0].architecture!r}, {file} one of {parent.architecture!r}: "
-                f"--method {method.name} merges networks of one architecture"
-            )
+    if method.contract.architecture == "one":
+        for file, parent in zip(files, parents, strict=True):
+            _require_alike((files[0], parents[0]), (file, parent), method, run)
     return method.assemble(None, parents, run)
+
+
+def _require_alike(first: tuple[Path, Population], other: tuple[Path, Population], method: Assembler, run: Run) -> None:
+    """Raises ComposerError, naming the files, where a method that needs one architecture is given two, or two heads.
+
+    Where there are pictures, a head can be fitted on them.
+    """
+    networks = [architecture_title(population.architecture) for _, population in (first, other)]
+    if networks[0] != networks[1]:
+        raise ComposerError(
+            f"{first[0]} holds a network of {networks[0]}, {other[0]} one of {networks[1]}: --method {method.name} "
+            "merges networks of one architecture"
+        )
+    outputs = [
+        population.weights[f"{population.architecture.head}.weight"].shape[1] for _, population in (first, other)
+    ]
+    if outputs[0] != outputs[1] and not run.pictures:
+        raise ComposerError(
+            f"{first[0]} has {outputs[0]} outputs, {other[0]} {outputs[1]}: their classes differ, so a new head has "
+            "to be fitted; give pictures for that, --images"
+        )
 
 
 def pictures_of(files: Sequence[Path]) -> Images:
@@ -77,7 +99,7 @@ def write_merged(model: ComposedModel, folder: Path, method: Assembler, files: S
         part.mkdir(parents=True)
         write_tensors(part / WEIGHTS, tensors)
         named = {"type": "ComposedModel", "composition": method.name, **facts, "picked_member": 0}
-        write_json(part / CONFIG, {**named, "merged": [file.name for file in files], "method": method.options()})
+        write_json(part / CONFIG, {**named, "merged": [file.name for file in files], "method": _options(method)})
         write_text(part / CARD, _card(model, method, files))
         part.replace(folder)
     except OSError as error:
@@ -86,8 +108,14 @@ def write_merged(model: ComposedModel, folder: Path, method: Assembler, files: S
         shutil.rmtree(part, ignore_errors=True)
 
 
+def _options(method: Assembler) -> dict[str, Any]:
+    """The options without the folders in which files lie on this machine."""
+    files = {name: value.name for name in type(method).model_fields if isinstance(value := getattr(method, name), Path)}
+    return {**method.options(), **files}
+
+
 def _card(model: ComposedModel, method: Assembler, files: Sequence[Path]) -> str:
-    options = ", ".join(f"{name}: {value}" for name, value in method.options().items() if name != "use")
+    options = ", ".join(f"{name}: {value}" for name, value in _options(method).items() if name != "use")
     reference = f" ({method.contract.reference})" if method.contract.reference else ""
     return (
         f"# {' + '.join(file.stem for file in files)}\n\n"

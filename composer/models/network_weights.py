@@ -245,10 +245,11 @@ def _unexplained(rest: Mapping[str, Tensor], place: Place) -> str:
 
 
 def _no_checkpoint(architecture: Architecture, faults: str, found: StateFile, file: Path) -> str:
-    return f"{file}: is no checkpoint of {_title(architecture)}: {faults}. {_hint(found)}"
+    return f"{file}: is no checkpoint of {architecture_title(architecture)}: {faults}. {_hint(found)}"
 
 
-def _title(architecture: Architecture) -> str:
+def architecture_title(architecture: Architecture) -> str:
+    """`architecture 'cnn' (filters: [6, 16], size: 32)`."""
     options = ", ".join(f"{name}: {value}" for name, value in architecture.options().items() if name != "use")
     return f"architecture {architecture.name!r}" + (f" ({options})" if options else "")
 

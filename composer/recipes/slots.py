@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from composer.component import Component
 from composer.errors import ComposerError, Problem, RecipeError
 from composer.recipes.located_yaml import Document, Path_, parse
+from composer.recipes.overrides import apply
 from composer.recipes.recipe import nested_interface
 from composer.recipes.value_kinds import misfit
 from composer.registry import Registry, load_registry, nearest
@@ -108,9 +109,15 @@ def read_component(component: type[Slot], options: Mapping[str, Any], registry: 
     return cast("Slot", filled)
 
 
-def read_text(interface: type[Slot], text: str, origin: str) -> Slot:
-    """The component that a slot with this YAML would hold; RecipeError, placed in `origin`, where there is none."""
+def read_text(interface: type[Slot], text: str, origin: str, changes: Sequence[str] = ()) -> Slot:
+    """The component that a slot with this YAML would hold; RecipeError, placed in `origin`, where there is none.
+
+    changes: options set beside it, each `option=value`.
+    """
     document = parse(text, origin)
+    if changes:
+        document.data = {"use": document.data} if isinstance(document.data, str) else document.data
+        apply(document, changes)
     reader = SlotReader(document, Path(), load_registry())
     found = reader.slot(interface, (), document.data)
     if found is None:
