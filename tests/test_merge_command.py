@@ -168,3 +168,20 @@ def test_pictures_that_cannot_be_read_are_named(checkpoints: tuple[str, str], tm
     assert said.exit_code == 2
     assert "none.png" in said.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", ["task_arithmetic", "ties", "dare"])
+def test_networks_of_one_base_are_merged_around_it(checkpoints: tuple[str, str], tmp_path: Path, method: str) -> None:
+    first, base = checkpoints
+    common = ("--architecture", NETWORK, "--outputs", "1", "--method", method)
+    folder = tmp_path / "out"
+    said = merge(first, first, *common, "--set", f"base={base}", "--set", "scale=0", "-o", str(folder))
+    assert said.exit_code == 0, said.output
+    wanted = torch.load(base, weights_only=True)["conv2.weight"]
+    state = load(folder).state_dict()
+    assert any(torch.equal(tensor, wanted) for name, tensor in state.items() if name.endswith("conv2.weight"))
+    assert str(tmp_path) not in (folder / "config.json").read_text() + (folder / "README.md").read_text()
+    refused = merge(first, first, *common, "-o", str(tmp_path / "other"))
+    assert refused.exit_code == 2
+    assert f"--method {method}: base: is missing: " in refused.output
+    assert not (tmp_path / "other").exists()

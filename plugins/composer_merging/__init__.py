@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Assembler, Component, Contract, Run, hook
+from composer import Assembler, Component, Contract, RecipePath, Run, hook
 
 if TYPE_CHECKING:
     from composer import ComposedModel, KernelSet, Population
@@ -55,11 +56,128 @@ class AlignedMean(Assembler):
         return self.contract if uses else replace(self.contract, pictures="none")
 
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
-        from composer_merging.merging import merge  # imports torch
+        from composer_merging import aligned, merging  # import torch
 
-        return merge(self, parents, run)
+        merging.require_alike(self.name, parents)
+        return merging.merge(
+            self,
+            parents,
+            lambda with_head: aligned.aligned_mean(self, parents, with_head, run),
+            run,
+            unfit_head=merging.other_meaning(parents),
+            head=self.head,
+            recalibrate=self.recalibrate,
+        )
+
+
+class FromBase(Assembler):
+    """The options of all ways of merging networks that were fine-tuned from one base; none of them itself."""
+
+    needs_kernels: ClassVar[bool] = False
+
+    base: RecipePath | None = Field(
+        None, description="file with the weights that all parents were fine-tuned from, of the parents' architecture"
+    )
+    weights: tuple[float, ...] | None = Field(
+        None, description="how much the change of each parent counts, in the parents' order; left out: 1 each"
+    )
+    head: Literal["fit", "merge"] | None = Field(
+        None,
+        description="where the head comes from: `fit`, fitted to what the parents say of their pictures, or `merge`, "
+        "put together as the rest is; left out: `merge` where all parents' outputs mean the same and the base has them",
+    )
+    recalibrate: bool | None = Field(
+        None,
+        description="estimate the running statistics of batch norm anew on the parents' pictures; left out: where "
+        "there are some, with a warning where there are none",
+    )
+
+    @property
+    def terms(self) -> Contract:
+        uses = self.head != "merge" or self.recalibrate is not False
+        return self.contract if uses else replace(self.contract, pictures="none")
+
+    def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
+        if self.base is None:
+            yield (
+                "base",
+                "is missing: what is put together are the parents' changes from the weights that all of them were "
+                "fine-tuned from; networks without such a base are merged by 'aligned_mean'",
+            )
+        elif not self.base.is_file():
+            yield "base", f"there is no file {self.base}"
+
+    def files(self) -> Iterable[Path]:
+        return [] if self.base is None else [self.base]
+
+
+def _reference(own: str) -> Contract:
+    return Contract(parents=(1, None), architecture="one", pictures="unlabelled", reference=own)
+
+
+class TaskArithmetic(FromBase):
+    """The base plus the sum of what fine-tuning changed in each parent: task arithmetic.
+
+    With scale 0 it is the base, and one parent with scale 1 is that parent. A negative weight takes away what a parent
+    has learned.
+    """
+
+    name = "task_arithmetic"
+    contract = _reference("Ilharco et al. 2023, Editing models with task arithmetic, arXiv:2212.04089")
+
+    scale: float = Field(
+        0.4, ge=-10, le=10, description="what the sum of the changes is multiplied by; 0.4 is the paper's usual choice"
+    )
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_merging.task_vectors import from_base  # imports torch
+
+        return from_base(self, parents, run)
+
+
+class Ties(FromBase):
+    """The base plus the mean of the parents' largest changes that agree in sign: TIES.
+
+    Of each parent's changes the smallest are left out (trim); for every number the sign is that of the changes' sum
+    (elect); the changes of that sign are averaged (disjoint merge).
+    """
+
+    name = "ties"
+    contract = _reference("Yadav et al. 2023, TIES-merging: resolving interference, arXiv:2306.01708")
+
+    scale: float = Field(1.0, ge=-10, le=10, description="what the mean of the changes is multiplied by")
+    weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        None, description="how much the change of each parent counts, in the parents' order; left out: 1 each"
+    )
+    keep: float = Field(0.2, gt=0, le=1, description="share of each parent's changes, the largest, that is kept")
+    trim: Literal["network", "tensor"] = Field(
+        "network", description="the largest changes of the whole `network`, as in the paper, or of every `tensor`"
+    )
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_merging.task_vectors import from_base  # imports torch
+
+        return from_base(self, parents, run)
+
+
+class Dare(FromBase):
+    """The base plus the sum of the parents' changes, most of which are dropped at random: DARE.
+
+    What is kept is divided by the share that is kept, so that the sum stays what it is on average.
+    """
+
+    name = "dare"
+    contract = _reference("Yu et al. 2024, Language models are super Mario, arXiv:2311.03099")
+
+    scale: float = Field(0.4, ge=-10, le=10, description="what the sum of the changes is multiplied by")
+    keep: float = Field(0.5, gt=0, le=1, description="share of each parent's changes that is kept, drawn by the seed")
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_merging.task_vectors import from_base  # imports torch
+
+        return from_base(self, parents, run)
 
 
 @hook
 def composer_components() -> Iterable[type[Component]]:
-    return [AlignedMean]
+    return [AlignedMean, TaskArithmetic, Ties, Dare]

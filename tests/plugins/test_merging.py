@@ -173,7 +173,9 @@ def test_a_mean_of_heads_that_mean_different_things_is_refused() -> None:
     with pytest.raises(ComposerError, match=r"the outputs of 'black' and 'cat' do not mean the same"):
         merged(trained_like(PLAIN), trained_like(PLAIN, "cat"))
     two_of_three = replace(trained_like(PLAIN), outputs=(1,))
-    with pytest.raises(ComposerError, match=r"do not mean the same, and their mean means nothing; take `head: fit`"):
+    with pytest.raises(
+        ComposerError, match=r"do not mean the same, and a merged head would mean nothing; take `head: fit`"
+    ):
         merged(trained_like(PLAIN), two_of_three)
 
 
