@@ -162,6 +162,7 @@ def export(
         "composer inspect resnet50",
         "composer inspect my_models/cat.pth",
         "composer inspect my_models/cat.pth --images photos/   # which output fires for photos/cat, photos/dog, ...",
+        "composer inspect my_models/cat.pth --couplings        # which units can change places, for merging",
         "composer inspect runs/black_cat/models/product",
     )
 )
@@ -174,10 +175,14 @@ def export(
 @click.option(
     "--architecture",
     metavar="NAME|MAPPING",
-    help="With --images, the network of a file as a recipe says it: '{use: cnn, size: 32}'.  [default: recognised]",
+    help="With --images or --couplings, the network of a file as a recipe says it: '{use: cnn, size: 32}'.  "
+    "[default: recognised]",
+)
+@click.option(
+    "--couplings", "coupled", is_flag=True, help="Show which units can change places, and what moves with them."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
-def inspect(model: str, images: Path | None, architecture: str | None, as_json: bool) -> None:
+def inspect(model: str, images: Path | None, architecture: str | None, coupled: bool, as_json: bool) -> None:
     """Say what composer sees in MODEL.
 
     MODEL is a checkpoint (.pth, .pt, .safetensors), the folder of a composition or of a run, or the name of a model:
@@ -188,14 +193,22 @@ def inspect(model: str, images: Path | None, architecture: str | None, as_json: 
 
     With --images, runs it on pictures and prints the mean probability of each output for each folder of them, and how
     often it comes first: so an output without a name is found out.
+
+    With --couplings, prints the groups of units that can change places without changing an output, as merging does it:
+    derived by tracing, and proved on random weights.
     """
     from dataclasses import asdict
 
+    if images is not None and coupled:
+        raise click.UsageError("--images and --couplings: choose one of the two")
+    if coupled:
+        _inspect_couplings(model, architecture, as_json)
+        return
     if images is not None:
         _inspect_responses(model, images, architecture, as_json)
         return
     if architecture is not None:
-        raise click.UsageError("--architecture: is for --images")
+        raise click.UsageError("--architecture: is for --images or --couplings")
     from composer.models.inspection import inspect_model  # imports torch, which takes seconds
 
     found = inspect_model(model)
@@ -224,6 +237,22 @@ def _inspect_responses(model: str, images: Path, architecture: str | None, as_js
 
     for each in found:
         print_responses(each)
+
+
+def _inspect_couplings(model: str, architecture: str | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from composer.models.coupled import couplings_of_model  # imports torch, which takes seconds
+
+    found = couplings_of_model(model, None if architecture is None else _architecture(architecture))
+    if as_json:
+        listed = {title: [asdict(group) for group in groups] for title, groups in found.items()}
+        click.echo(json.dumps(listed, indent=2))
+        return
+    from composer.command_line.terminal_couplings import print_couplings
+
+    for title, groups in found.items():
+        print_couplings(title, groups)
 
 
 def _architecture(written: str) -> Architecture:
