@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from composer import ComposerError
+from composer import ComposerError, Expression
 from composer.api import Composed, compose, plain
 from composer.errors import RecipeError
 from composer.pipeline import run_recipe
@@ -78,6 +78,18 @@ def test_the_recipe_it_leaves_can_be_run_from_a_file(
     assert "population.cat" in capfd.readouterr().err
     again = read_recipe(result.folder / "recipe.yaml")
     assert run_recipe(again, result.folder, "cpu") == result.report
+
+
+def test_a_target_is_text_or_an_expression(tmp_path: Path) -> None:
+    asked = Expression.parse("cat and not black")
+    result = composed(tmp_path / "run", target=asked)
+    assert result.report["target"] == "cat and not black"
+    assert result.load().target == "cat and not black"
+    assert result.load(target="not cat").target == "not cat"
+    (tmp_path / "recipe.yaml").write_text(f"{RECIPE}target: cat and not black\n")
+    assert run_recipe(read_recipe(tmp_path / "recipe.yaml"), tmp_path / "run", "cpu") == result.report
+    with pytest.raises(RecipeError, match=r"compose\(\): target: 'blak' has 'blak' at letter 1"):
+        composed(tmp_path / "run", target="blak")
 
 
 def test_all_that_is_wrong_is_said_at_once_before_any_work(tmp_path: Path) -> None:

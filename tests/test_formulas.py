@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from PIL import Image
 
 import composer
-from composer import ComposedModel, ComposerError, Expression, Images, Run
+from composer import ComposedModel, ComposerError, Expression, Images, LoadedModel, Run
+from composer.command_line.cli import main
+from composer.models.exporting import export
 from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.running.storage import load, save
@@ -123,6 +128,113 @@ def test_a_loaded_model_answers_the_formula_that_it_was_made_for(either: tuple[P
     torch.testing.assert_close(model(pixels), EITHER.log_odds({"black": black(pixels), "cat": cat(pixels)}))
     card = (folder / "models" / "product" / "README.md").read_text(encoding="utf-8")
     assert "Tells pictures of **black or cat** from all others" in card
+
+
+def said_by_parts(model: LoadedModel, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The probability that each network gives to its concept."""
+    return {part.concept: part(pixels.float()).sigmoid() for part in model._parts()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "by_hand"),
+    [
+        ("cat and not black", lambda black, cat: cat * (1 - black)),
+        ("not (black and cat)", lambda black, cat: 1 - black * cat),
+        ("black and not cat or cat and not black", lambda black, cat: black + cat - 2 * black * cat),
+        ("black", lambda black, cat: black),
+    ],
+)
+def test_one_composed_folder_answers_new_formulas(
+    either: tuple[Path, dict[str, Any]], asked: str, by_hand: Callable[..., torch.Tensor]
+) -> None:
+    model = composer.load(either[0], "product", target=asked)
+    assert model.target == asked
+    assert model.asked_anew
+    pixels = IMAGES.at(model.sizes[0])
+    torch.testing.assert_close(model(pixels).sigmoid(), by_hand(**said_by_parts(model, pixels)))
+    assert torch.equal(composer.load(either[0], "product", target=Expression.parse(asked))(pixels), model(pixels))
+
+
+def test_the_formula_that_a_model_was_made_for_is_nothing_new(either: tuple[Path, dict[str, Any]]) -> None:
+    usual = composer.load(either[0], "product")
+    assert not usual.asked_anew
+    again = composer.load(either[0], "product", target="cat or black")
+    assert not again.asked_anew
+    pixels = IMAGES.at(usual.sizes[0])
+    torch.testing.assert_close(again(pixels), usual(pixels))
+
+
+def test_a_parent_alone_answers_what_the_formula_says_of_its_concept(either: tuple[Path, dict[str, Any]]) -> None:
+    assert torch.equal(
+        ComposedModel((BLACK,), BLACK.members).answering(~EITHER).log_odds(IMAGES), -BLACK.log_odds(IMAGES)
+    )
+    asked = Expression.parse("cat and not black")
+    model = ComposedModel((BLACK,), BLACK.members).answering(asked)
+    assert torch.equal(model.log_odds(IMAGES), -BLACK.log_odds(IMAGES))
+    assert torch.equal(model.decisions(IMAGES), BLACK.log_odds(IMAGES) <= 0)
+    assert torch.equal(model.answering(EITHER).log_odds(IMAGES), BLACK.log_odds(IMAGES)), "asked for it as it is again"
+    either_or = Expression.parse("black and not cat or cat and not black")
+    alone = ComposedModel((BLACK,), BLACK.members)
+    assert alone.answering(either_or) is alone, "of black alone it says nothing"
+    loaded, pixels = composer.load(either[0], "parents.black"), IMAGES.at(16)
+    assert torch.equal(composer.load(either[0], "parents.black", target="not black")(pixels), -loaded(pixels))
+
+
+@pytest.mark.parametrize(
+    ("composition", "asked", "message"),
+    [
+        ("product", "cat and not blak", "has 'blak' at letter 13, and composition 'product' has no such concept"),
+        ("product", "cat and not blak", "did you mean 'black'?"),
+        ("product", "cat and", "product: target: 'cat and' ends where a concept"),
+        ("product", "cat or not cat", "every picture shows 'cat or not cat'"),
+        ("parents.black", "cat", "has no such concept; there are black; others are there: parents.cat, product"),
+        (
+            "cyclegan",
+            "cat",
+            "'cyclegan' gives features and no log-odds, so no formula; others are there: parents.black",
+        ),
+    ],
+)
+def test_what_a_model_cannot_answer_is_refused_with_what_it_knows(
+    either: tuple[Path, dict[str, Any]], composition: str, asked: str, message: str
+) -> None:
+    with pytest.raises(ComposerError) as caught:
+        composer.load(either[0], composition, target=asked)
+    assert message in str(caught.value)
+
+
+def test_predict_takes_a_new_formula(either: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    for index, pixels in enumerate(IMAGES.at(16)[:3]):
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(tmp_path / f"{index}.png")
+    arguments = ["predict", str(either[0]), "--composition", "product", "--target", "cat and not black"]
+    result = CliRunner().invoke(main, [*arguments, "--json", "--device", "cpu", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["target"], len(said["pictures"])) == ("cat and not black", 3)
+    for picture in said["pictures"]:
+        black, cat = picture["concepts"]["black"], picture["concepts"]["cat"]
+        assert math.isclose(picture["probability"], cat * (1 - black), rel_tol=1e-5)
+        assert picture["shown"] == (cat > 0.5 >= black)
+    assert "composed for black or cat: no score that was measured says how well it tells this" in result.stderr
+    usual = CliRunner().invoke(main, [*arguments[:4], "--device", "cpu", str(tmp_path)])
+    assert "composed for" not in usual.stderr
+
+
+@pytest.mark.parametrize("format_", ["safetensors", "torch_export"])
+def test_export_writes_a_model_of_the_new_formula(
+    either: tuple[Path, dict[str, Any]], tmp_path: Path, format_: Any
+) -> None:
+    model = composer.load(either[0], "product", target="cat and not black")
+    pixels = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    path = export(model, tmp_path / "exported", format_)
+    if format_ == "torch_export":
+        found = torch.export.load(path).module()(pixels)
+    else:
+        found = composer.load(path)(pixels)
+        assert json.loads((path / "config.json").read_text())["id2label"]["1"] == "cat and not black"
+        card = (path / "README.md").read_text(encoding="utf-8")
+        assert "It is asked for **cat and not black** here; all else below is about black or cat." in card
+    torch.testing.assert_close(found, model(pixels))
 
 
 @pytest.mark.parametrize(

@@ -124,3 +124,26 @@ def test_labels_that_are_no_file_names_are_refused_by_both(label: str, validator
     longest = data | {"name": "été" + "x" * 47}
     assert validator.is_valid(longest)
     assert not refusals(longest)
+
+
+@pytest.mark.parametrize("target", ["", "x" * 201, None, 3, ["black"], {"and": "black"}])
+def test_targets_that_are_no_text_of_a_formulas_length_are_refused_by_both(
+    target: object, validator: jsonschema.Draft7Validator
+) -> None:
+    data = parse(SMALL, "r.yaml").data
+    assert not validator.is_valid(data | {"target": target})
+    assert any("target" in problem for problem in refusals(data | {"target": target}))
+    fine = data | {"target": "cat and not black"}
+    assert validator.is_valid(fine)
+    assert not refusals(fine)
+
+
+@pytest.mark.parametrize("as_mapping", [True, False])
+def test_more_concepts_than_a_formula_may_name_are_refused_by_both(
+    as_mapping: bool, validator: jsonschema.Draft7Validator
+) -> None:
+    data = parse(SMALL, "r.yaml").data
+    names = [f"c{index}" for index in range(9)]
+    made = data | {"concepts": dict.fromkeys(names) if as_mapping else names}
+    assert not validator.is_valid(made)
+    assert any("not 9; 8 are the most" in problem for problem in refusals(made))

@@ -315,8 +315,8 @@ def announce(model: LoadedModel) -> None:
     console = make_console(error=True)
     said = f"{model.home.path}: {model.target} by {model.composition}, member {model.member!r}"
     console.print(said, soft_wrap=True)
-    if model.target != model.home.target:
-        made = f"made for {model.home.target}, and judged for that where it was: how well it does here is not known"
+    if model.asked_anew:
+        made = f"composed for {model.home.target}: no score that was measured says how well it tells this"
         console.print(f"  ({made})", soft_wrap=True)
     if model.home.why:
         console.print(f"  ({model.home.why}; --composition takes another)", soft_wrap=True)

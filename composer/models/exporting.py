@@ -146,7 +146,7 @@ def _write_folder(model: LoadedModel, folder: Path) -> None:
     facts, tensors = pack(ComposedModel(parts, (model.member,), model.expression))
     config = {**model.home.config, "composition": model.composition, **facts, "picked_member": 0}
     asked = ""
-    if model.target != model.home.target:
+    if model.asked_anew:
         config |= {"target": model.target, "id2label": {"0": f"not {model.target}", "1": model.target}}
         asked = f" It is asked for **{model.target}** here; all else below is about {model.home.target}."
     if "picked_by" in config:

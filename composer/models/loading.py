@@ -65,9 +65,7 @@ def asked_for(model: ComposedModel, target: str | Expression, home: ModelFolder)
         )
     problems = list(formula_problems(text, model.knows, f"composition {home.name!r}"))
     if problems:
-        alone = len(model.parts) == 1 and not model.parts[0].cells
-        hint = f"; its only network knows {model.knows[0]!r} alone{_use(home)}" if alone else ""
-        raise ComposerError(f"{who}: {'; '.join(problems)}{hint}")
+        raise ComposerError(f"{who}: {'; '.join(problems)}{_use(home) if len(model.knows) == 1 else ''}")
     return model.answering(Expression.parse(text))
 
 
@@ -180,6 +178,14 @@ class LoadedModel(nn.Module):
     def target(self) -> str:
         """What it was composed for: `black+cat`, all concepts at once, or a formula of them."""
         return str(self.expression or Expression.all_of(self.concepts))
+
+    @property
+    def asked_anew(self) -> bool:
+        """Whether it is asked for another formula than it was composed for."""
+        usual = Expression.all_of(self.concepts)
+        made, asked = self.home.expression or usual, self.expression or usual
+        concepts = (made & asked).concepts
+        return made.cells(concepts) != asked.cells(concepts)
 
     @property
     def has_log_odds(self) -> bool:

@@ -46,7 +46,7 @@ class ModelFolder:
     @property
     def target(self) -> str:
         """What it was composed for: `black+cat`, or a formula."""
-        return str(self.config.get("target") or self._target() or cell_name(part["concept"] for part in self.parts))
+        return str(self.config.get("target") or self.expression or cell_name(part["concept"] for part in self.parts))
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class ModelFolder:
             parts = tuple(self._part(index, member) for index in range(len(self.parts)))
         except (OSError, SafetensorError) as error:
             raise ComposerError(f"{self.path / WEIGHTS}: cannot be read ({error}); copy it again") from error
-        return ComposedModel(parts, (self.members[member],), self._target())
+        return ComposedModel(parts, (self.members[member],), self.expression)
 
     def beside(self) -> list[str]:
         """Names of the other compositions of the same run that give log-odds."""
@@ -96,7 +96,9 @@ class ModelFolder:
             picked = picked_member(report, self.name)[0] if self.name in report.get("compositions", {}) else 0
         return int(picked)
 
-    def _target(self) -> Expression | None:
+    @property
+    def expression(self) -> Expression | None:
+        """As much of its target as it knows; None for all of its concepts. ComposerError where it is no formula."""
         try:
             target = formula(self.config)
         except (TypeError, ValueError) as error:

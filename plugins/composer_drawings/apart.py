@@ -16,7 +16,7 @@ def kept_apart(split: Split, concept: str, held_out: Sequence[str]) -> tuple[lis
     others no kind.
     """
     groups = [_hidden(group, concept) for group in split.kept_apart if possible(group)]
-    never = [other for other in held_out if (FACTOR_OF[other] == "kind") != (FACTOR_OF[concept] == "kind")]
+    never = [other for other in held_out if (FACTOR_OF.get(other) == "kind") != (FACTOR_OF.get(concept) == "kind")]
     apart = [group for group in groups if group and not set(group) & set(never)]
     return [list(group) for group in dict.fromkeys(map(tuple, apart))], never
 

@@ -34,8 +34,8 @@ class Recognition(Evaluator):
 
     threshold: Literal["concepts", "half", "otsu", "mixture"] = Field(
         "concepts",
-        description="when a picture counts as the target: by which concepts' own probabilities are above 0.5 (concepts), its "
-        "own above 0.5 (half), the cut of Otsu 1979 (otsu) or of two Gaussians (mixture) in the log-odds",
+        description="when a picture counts as the target: by which concepts' own probabilities are above 0.5 "
+        "(concepts), its own above 0.5 (half), the cut of Otsu 1979 (otsu) or of two Gaussians (mixture) in log-odds",
     )
 
     def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:
