@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +12,18 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from PIL import Image
 
-from composer import ComposerError, Expression, ImageSource, Images, Run, Split
+from composer import ComposerError, Expression, Images, ImageSource, Run, Split
 from composer.command_line.cli import main
 from composer.command_line.summary import recipe_summary
 from composer.errors import RecipeError
+from composer.pipeline import run_recipe
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_data, read_recipe
 from composer_digits import Digits
 from composer_drawings import Drawings
-from conftest import SMALL
+from conftest import ROOT, SMALL, TINY
 
 Write = Callable[[str], Path]
 EITHER_CAT = Expression.parse("(black or white) and cat")
@@ -216,3 +220,38 @@ def test_two_values_of_a_factor_need_a_formula() -> None:
     ((_, message),) = Drawings().split_problems(Split(concepts))
     assert "'black' and 'white' are both a colour" in message
     assert not list(Drawings().split_problems(Split(concepts, formula=EITHER_CAT)))
+
+
+PAGE = (ROOT / "docs" / "formulas.md").read_text(encoding="utf-8")
+"""The page on formulas."""
+
+
+def block(language: str) -> str:
+    """The first block of the page in a language."""
+    found = re.search(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_page_on_formulas_shows_the_recipe_that_is_shipped_and_what_check_says_of_it() -> None:
+    file = ROOT / "recipes" / "black_or_white_cat.yaml"
+    assert yaml.safe_load(block("yaml")) == yaml.safe_load(file.read_text(encoding="utf-8"))
+    printed = CliRunner().invoke(main, ["check", str(file)]).output
+    assert printed.splitlines()[:4] == block("text").splitlines()
+
+
+def test_the_commands_and_the_python_of_the_page_on_formulas_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = yaml.safe_load(TINY) | yaml.safe_load("{concepts: [black, white, cat], target: (black or white) and cat}")
+    run_recipe(read_data(data, "r.yaml"), Path("runs/black_or_white_cat"), "cpu")
+    Path("holiday").mkdir()
+    Image.new("RGB", (60, 40), (20, 20, 20)).save("holiday/1.jpg")
+    (asked,) = re.findall(r"^composer (predict .*)$", PAGE, re.MULTILINE)
+    result = CliRunner().invoke(main, shlex.split(asked))
+    assert result.exit_code == 0, result.output
+    assert "cat and not black" in result.output
+    capsys.readouterr()
+    exec(compile(block("python"), "docs/formulas.md", "exec"), {})
+    assert "holiday/1.jpg" in capsys.readouterr().out
