@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from composer.data.scores import Report, Score, agreement, replicate, resamples, tells_apart
     from composer.judging.comparison import expected_best
     from composer.judging.embedding import umap_embedding
+    from composer.models.in_memory import Parent, distil, product
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
     from composer.networks.couplings import CouplingGroup, Couplings
@@ -58,6 +59,7 @@ _LATER = {
     "Images": "composer.data.images",
     "KernelSet": "composer.data.kernels",
     "LoadedModel": "composer.models.loading",
+    "Parent": "composer.models.in_memory",
     "Population": "composer.data.population",
     "Prediction": "composer.models.loading",
     "Preprocessing": "composer.data.population",
@@ -69,9 +71,11 @@ _LATER = {
     "agreement": "composer.data.scores",
     "auc": "composer.data.ranking",
     "compose": "composer.api",
+    "distil": "composer.models.in_memory",
     "expected_best": "composer.judging.comparison",
     "headed": "composer.bodies.heads",
     "load": "composer.models.loading",
+    "product": "composer.models.in_memory",
     "read_picture": "composer.data.decoding",
     "read_state_file": "composer.networks.state_file",
     "read_weights": "composer.models.network_weights",
@@ -109,6 +113,7 @@ __all__ = [
     "Lines",
     "LoadedModel",
     "ModelSource",
+    "Parent",
     "Population",
     "Prediction",
     "Preprocessing",
@@ -132,10 +137,12 @@ __all__ = [
     "cell_name",
     "cell_names",
     "compose",
+    "distil",
     "expected_best",
     "headed",
     "hook",
     "load",
+    "product",
     "read_picture",
     "read_state_file",
     "read_weights",

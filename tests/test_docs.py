@@ -92,3 +92,16 @@ def test_the_python_of_the_page_on_models_runs_as_it_stands(
     assert int(rows) > 2
     assert (tmp_path / "auc.png").is_file()
     assert "holiday/1.jpg" in prediction
+
+
+def test_the_networks_in_memory_of_the_readme_are_composed_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "holiday").mkdir()
+    Image.new("RGB", (60, 40), (20, 20, 20)).save(tmp_path / "holiday" / "1.jpg")
+    (text,) = (text for text in blocks(ROOT / "README.md", "python") if "composer.Parent" in text)
+    exec(compile(text, "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "holiday/1.jpg" in said
+    assert "error=None" in said

@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
 
 import composer
@@ -106,8 +107,8 @@ def test_a_plot_has_every_composition_with_its_interval_and_controls_in_grey(run
     assert names == ["product", *sorted_controls(run)]
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     bars = [line for line in axes.lines if line.get_marker() != "o"]
-    assert [float(dot.get_xdata()[0]) for dot in dots] == [auc(run, name) for name in names]  # type: ignore[index]
-    assert [list(bar.get_xdata()) for bar in bars] == [  # type: ignore[call-overload]
+    assert [np.asarray(dot.get_xdata()).tolist() for dot in dots] == [[auc(run, name)] for name in names]
+    assert [np.asarray(bar.get_xdata()).tolist() for bar in bars] == [
         run.report["compositions"][name]["scores"]["recognition.auc"]["interval"] for name in names
     ]
     assert [dot.get_color() for dot in dots] == [MADE, CONTROL, CONTROL]
