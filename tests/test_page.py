@@ -14,14 +14,18 @@ from click.testing import CliRunner, Result
 
 from composer import ComposedModel, Report, Score
 from composer.command_line.cli import main
-from composer.data.figures import Histogram, bin_counts, from_json
+from composer.data.figures import Heatmap, Histogram, bin_counts, from_json, to_json
 from composer.data.scores import Pick
 from composer.judging.declared import declared_scores
 from composer.page import gathering, table, words
-from composer.page.writing import write_page
+from composer.page.bars import axis_ticks, panels
+from composer.page.colours import CELLS, COMPOSITIONS, GREY, palette
+from composer.page.gallery import galleries
+from composer.page.writing import ABOUT, Shown, _arranged, write_page
 from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import read_recipe
-from composer.results.results_table import all_columns, best_first, fitting
+from composer.results.results_table import best_first
+from composer.results.verdicts import in_short
 from composer_recognition import Recognition
 from conftest import SMALL
 from saved_run import report as made_up_report
@@ -49,19 +53,22 @@ def read(file: Path) -> Any:
 
 
 class Page(HTMLParser):
-    """The addresses that a page's elements name, its text outside scripts, and its headings."""
+    """The addresses that a page's elements name, its text outside scripts, its headings, and what is folded away."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
         self.addresses: list[str] = []
         self.text = ""
         self.headings: list[str] = []
+        self.places: list[str] = []
+        self.folded: list[str] = []
         self.inside: list[str] = []
         self.feed(file.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-        if tag in ("script", "style", "h2"):
+        self.places += [value or "" for name, value in attrs if name == "id" and tag in ("h2", "details")]
+        if tag in ("script", "style", "h2", "summary"):
             self.inside.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -73,6 +80,8 @@ class Page(HTMLParser):
             self.text += data
         if "h2" in self.inside:
             self.headings.append(data)
+        if "summary" in self.inside:
+            self.folded.append(data)
 
 
 # -- what stands on the page -------------------------------------------------------------------
@@ -81,61 +90,183 @@ class Page(HTMLParser):
 def test_the_page_is_one_file_that_names_no_other(finished: Path) -> None:
     page = Page(finished / "report.html")
     assert page.addresses, "icon and pictures"
-    assert all(address.startswith("data:") for address in page.addresses)
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "default-src 'none'" in (finished / "report.html").read_text(), "and may load no other"
 
 
 def test_the_page_begins_with_a_sentence_and_shows_everything_else_below_it(finished: Path) -> None:
     page = Page(finished / "report.html")
     assert page.headings == [
+        "What product is surest of, right and wrong",
+        "How good each is",
         "Compositions and controls",
-        "Compositions against controls",
         "How well the parents know their own concepts",
-        "How they were made",
-        "How they judge",
         "The pictures, as a member sees them",
-        "Surely right, surely wrong",
+        "How they judge",
+        "How they were made",
         "Cost",
         "Warnings",
         "Limits",
         "To repeat it",
     ]
+    assert page.folded == [
+        "Each composition against each control",
+        "Every score of every evaluator",
+        "Kernels",
+        "Losses",
+        "How the parents were trained",
+        "What one picture costs",
+        "Seconds of each stage",
+    ]
     report = read(finished / "report.json")
     sentence = words.summary(report, read(finished / "page.json")["random_pairs"])
-    assert page.text.index(sentence) < page.text.index("Compositions and controls")
+    assert page.text.index(sentence) < page.text.index("What product is surest of")
     for part in ("Kernels of conv1", "CycleGAN losses", "AUC of every member", "Log-odds of the target by cell", "ROC"):
         assert part in page.text, part
     assert "composer run recipe.yaml --device cpu" in page.text
     assert "members: 3" in page.text, "the recipe stands there"
 
 
-def test_the_pages_table_has_all_that_the_terminal_would_show(finished: Path) -> None:
+def test_every_link_of_the_contents_leads_to_a_heading_and_every_heading_is_there(finished: Path) -> None:
+    page = Page(finished / "report.html")
+    links = [address.removeprefix("#") for address in page.addresses if address.startswith("#")]
+    headings = [place for place in page.places if place != "comparisons"]  # folded away
+    assert links == headings
+    assert len(links) == len(page.headings)
+
+
+def test_the_pages_table_is_the_terminals_with_a_verdict_for_each_composition(finished: Path) -> None:
     report = read(finished / "report.json")
-    columns = table.results(report)
-    assert len(columns) == 3 + len(fitting(report, all_columns(report), 150)) + 1, "kind says what a control is"
-    names = columns[0].texts
+    found = table.results(report)
+    names = [line.name for line in found.lines]
     assert names == [name for kind in (False, True) for name, arm in best_first(report) if arm["control"] is kind]
-    shown = {column.header: column.texts for column in columns}
-    assert shown["kind"] == ["composition", "composition", "control", "control", "control"]
+    assert [column.header for column in found.main] == ["AUC", "95% interval"]
+    shown = {column.header: column.texts for column in (*found.main, *found.others)}
+    assert list(shown)[2:] == ["hardest cell", "accuracy", "n", "size"], "as far as one evaluator has columns"
     product = report["compositions"]["product"]["scores"]["recognition.auc"]
     assert shown["AUC"][names.index("product")] == f"{product['picked']:.3f}"
-    (against, *_) = table.further(report)
-    assert len(against[1][0].texts) == len(report["comparisons"]) > 0
+    kinds = {line.name: line.verdict[0] for line in found.lines}
+    assert {name for name, kind in kinds.items() if kind} == {"product", "cyclegan"}, "controls have none"
+    for line in found.lines:
+        if not line.control:
+            assert any(
+                said.startswith(f"{line.verdict[0]}: ") and line.verdict[1] in said for said in in_short(report)
+            ), "the terminal says the same"
+    (against,) = [one for one in table.further(report) if one.folded]
+    assert len(against.columns[0].texts) == len(report["comparisons"]) > 0
     everything = table.every_score(report)
     assert len(everything[0].texts) == sum(len(arm["scores"]) for arm in report["compositions"].values())
 
 
 def test_cells_sort_by_the_numbers_of_the_report_and_not_by_their_text(finished: Path) -> None:
     report = read(finished / "report.json")
-    columns = {column.header: column for column in table.results(report)}
-    arms = [report["compositions"][name] for name in columns["composition"].texts]
+    found = table.results(report)
+    columns = {column.header: column for column in (*found.main, *found.others)}
+    arms = [report["compositions"][line.name] for line in found.lines]
     scores = [arm["scores"].get("recognition.auc", {}) for arm in arms]
     assert columns["AUC"].values == [score.get("picked") for score in scores], "unrounded; None where there is none"
     assert columns["95% interval"].values == [(score.get("interval") or [None])[0] for score in scores]
     assert columns["size"].values == [arm["parameters"] for arm in arms]
-    against = {column.header: column for column in next(iter(table.further(report)))[1]}
+    (folded,) = [one for one in table.further(report) if one.folded]
+    against = {column.header: column for column in folded.columns}
     assert against["p (Holm)"].values == [one["p_holm"] for one in report["comparisons"]]
     assert set(against["verdict"].values) <= {"better than", "not clearly above", "worse than"}
+
+
+# -- the bars, the pictures and the figures ----------------------------------------------------
+
+
+def test_bars_lie_between_marks_for_the_better_parent_and_the_oracle() -> None:
+    report = compositions({}, product=(False, 0.9), distil=(False, 0.7), random=(True, 0.6))
+    report["compositions"]["plain"] = {"control": False, "members": 1, "parameters": 1, "scores": {}}
+    report["oracle"] = {
+        "parents": {"black": {"recognition.auc": score(0.5, 0)}, "cat": {"recognition.auc": score(0.65, 0)}},
+        "scores": {"recognition.auc": score(0.95, 0)},
+    }
+    panel = panels(report, palette(report, []))[0]
+    assert [bar.name for bar in panel.bars] == ["product", "distil", "plain", "random"], "best first, controls last"
+    assert [mark.label for mark in panel.marks] == ["better parent (cat) 0.650", "oracle 0.950"]
+    assert [tick.label for tick in panel.ticks] == ["0.5", "0.6", "0.7", "0.8", "0.9", "1"]
+    product, _, plain, random = panel.bars
+    assert (product.low, product.at, product.high) == pytest.approx((74, 80, 86))
+    assert product.said == "product: 0.900, 95% interval 0.870 to 0.930"
+    assert (plain.at, plain.low, plain.text) == (None, None, "-")
+    assert (random.colour, product.colour) == (GREY, COMPOSITIONS[0])
+    assert panel.marks[0].at == pytest.approx(30)
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [([0.5], []), ([0.41, 0.98], [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]), ([-20, 55], [-20, 0, 20, 40, 60])],
+)
+def test_axes_have_round_numbers_that_enclose_all_values(values: list[float], ticks: list[float]) -> None:
+    found = axis_ticks(values)
+    assert found[0] <= min(values)
+    assert found[-1] >= max(values)
+    assert len(found) <= 7
+    if len(values) > 1:
+        assert found == ticks
+
+
+def test_a_composition_keeps_its_colour_and_cells_have_others() -> None:
+    report = compositions({}, product=(False, 0.9), cyclegan=(False, 0.7), random=(True, 0.6))
+    colours = palette(report, ["black+cat", "black", "cat", "none"])
+    both = colours.of(["random", "cyclegan", "product", "chance"])
+    assert both == [GREY, COMPOSITIONS[1], COMPOSITIONS[0], GREY]
+    assert colours.of(["cyclegan"]) == [COMPOSITIONS[1]]
+    cells = colours.of(["black", "none", "black+cat"])
+    assert cells == [CELLS[1], GREY, CELLS[0]]
+    assert not set(CELLS) & set(COMPOSITIONS)
+    assert not set(colours.of(["generator", "discriminator"])) & {*CELLS, *COMPOSITIONS}
+
+
+def test_the_first_pictures_are_of_the_best_single_network_twelve_a_cell() -> None:
+    arm = {"control": False, "scores": {}}
+    report = {"compositions": {"product": arm, "distil": arm, "random": {**arm, "control": True}}}
+    sides = {"right": list(range(12)), "wrong": list(range(12, 24)), "counts": [40, 20]}
+    few = {"right": [0, 1], "wrong": list(range(12, 24)), "counts": [2, 20]}
+    said = {"gallery": {"cat": sides, "none": few}, "members": [{"log_odds": [0.0] * 24}], "networks": 1}
+    page = {
+        "compositions": {"product": {**said, "networks": 2}, "distil": said, "random": said},
+        "pictures": {"thumbnails": {str(i): f"picture {i}" for i in range(24)}, "names": [str(i) for i in range(24)]},
+    }
+    found = galleries(report, page, ["product", "distil", "random"])
+    assert list(found) == ["distil", "product"]
+    cat, none = found["distil"]
+    assert [one.name for one in (*cat.right, *cat.wrong)] == [str(i) for i in (*range(6), *range(12, 18))]
+    assert (len(none.right), len(none.wrong), none.counts) == (2, 10, [2, 20])
+    assert cat.right[0].probability == "0.500"
+
+
+def arranged(*figures: Any) -> dict[str, list[Shown]]:
+    data = [{"shows": "judged", "subject": "product", "name": "x", **to_json(figure)} for figure in figures]
+    return _arranged({"figures": data}, {"compositions": {}})
+
+
+def test_heat_maps_of_one_kind_share_a_scale() -> None:
+    maps = [Heatmap("cosine", [[low, high]], ["a"], ["b", "c"]) for low, high in ((0.2, 0.4), (-0.5, 0.3))]
+    other = Heatmap("distance", [[7.0, 9.0]], ["a"], ["b", "c"])
+    found = [one.figure for one in arranged(*maps, other)["distances"]]
+    assert [(each.low, each.high) for each in found if isinstance(each, Heatmap)] == [(-0.5, 0.4)] * 2 + [(7.0, 9.0)]
+
+
+def test_a_network_with_one_answer_says_so_in_place_of_its_histogram() -> None:
+    same = Histogram("t", {"cat": [-1.5, -1.5], "none": [-1.50001]}, "log-odds", 0.0, "as likely as not")
+    below = Histogram("t", {"cat": [-1.5, -2.5], "none": [-0.1]}, "log-odds", 0.0, "as likely as not")
+    both = Histogram("t", {"cat": [-1.5, 2.5]}, "log-odds", 0.0, "as likely as not")
+    found = arranged(same, below, both)["judged"]
+    assert [one.note for one in found] == [
+        "It gives every picture the same answer: log-odds -1.5.",
+        "Dashed: as likely as not. No picture lies above it.",
+        "Dashed: as likely as not.",
+    ]
+    assert [one.figure is None for one in found] == [True, False, False]
+
+
+def test_limits_that_all_share_are_said_once(finished: Path) -> None:
+    text = Page(finished / "report.html").text
+    assert text.count("Not for decisions about people.") == 1
+    assert text.count("product: AUC: ") == 1
 
 
 # -- the sentence ------------------------------------------------------------------------------
@@ -204,7 +335,7 @@ def test_the_gallery_has_the_surest_pictures_of_each_cell() -> None:
         target = cell == "black+cat"
         for side, wanted in (("right", target), ("wrong", not target)):
             having = sorted((i for i in own if called[i] == wanted), key=lambda i: first[i], reverse=bool(wanted))
-            assert sorted(first[sides[side]]) == sorted(first[having[:6]]), f"{cell}, {side}"
+            assert sorted(first[sides[side]]) == sorted(first[having[:12]]), f"{cell}, {side}"
         assert sum(sides["counts"]) == len(own)
     places = np.array([found["members"][0][axis] for axis in ("x", "y")])
     assert np.abs(places).max() == pytest.approx(1), "in a square of side 2"
@@ -250,7 +381,7 @@ def test_figures_are_png_and_svg_files_too(finished: Path) -> None:
 
 def test_histograms_count_every_picture_once(finished: Path) -> None:
     (found,) = [one for one in read(finished / "page.json")["figures"] if one["name"] == "log-odds"]
-    figure = from_json({key: value for key, value in found.items() if key not in ("shows", "subject", "name")})
+    figure = from_json({key: value for key, value in found.items() if key not in ABOUT})
     assert isinstance(figure, Histogram)
     assert {group: int(counts.sum()) for group, counts in bin_counts(figure).items()} == dict.fromkeys(
         ("black+cat", "black", "cat", "none"), 10
@@ -287,10 +418,9 @@ function everywhere(root, selector) {
 }
 """
 """Bokeh draws into shadow roots, which selectors do not enter."""
-ROWS = f"""{EVERYWHERE}
-const rows = everywhere(document, ".slick-row");
-rows.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top);
-return rows.map(row => [...row.querySelectorAll(".slick-cell")].map(cell => cell.innerText));
+ROWS = """
+return [...document.querySelectorAll("table.sortable tbody tr")].filter(row => row.cells.length > 1)
+  .map(row => [...row.cells].map(cell => cell.innerText.trim()));
 """
 FIRST_DOT = """
 const plot = Bokeh.documents[0].get_model_by_name("explorer"), view = Bokeh.index.find_one(plot);
@@ -384,20 +514,38 @@ def test_a_tap_keeps_the_picture_and_a_swipe_scrolls_the_page(opened: Any) -> No
         opened.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
-def test_a_click_on_a_heading_sorts_the_table(opened: Any) -> None:
-    headings = opened.execute_script(f"{EVERYWHERE} return everywhere(document, '.slick-header-column')")
+def test_a_click_on_a_heading_sorts_compositions_and_controls_apart(opened: Any) -> None:
+    headings = opened.find_elements("css selector", "table.sortable th")
     place = [heading.text for heading in headings].index("AUC")
-    headings[place].click()
 
     def cells(column: int) -> list[str]:
         return [row[column] for row in opened.execute_script(ROWS)]
 
-    wait_for(lambda: cells(place)[-2:] == ["-", "-"], "what has no AUC is not last")
-    assert cells(place)[:3] == sorted(cells(place)[:3], reverse=True)
-    headings[place].click()
-    wait_for(lambda: cells(place)[:2] == ["-", "-"], "a second click does not turn it")
-    headings[0].click()
-    wait_for(lambda: cells(0) == ["cyclegan", "parents.black", "parents.cat", "product", "random"], "names do not sort")
+    for turn in (1, -1):
+        headings[place].find_element("tag name", "button").click()
+        controls = [float(text) for text in cells(place)[2:4]]
+        assert controls == sorted(controls, reverse=turn == 1)
+        assert [cells(place)[1], cells(place)[4]] == ["-", "-"], "what has no AUC stays last"
+    headings[0].find_element("tag name", "button").click()
+    assert cells(0) == ["cyclegan", "product", "parents.black", "parents.cat", "random"]
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_a_score_is_in_sight_without_scrolling_sideways(opened: Any, width: int) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+        ends = opened.execute_script(
+            "return [...document.querySelectorAll('table.sortable th')].map(cell => cell.getBoundingClientRect().right)"
+        )
+        last = ends[-1] if width == 1400 else ends[1]  # of the narrow table, the column beside the names
+        assert last <= width
+        opened.execute_script("document.querySelector('table.sortable').parentElement.scrollLeft = 1000")
+        first = "return document.querySelector('table.sortable th').getBoundingClientRect().left"
+        assert opened.execute_script(first) >= 0, "names stay where they are"
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_another_member_can_be_chosen_for_the_scatter(opened: Any) -> None:
@@ -416,8 +564,8 @@ def test_a_page_of_400_pictures_is_small_and_quickly_written(tmp_path: Path) -> 
     text = SMALL.replace("test: 40", "test: 400").replace("size: 16, train", "size: 32, train")
     (tmp_path / "recipe.yaml").write_text(text)
     run_recipe(read_recipe(tmp_path / "recipe.yaml"), tmp_path / "run", "cpu")
-    started = time.perf_counter()
+    started = time.process_time()
     page = write_page(tmp_path / "run")
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 5
     assert len(read(tmp_path / "run/page.json")["pictures"]["thumbnails"]) == 400
-    assert page.stat().st_size < 6e6
+    assert page.stat().st_size < 4e6

@@ -1,4 +1,4 @@
-"""The page's figures, drawn by Bokeh; colours that can be read on white and on black alike."""
+"""The page's figures, drawn by Bokeh."""
 
 from __future__ import annotations
 
@@ -35,37 +35,29 @@ from composer.data.figures import (
     jitter,
     tile_sheet,
 )
+from composer.page.colours import INK, Palette
 
-INK = "#7f8794"
-"""Axes and their text, with a contrast of 3.7 on white and of 5 on the page's black."""
-COLOURS = ("#e0702c", "#3a8fdb", "#2aa57c", "#a07fd6", "#d65a92", "#b39b2e", "#45b0c4")
-GREY = "#8b919c"
 MARKERS = ("circle", "triangle", "square", "diamond", "inverted_triangle", "star", "hex", "plus")
 HEIGHT = 340
 TILE = 36
 """Screen pixels of a row of tiles."""
 
 
-def chart(drawn: Figure) -> UIElement:
-    """The figure as Bokeh draws it; its title is left to the page."""
+def chart(drawn: Figure, palette: Palette, base: float | None = None) -> UIElement:
+    """The figure as Bokeh draws it; its title is left to the page. base: the base rate of a strip of accuracies."""
     match drawn:
         case Lines():
-            return _lines(drawn)
+            return _lines(drawn, palette)
         case Scatter():
-            return _scatter(drawn)
+            return _scatter(drawn, palette)
         case Heatmap():
             return _heatmap(drawn)
         case Tiles():
             return _tiles(drawn)
         case Strip():
-            return _strip(drawn)
+            return _strip(drawn, palette, base)
         case Histogram():
-            return _histogram(drawn)
-
-
-def group_colours(groups: Sequence[str]) -> list[str]:
-    """A colour each; `none` is grey."""
-    return [GREY if group in ("none", "chance") else COLOURS[i % len(COLOURS)] for i, group in enumerate(groups)]
+            return _histogram(drawn, palette)
 
 
 def empty(height: int = HEIGHT, **options: Any) -> Any:
@@ -85,7 +77,7 @@ def empty(height: int = HEIGHT, **options: Any) -> Any:
 
 
 def add_legend(plot: Any, items: Sequence[LegendItem]) -> None:
-    """Above the plot; a click on a name hides what it stands for."""
+    """Below the plot; a click on a name hides what it stands for."""
     labels = [str(item.label.value) for item in items]
     columns = 2 if len(labels) > 4 or sum(len(label) + 5 for label in labels) > 44 else max(1, len(labels))
     if columns == 2 and sum(sorted(map(len, labels))[-2:]) > 50:  # side by side they would be wider than the plot
@@ -106,18 +98,17 @@ def add_legend(plot: Any, items: Sequence[LegendItem]) -> None:
             spacing=8,
             padding=2,
         ),
-        "above",
+        "below",
     )
 
 
-def _lines(drawn: Lines) -> Any:
+def _lines(drawn: Lines, palette: Palette) -> Any:
     plot = empty(y_axis_type="log" if drawn.logarithmic else "linear")
     plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, drawn.y_label
     items, shown = [], []
-    for (name, values), colour in zip(drawn.series.items(), group_colours(list(drawn.series)), strict=True):
+    for (name, values), colour in zip(drawn.series.items(), palette.of(list(drawn.series)), strict=True):
         source = ColumnDataSource({"x": list(drawn.places(name)), "y": list(values), "name": [name] * len(values)})
-        dash = "dashed" if name == "chance" else "solid"
-        renderers = [plot.line("x", "y", source=source, color=colour, line_width=2, line_dash=dash)]
+        renderers = [plot.line("x", "y", source=source, color=colour, line_width=2, line_dash=palette.dash(name))]
         if len(values) < 12 and name != "chance":
             renderers.append(plot.scatter("x", "y", source=source, color=colour, size=6))
         items.append(LegendItem(label=name, renderers=renderers))
@@ -127,7 +118,7 @@ def _lines(drawn: Lines) -> Any:
     return plot
 
 
-def _scatter(drawn: Scatter) -> Any:
+def _scatter(drawn: Scatter, palette: Palette) -> Any:
     plot = empty()
     if drawn.x_label:
         plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, drawn.y_label
@@ -136,7 +127,7 @@ def _scatter(drawn: Scatter) -> Any:
     groups = sorted(set(drawn.groups), key=cell_order)
     names = drawn.names or [""] * len(drawn.x)
     items = []
-    for group, colour, marker in zip(groups, group_colours(groups), cycled(MARKERS, len(groups)), strict=True):
+    for group, colour, marker in zip(groups, palette.of(groups), cycled(MARKERS, len(groups)), strict=True):
         own = [index for index, name in enumerate(drawn.groups) if name == group]
         data = {key: [values[i] for i in own] for key, values in (("x", drawn.x), ("y", drawn.y), ("name", names))}
         dots = plot.scatter("x", "y", source=ColumnDataSource(data), marker=marker, size=7, color=colour, alpha=0.75)
@@ -209,20 +200,20 @@ def _tiles(drawn: Tiles) -> Any:
     return plot
 
 
-def _strip(drawn: Strip) -> Any:
+def _strip(drawn: Strip, palette: Palette, base: float | None) -> Any:
     names = list(drawn.values)
     plot = empty(90 + 28 * len(names), y_range=(len(names) - 0.5, -0.5))
     plot.ygrid.visible = False
     plot.xaxis.axis_label = drawn.x_label
     _name_ticks(plot.yaxis[0], names)
-    data: dict[str, list[Any]] = {"value": [], "row": [], "name": []}
-    for row, (name, values) in enumerate(drawn.values.items()):
+    data: dict[str, list[Any]] = {"value": [], "row": [], "name": [], "colour": []}
+    for row, ((name, values), colour) in enumerate(zip(drawn.values.items(), palette.of(names), strict=True)):
         data["value"] += list(values)
         data["row"] += np.round(row + jitter(len(values)), 3).tolist()
         data["name"] += [name] * len(values)
-    dots = plot.scatter("value", "row", source=ColumnDataSource(data), size=6, color=COLOURS[1], alpha=0.5)
-    items = [LegendItem(label="members", renderers=[dots])]
-    renderers = [dots]
+        data["colour"] += [colour] * len(values)
+    renderers = [plot.scatter("value", "row", source=ColumnDataSource(data), size=6, color="colour", alpha=0.5)]
+    items = []
     if drawn.marked:
         having = [row for row, name in enumerate(names) if name in drawn.marked]
         source = ColumnDataSource(
@@ -232,21 +223,27 @@ def _strip(drawn: Strip) -> Any:
                 "name": [f"{names[row]}, {drawn.marked_label}" for row in having],
             }
         )
-        marks = plot.scatter("value", "row", source=source, size=12, marker="diamond", color=COLOURS[0])
+        marks = plot.scatter(
+            "value", "row", source=source, size=13, marker="diamond", fill_color=None, line_color=INK, line_width=2
+        )
         items.append(LegendItem(label=drawn.marked_label, renderers=[marks]))
         renderers.append(marks)
-    add_legend(plot, items)
+    if base is not None:
+        at = plot.line([base, base], [-0.5, len(names) - 0.5], color=INK, line_dash="dashed", line_width=2)
+        items.append(LegendItem(label=f"always the same answer: {base:.3f}", renderers=[at]))
+    if items:
+        add_legend(plot, items)
     plot.add_tools(HoverTool(renderers=renderers, tooltips=[("", "@name"), ("", "@value{0.000}")]))
     return plot
 
 
-def _histogram(drawn: Histogram) -> Any:
+def _histogram(drawn: Histogram, palette: Palette) -> Any:
     plot = empty()
     plot.xaxis.axis_label, plot.yaxis.axis_label = drawn.x_label, "pictures"
     plot.y_range.start = 0
     edges = bin_edges(drawn)
     items, hovered = [], []
-    for (group, counts), colour in zip(bin_counts(drawn).items(), group_colours(list(drawn.values)), strict=True):
+    for (group, counts), colour in zip(bin_counts(drawn).items(), palette.of(list(drawn.values)), strict=True):
         data = {"left": edges[:-1], "right": edges[1:], "top": counts, "group": [group] * len(counts)}
         bars = plot.quad(
             left="left",

@@ -21,7 +21,8 @@ from bokeh.models import (
 )
 from markupsafe import escape
 
-from composer.page.charts import HEIGHT, INK, MARKERS, add_legend, cycled, empty, group_colours
+from composer.page.charts import HEIGHT, MARKERS, add_legend, cycled, empty
+from composer.page.colours import INK, Palette
 
 NAME, TAPPED = "explorer", "tapped"
 """By which the plot, and what shows the tapped pictures, are found in the page's document."""
@@ -55,7 +56,10 @@ shown.text = source.selected.indices.slice(0, 8).map(
 
 
 def explorer(
-    cells: Sequence[str], pictures: Mapping[str, Sequence[Any]], views: Mapping[str, Mapping[str, Sequence[Any]]]
+    cells: Sequence[str],
+    pictures: Mapping[str, Sequence[Any]],
+    views: Mapping[str, Mapping[str, Sequence[Any]]],
+    palette: Palette,
 ) -> UIElement:
     """The scatter with its choice.
 
@@ -70,7 +74,7 @@ def explorer(
     plot.name = NAME
     plot.axis.visible = plot.grid.visible = False
     plot.min_border = 4
-    add_legend(plot, [_cell(plot, source, *each) for each in _marks(cells)])
+    add_legend(plot, [_cell(plot, source, *each) for each in _marks(cells, palette)])
     # Fingers do not hover, so that what is tapped is shown below. No tool to drag with: a swipe scrolls the page.
     plot.add_tools(HoverTool(tooltips=TOOLTIP, attachment="horizontal"), TapTool())
     return column(_choice(source, views), plot, _tapped(source), sizing_mode="stretch_width")
@@ -83,9 +87,9 @@ def _tapped(source: ColumnDataSource) -> Div:
     return shown
 
 
-def _marks(cells: Sequence[str]) -> list[tuple[str, str, str]]:
+def _marks(cells: Sequence[str], palette: Palette) -> list[tuple[str, str, str]]:
     """(cell, colour, marker): told apart without colours too."""
-    return list(zip(cells, group_colours(cells), cycled(MARKERS, len(cells)), strict=True))
+    return list(zip(cells, palette.of(cells), cycled(MARKERS, len(cells)), strict=True))
 
 
 def _cell(plot: Any, source: ColumnDataSource, cell: str, colour: str, marker: str) -> LegendItem:

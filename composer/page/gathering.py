@@ -29,7 +29,7 @@ MOST_POINTS = 400
 """Pictures in the scatter; of more, every cell gives its share."""
 MOST_VALUES = 500
 """Values of a distribution; of more members, this many evenly spaced quantiles stand for all."""
-GALLERY = 6
+GALLERY = 12
 """Most confidently right, and wrong, pictures of each cell."""
 DISTANCE = "to_nearest_parent"
 """What evaluators call the distance of a member's kernels to the nearest of its parents'."""
@@ -69,7 +69,13 @@ def gather(
     there is nothing to show but what a picture costs.
     """
     if images is None or pick is None:
-        return {"main_score": None, "values": {}, "members": [], "cost": _cost(model, None, device)}
+        return {
+            "main_score": None,
+            "values": {},
+            "members": [],
+            "networks": len(set(model.bodies)),
+            "cost": _cost(model, None, device),
+        }
     scores = {f"{label}.{name}": score for label, report in reports.items() for name, score in report.scores.items()}
     main = main_score(declared, scores)
     chosen = _chosen(None if main is None else scores[main], pick)
@@ -88,6 +94,7 @@ def gather(
             {"how": how, "index": index, "name": model.members[index], **_layout(features[row][points], seed)}
             for row, (how, index) in enumerate(chosen.items())
         ],
+        "networks": len(set(model.bodies)),
         "cost": _cost(shown, images, device),
     }
     if main is not None and (distances := _distances(scores)) is not None:

@@ -19,6 +19,7 @@ from composer.data.images import Images
 from composer.data.score_info import read_declared, title_of
 from composer.models.model_folder import read_folder
 from composer.page import gathering
+from composer.page.bars import base_rate
 from composer.page.writing import FORMAT, PAGE_DATA
 from composer.recipes.recipe import Recipe
 from composer.results import model_card
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 SIDE = 64
 """Pixels of a thumbnail's side; smaller pictures stay as they are."""
 QUALITY = 85
+MEMBERS = "members "
+"""Before a score's name: the figure of its values of all members."""
 CUT_LABEL = "as likely as not"
 
 
@@ -49,7 +52,10 @@ def save(
     """
     figures = _recorded(cache, plan, 0 if images is None else len(images))
     for (subject, name), figure in ({} if images is None else _own_figures(images, report, shown)).items():
-        figures.append({"shows": "judged", "subject": subject, "name": name, **to_json(figure)})
+        about: dict[str, Any] = {"shows": "judged", "subject": subject, "name": name}
+        if name.startswith(MEMBERS):
+            about["base"] = base_rate(report, name.removeprefix(MEMBERS))
+        figures.append({**about, **to_json(figure)})
         draw(figure, *(folder / "figures" / f"{subject} - {name}.{ending}" for ending in ("png", "svg")))
     content = {
         "format": FORMAT,
@@ -109,7 +115,7 @@ def _own_figures(images: Images, report: Mapping[str, Any], shown: Mapping[str, 
         having = {arm: said["values"][name] for arm, said in shown.items() if name in said["values"]}
         marked = {arm: report["compositions"][arm]["scores"][name]["picked"] for arm in having}
         title = title_of(read_declared(report), name)
-        found["all", f"members {name}"] = Strip(
+        found["all", f"{MEMBERS}{name}"] = Strip(
             f"{title} of every member", having, title, marked, "picked without labels"
         )
     curves = {arm: said["roc"] for arm, said in shown.items() if said.get("roc")}

@@ -1,18 +1,19 @@
-"""The page's tables, made from the sheets that the terminal draws too; that of the results sorts."""
+"""The page's tables, made from the sheets that the terminal draws too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from composer.data.score_info import read_declared, title_of
 from composer.results.gain_table import gain_notes, gain_sheet
 from composer.results.parents_table import parents_sheet
 from composer.results.results_table import (
     COUNTED,
+    COUNTS,
     ScoreColumn,
-    all_columns,
+    columns_by_evaluator,
     dead_note,
     fitting,
     footnotes,
@@ -20,31 +21,11 @@ from composer.results.results_table import (
     results_sheet,
 )
 from composer.results.sheet import Row, Sheet, number, numeric, word
+from composer.results.verdicts import judged
 from composer.results.words import PHRASES
 
-if TYPE_CHECKING:
-    from bokeh.models import DataTable
-
-WIDTH = 150
-"""Characters of a terminal that shows all main columns and a few more."""
-ROW = 32
-STYLE = """
-:host { color: var(--ink); font: 14px/1.4 system-ui, sans-serif; }
-.bk-data-table, .slick-viewport, .grid-canvas, .slick-pane { background: transparent; }
-.slick-header.ui-state-default, .slick-header { background: var(--panel); border: 0; }
-.slick-header-columns { background: var(--panel); border-bottom: 1px solid var(--line); }
-.slick-header-column.ui-state-default, .slick-header-column {
-  background: var(--panel); color: var(--ink); font-weight: 600; font-size: 13px; border: 0; padding: 6px;
-  height: 51px; line-height: 17px;
-}
-.slick-header-column:nth-child(n+3) { text-align: right; }
-.slick-header-column .slick-column-name { display: block; float: none; white-space: normal; }
-.slick-sort-indicator { position: absolute; right: 6px; bottom: 4px; }
-.slick-header-column:hover { text-decoration: underline; background: var(--panel); }
-.slick-cell { border: 0; border-bottom: 1px solid var(--line); color: var(--ink); padding: 6px; }
-.ui-widget-content.slick-row, .slick-row { background: transparent; border: 0; }
-.slick-row.odd { background: color-mix(in srgb, var(--panel) 50%, transparent); }
-"""
+WIDTH = 96
+"""Characters of the numbers' columns that stand beside the verdict at 1,400 pixels."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +40,20 @@ class Column:
     def is_text(self) -> bool:
         return any(isinstance(value, str) for value in self.values)
 
-    @property
-    def width(self) -> int:
-        """Pixels that its longest cell, and its header on three lines, need."""
-        word = max(map(len, self.header.split()), default=0)
-        return round(max(20 + 7.4 * max(map(len, self.texts), default=0), 28 + 8.2 * word, 28 + 3.2 * len(self.header)))
-
 
 @dataclass(frozen=True)
 class Further:
     """A table of the page beside that of the results.
 
-    sheet: from the content of report.json; None where there is nothing to show. notes: sentences below it.
+    key: by which links find it. sheet: from the content of report.json; None where there is nothing to show.
+    notes: sentences below it. folded: shown after a click on its title.
     """
 
+    key: str
     title: str
     sheet: Callable[[Mapping[str, Any]], Sheet | None]
     notes: Callable[[Mapping[str, Any]], Sequence[str]] = lambda report: ()
+    folded: bool = False
 
 
 def comparisons_sheet(report: Mapping[str, Any]) -> Sheet | None:
@@ -108,31 +86,73 @@ def comparisons_notes(report: Mapping[str, Any]) -> Sequence[str]:
 
 
 FURTHER = (
-    Further("Compositions against controls", comparisons_sheet, comparisons_notes),
-    Further("How far from the better parent (0) to an oracle (1)", gain_sheet, gain_notes),
-    Further("How well the parents know their own concepts", parents_sheet),
+    Further("gain", "How far from the better parent (0) to an oracle (1)", gain_sheet, gain_notes),
+    Further("parents", "How well the parents know their own concepts", parents_sheet),
+    Further("comparisons", "Each composition against each control", comparisons_sheet, comparisons_notes, folded=True),
 )
 """The page's further tables, in this order: one more line here, and it stands on the page."""
 
 
-def further(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Column], Sequence[str]]]:
-    """(title, columns, notes) of every further table that has something to show."""
+@dataclass(frozen=True)
+class Placed:
+    """A further table that has something to show."""
+
+    key: str
+    title: str
+    columns: Sequence[Column]
+    notes: Sequence[str]
+    folded: bool
+
+
+def further(report: Mapping[str, Any]) -> Iterator[Placed]:
+    """Every further table that has something to show."""
     for one in FURTHER:
         sheet = one.sheet(report)
         if sheet is not None:
-            yield one.title, columns_of(sheet), one.notes(report)
+            yield Placed(one.key, one.title, columns_of(sheet), one.notes(report), one.folded)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table of results. verdict: which of the kinds of `verdicts.KINDS`, and why; empty of a control."""
+
+    name: str
+    control: bool
+    verdict: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The table of results: the main score, the verdict by it, the other scores, how many networks and how large."""
+
+    lines: Sequence[Line]
+    main: Sequence[Column]
+    others: Sequence[Column]
 
 
 def shown(report: Mapping[str, Any]) -> list[ScoreColumn]:
-    """The columns of the table of results."""
-    return fitting(report, all_columns(report), WIDTH)
+    """The columns of the table of results: those of the evaluator that compares, as far as there is room."""
+    return fitting(report, next(iter(columns_by_evaluator(report)), []), WIDTH)
 
 
-def results(report: Mapping[str, Any]) -> list[Column]:
-    """The table of results as a wide terminal shows it; what is a control says so in a column of its own."""
-    name, *rest = columns_of(results_sheet(report, shown(report)))
-    kinds = ["control" if report["compositions"][each]["control"] else "composition" for each in name.texts]
-    return [name, Column("kind", kinds, kinds), *rest]
+def results(report: Mapping[str, Any]) -> Results:
+    """A row per composition with its verdict, the best first, then one per control."""
+    chosen = shown(report)
+    name, *columns = columns_of(results_sheet(report, chosen))
+    counts, scores = columns[: len(COUNTS)], columns[len(COUNTS) :]
+    main = 1 + (len(chosen) > 1 and (chosen[1].score, chosen[1].statistic) == (chosen[0].score, "interval"))
+    found = judged(report)
+    lines = [
+        Line(each, report["compositions"][each]["control"], _verdict(each, found.get(each, ("", ""))))
+        for each in name.texts
+    ]
+    return Results(lines, scores[:main], [*scores[main:], *counts])
+
+
+def _verdict(name: str, found: tuple[str, str]) -> tuple[str, str]:
+    """The sentence without the name that its row begins with."""
+    kind, sentence = found
+    return kind, sentence.removeprefix(f"{name} is ").removeprefix(f"{name} ")
 
 
 def notes(report: Mapping[str, Any]) -> list[str]:
@@ -168,47 +188,3 @@ def columns_of(sheet: Sheet) -> list[Column]:
         )
         for index, header in enumerate(sheet.headers)
     ]
-
-
-def sortable(content: Sequence[Column]) -> DataTable:
-    """Bokeh's table; what is missing sorts below all numbers."""
-    from bokeh.models import (
-        ColumnDataSource,
-        DataTable,
-        HTMLTemplateFormatter,
-        InlineStyleSheet,
-        StringFormatter,
-        TableColumn,
-    )
-
-    data: dict[str, Sequence[Any]] = {}
-    made = []
-    for index, column in enumerate(content):
-        # Infinity, because Bokeh's sorting takes NaN for equal to everything.
-        data[f"value {index}"] = [float("-inf") if value is None else value for value in column.values]
-        data[f"text {index}"] = column.texts
-        # Sorted by the value, shown as the text; <%- escapes what it shows.
-        shown = HTMLTemplateFormatter(template=f"<div style='text-align: right'><%- obj['text {index}'] %></div>")
-        formatter = StringFormatter() if column.is_text else shown
-        made.append(
-            TableColumn(
-                field=f"value {index}",
-                title=column.header,
-                width=column.width,
-                formatter=formatter,
-                default_sort="ascending" if column.is_text else "descending",
-            )
-        )
-    return DataTable(
-        source=ColumnDataSource(data),
-        columns=made,
-        index_position=None,
-        selectable=False,
-        reorderable=False,
-        autosize_mode="none",
-        row_height=ROW,
-        width=sum(column.width for column in content) + 4,
-        height=ROW * len(content[0].texts) + 80,
-        margin=0,
-        stylesheets=[InlineStyleSheet(css=STYLE)],
-    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,29 +11,39 @@ from typing import TYPE_CHECKING, Any
 from composer.data.figures import Figure, Heatmap, Histogram, Lines, Strip, Tiles, from_json
 from composer.data.files import AGAIN, read_part, write_text
 from composer.data.records import PageRecord
-from composer.data.score_info import main_score, read_declared
 from composer.errors import ComposerError
+from composer.page.gallery import probability
 from composer.results.run_folder import read_run
 from composer.running.sealing import file_digest
 
 if TYPE_CHECKING:
     from bokeh.models import UIElement
 
+    from composer.page.colours import Palette
+
 PAGE = "report.html"
-FORMAT = 1
-JUDGED_ORDER = (Strip, Histogram, Lines, Heatmap)
+FORMAT = 2
+JUDGED_ORDER = (Strip, Histogram, Lines)
+SPREAD = 1e-4
+"""Relative difference of log-odds below which a network gives one answer for all pictures."""
 PAGE_DATA = "page.json"
+ABOUT = ("shows", "subject", "name", "base")
+"""What page.json says of a figure beside its data."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure on the page: its heading, what it is of, and its name among the drawn ones."""
+    """A figure on the page: its heading, what it is of, its name among the drawn ones, and what is said of it.
+
+    figure: None where words stand in its place. base: the base rate of accuracies.
+    """
 
     heading: str
     subject: str
     key: str
-    figure: Figure
+    figure: Figure | None
     note: str
+    base: float | None
 
 
 def write_page(folder: Path) -> Path:
@@ -71,46 +80,43 @@ def _page_data(folder: Path) -> dict[str, Any]:
 
 def _content(report: Mapping[str, Any], run: Mapping[str, Any], page: Mapping[str, Any], recipe: str) -> dict[str, Any]:
     """All that the template shows."""
-    from bokeh.document import Document
     from bokeh.embed import components
 
-    from composer.page import charts, table, words
-    from composer.page.explorer import explorer
-    from composer.results.results_table import count_text
+    from composer.page import table, words
+    from composer.page.bars import panels
+    from composer.page.colours import palette
+    from composer.page.gallery import galleries
+    from composer.results.results_table import best_first, count_text
     from composer.text import seconds_text
 
-    columns = table.results(report)
-    drawn: dict[str, UIElement] = {"table": table.sortable(columns)}
-    shown = _arranged(page, report)
-    drawn |= {one.key: charts.chart(one.figure) for group in shown.values() for one in group}
-    order = _best_first(report)
-    views = _views(page, order)
-    if views:
-        drawn["explorer"] = explorer(page["pictures"]["cells"], _scatter_pictures(page), views)
-    document = Document()
-    with document.models.freeze():  # else every figure that is added looks at all others again
-        for model in drawn.values():
-            document.add_root(model)
-    script, divisions = components(drawn)
-    return {
+    colours = palette(report, page["pictures"]["cells"])
+    order = [name for control in (False, True) for name, arm in best_first(report) if arm["control"] is control]
+    figures = _arranged(page, report)
+    drawn = _drawn(report, page, figures, order, colours)
+    script, divisions = components(drawn) if drawn else ("", {})
+    common, own = _limits(report, page, order)
+    shown = {
         "report": report,
         "run": run,
         "summary": words.summary(report, page["random_pairs"]),
         "target": words.target_words(report),
-        "columns": columns,
+        "panels": panels(report, colours),
+        "results": table.results(report),
         "notes": table.notes(report),
         "tables": list(table.further(report)),
         "every_score": table.every_score(report),
-        "figures": shown,
-        "galleries": _galleries(report, page, order),
-        "limits": {
-            name: page["compositions"][name]["limits"] for name in order if not report["compositions"][name]["control"]
-        },
+        "figures": figures,
+        "galleries": galleries(report, page, order),
+        "networks": {name: said["networks"] for name, said in page["compositions"].items()},
+        "colours": colours,
+        "common_limits": common,
+        "limits": own,
         "stages": page["stages"],
         "costs": {name: said["cost"] for name, said in page["compositions"].items()},
         "recipe": _without_root(recipe),
         "style": _resource("page.css"),
-        "library": _library(),
+        "sorting": _resource("sorting.js"),
+        "library": _library() if drawn else "",
         "script": script,
         "divisions": divisions,
         "layouts": sorted(
@@ -125,40 +131,129 @@ def _content(report: Mapping[str, Any], run: Mapping[str, Any], page: Mapping[st
         "seconds_text": seconds_text,
         "count_text": count_text,
     }
+    return {**shown, "contents": contents(shown)}
 
 
-def _best_first(report: Mapping[str, Any]) -> list[str]:
-    """Compositions by their main score, then controls."""
-    arms = report["compositions"]
-    main = main_score(read_declared(report), (name for arm in arms.values() for name in arm["scores"]))
+def contents(shown: Mapping[str, Any]) -> dict[str, str]:
+    """The page's sections that have something to show: by what links find them -> title."""
+    figures, report = shown["figures"], shown["report"]
+    best = next(iter(shown["galleries"]), None)
+    made = figures["kernels"] or figures["losses"] or figures["parents"]
+    sections: list[tuple[str, str, Any]] = [
+        ("pictures", f"What {best} is surest of, right and wrong", best),
+        ("scores", "How good each is", shown["panels"]),
+        ("table", "Compositions and controls", True),
+        *((one.key, one.title, not one.folded) for one in shown["tables"]),
+        ("scatter", "The pictures, as a member sees them", "explorer" in shown["divisions"]),
+        ("judged", "How they judge", figures["judged"] or figures["distances"] or figures["controls"]),
+        ("made", "How they were made", made),
+        ("cost", "Cost", True),
+        ("warnings", "Warnings", report["warnings"]),
+        ("limits", "Limits", True),
+        ("repeat", "To repeat it", True),
+    ]
+    return {key: title for key, title, there in sections if there}
 
-    def rank(name: str) -> tuple[bool, float]:
-        score = arms[name]["scores"].get(main)
-        if score is None:
-            return arms[name]["control"], math.inf
-        return arms[name]["control"], -score["picked"] if score["higher_is_better"] else score["picked"]
 
-    return sorted(arms, key=rank)
+def _drawn(
+    report: Mapping[str, Any],
+    page: Mapping[str, Any],
+    figures: Mapping[str, Sequence[Shown]],
+    order: Sequence[str],
+    colours: Palette,
+) -> dict[str, UIElement]:
+    """Key -> figure of Bokeh's."""
+    from bokeh.document import Document
+
+    from composer.page import charts
+    from composer.page.explorer import explorer
+
+    drawn: dict[str, UIElement] = {
+        one.key: charts.chart(one.figure, colours, one.base)
+        for group in figures.values()
+        for one in group
+        if one.figure is not None
+    }
+    if views := _views(page, order):
+        drawn["explorer"] = explorer(page["pictures"]["cells"], _scatter_pictures(page), views, colours)
+    document = Document()
+    with document.models.freeze():  # else every figure that is added looks at all others again
+        for model in drawn.values():
+            document.add_root(model)
+    return drawn
+
+
+def _limits(
+    report: Mapping[str, Any], page: Mapping[str, Any], order: Sequence[str]
+) -> tuple[list[str], dict[str, list[str]]]:
+    """What holds of all compositions, and for each what holds of it besides."""
+    each = {name: page["compositions"][name]["limits"] for name in order if not report["compositions"][name]["control"]}
+    first: list[str] = next(iter(each.values()), [])
+    common = [point for point in first if all(point in points for points in each.values())]
+    own = {name: [point for point in points if point not in common] for name, points in each.items()}
+    return common, {name: points for name, points in own.items() if points}
 
 
 def _figure(found: Mapping[str, Any]) -> Figure:
-    return from_json({key: value for key, value in found.items() if key not in ("shows", "subject", "name")})
+    return from_json({key: value for key, value in found.items() if key not in ABOUT})
 
 
 def _arranged(page: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, list[Shown]]:
-    """Section -> its figures: `made`, `judged`, and, folded away on the page, those of `controls` and `parents`."""
+    """Section -> its figures, those of the controls and of the parents apart; heat maps of one kind share a scale."""
     controls = {name for name, arm in report["compositions"].items() if arm["control"]}
-    found: dict[str, list[Shown]] = {"made": [], "judged": [], "controls": [], "parents": []}
-    for index, data in enumerate(page["figures"]):
-        figure, subject = _figure(data), data["subject"]
-        note = f"Dashed: {figure.cut_label}." if isinstance(figure, Histogram) and figure.cut_label else ""
-        one = Shown(figure.title or data["name"], "" if subject == "all" else subject, f"figure {index}", figure, note)
-        found["controls" if subject in controls else data["shows"]].append(one)
-    found["made"].sort(key=lambda one: not isinstance(one.figure, Tiles))
-    found["judged"].sort(
-        key=lambda one: JUDGED_ORDER.index(type(one.figure)) if type(one.figure) in JUDGED_ORDER else 9
-    )
+    found: dict[str, list[Shown]] = {
+        section: [] for section in ("judged", "distances", "kernels", "losses", "controls", "parents")
+    }
+    figures = _one_scale([_figure(data) for data in page["figures"]])
+    for index, (data, figure) in enumerate(zip(page["figures"], figures, strict=True)):
+        subject = data["subject"]
+        heading = figure.title or data["name"]
+        one = Shown(heading, "" if subject == "all" else subject, f"figure {index}", figure, "", data.get("base"))
+        if isinstance(figure, Histogram):
+            one = _told(one, figure)
+        found[_section(data, figure, subject in controls)].append(one)
+    found["judged"].sort(key=lambda one: JUDGED_ORDER.index(type(one.figure)) if one.figure is not None else 1)
     return found
+
+
+def _section(data: Mapping[str, Any], figure: Figure, control: bool) -> str:
+    if control:
+        return "controls"
+    if data["shows"] == "parents":
+        return "parents"
+    if data["shows"] == "made":
+        return "kernels" if isinstance(figure, Tiles) else "losses"
+    of_all = data["subject"] == "all" and isinstance(figure, Lines)
+    return "judged" if of_all or isinstance(figure, Strip | Histogram) else "distances"
+
+
+def _told(one: Shown, figure: Histogram) -> Shown:
+    """A histogram with what its dashed line means or, of a network with one answer for all, the answer in its place."""
+    values = [value for own in figure.values.values() for value in own]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    if high - low <= SPREAD * max(1.0, abs(low), abs(high)):
+        return replace(one, figure=None, note=f"It gives every picture the same answer: {figure.x_label} {high:.3g}.")
+    if figure.cut is None:
+        return one
+    sides = {"above": high > figure.cut, "below": low < figure.cut}
+    empty = "".join(f" No picture lies {side} it." for side, there in sides.items() if not there)
+    return replace(one, note=f"Dashed: {figure.cut_label or figure.cut}.{empty}")
+
+
+def _one_scale(figures: Sequence[Figure]) -> list[Figure]:
+    """Heat maps of one title with the same ends of their scale, so that one colour is one number in all of them."""
+    found: dict[str, list[float]] = {}
+    for figure in figures:
+        if isinstance(figure, Heatmap):
+            own = [value for row in figure.values for value in row]
+            own += [end for end in (figure.low, figure.high) if end is not None]
+            found.setdefault(figure.title, []).extend(own)
+    return [
+        replace(figure, low=min(found[figure.title]), high=max(found[figure.title]))
+        if isinstance(figure, Heatmap)
+        else figure
+        for figure in figures
+    ]
 
 
 def _views(page: Mapping[str, Any], order: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
@@ -182,11 +277,7 @@ def _views(page: Mapping[str, Any], order: Sequence[str]) -> dict[str, dict[str,
 
 def _says(log_odds: float, called: bool, shown: bool) -> str:
     verdict = "target" if called else "not the target"
-    return f"{_probability(log_odds)}: {verdict}, {'right' if called == shown else 'wrong'}"
-
-
-def _probability(log_odds: float) -> str:
-    return f"{1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0:.3f}"
+    return f"{probability(log_odds)}: {verdict}, {'right' if called == shown else 'wrong'}"
 
 
 def _scatter_pictures(page: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -196,38 +287,6 @@ def _scatter_pictures(page: Mapping[str, Any]) -> dict[str, list[str]]:
         "name": [pictures["names"][index] for index in pictures["scatter"]],
         "picture": [pictures["thumbnails"][str(index)] for index in pictures["scatter"]],
     }
-
-
-def _galleries(
-    report: Mapping[str, Any], page: Mapping[str, Any], order: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
-    """Composition -> for each cell the pictures that it is surest of, right and wrong; controls are left out."""
-    pictures = page["pictures"]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name in order:
-        said = page["compositions"][name]
-        if "gallery" not in said or report["compositions"][name]["control"]:
-            continue
-        log_odds = said["members"][0]["log_odds"]
-        found[name] = [
-            {
-                "cell": cell,
-                "counts": sides["counts"],
-                **{
-                    side: [
-                        {
-                            "picture": pictures["thumbnails"][str(index)],
-                            "name": pictures["names"][index],
-                            "probability": _probability(log_odds[index]),
-                        }
-                        for index in sides[side]
-                    ]
-                    for side in ("right", "wrong")
-                },
-            }
-            for cell, sides in said["gallery"].items()
-        ]
-    return found
 
 
 def _without_root(recipe: str) -> str:
@@ -240,7 +299,7 @@ def _library() -> str:
     """The scripts of Bokeh that the page needs, to stand in it."""
     from bokeh.resources import Resources
 
-    return str(Resources(mode="inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"]).render())
+    return str(Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render())
 
 
 def _resource(name: str) -> str:

@@ -11,6 +11,8 @@ from composer.results.results_table import best_first, interval_text
 from composer.results.sheet import number
 
 Report = Mapping[str, Any]
+KINDS = ("works", "in doubt", "does not work")
+"""Shown to be better than each control; neither; shown to be worse than one."""
 HOW = "paired bootstrap over pictures, Holm's correction for {} comparisons"
 
 
@@ -29,11 +31,19 @@ def in_short(report: Report) -> list[str]:
     """What works, what is in doubt and what does not work, by the main score: a line for each that there is."""
     if said := report.get("not_judged"):
         return [said]
+    found: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for kind, sentence in judged(report).values():
+        found[kind].append(sentence)
+    return [f"{kind}: {'; '.join(dict.fromkeys(said))}" for kind, said in found.items() if said]
+
+
+def judged(report: Report) -> dict[str, tuple[str, str]]:
+    """Composition -> which of KINDS it is by the main score, and the sentence that says why; the best first."""
     best = words.best_composition(report)
     if best is None:
-        return []
+        return {}
     _, score = best
-    found: dict[str, list[str]] = {"works": [], "in doubt": [], "does not work": []}
+    found: dict[str, tuple[str, str]] = {}
     for name, arm in best_first(report):
         if arm["control"]:
             continue
@@ -41,8 +51,8 @@ def in_short(report: Report) -> list[str]:
         kind = "does not work" if "worse" in own else "works" if own == {"better"} else "in doubt"
         there = score in arm["scores"]
         missing = f"{name} has no {title_of(read_declared(report), score)}"
-        found[kind].append(words.against_controls(report, name, score) if there else missing)
-    return [f"{kind}: {'; '.join(dict.fromkeys(said))}" for kind, said in found.items() if said]
+        found[name] = (kind, words.against_controls(report, name, score) if there else missing)
+    return found
 
 
 def best_sentence(report: Report) -> str:
