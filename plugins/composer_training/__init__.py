@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Architecture, Assembler, Component, Contract, ModelSource, Run, hook
+from composer import Architecture, Assembler, Component, Contract, ModelSource, RecipePath, Run, hook
 from composer_cnn import CNN
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ AT_ONCE = 32
 """Members per forward pass, so that a large population needs no more memory at a time than a small one."""
 FLOAT = 4
 """Bytes of a number."""
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""Of files that are taken for pictures."""
 
 
 class Train(ModelSource):
@@ -70,11 +74,12 @@ class Train(ModelSource):
 
 
 class Distil(Assembler):
-    """One network in place of several: students that learn what the parents say of their own pictures, without labels.
+    """One network in place of several: students that learn what the parents say of pictures, without labels.
 
     Each student has one output for each parent's concept, so that any formula of the concepts can be asked of it. It
     learns the parents' log-odds by least squares, on their pictures and on pictures mixed two and two. The weights kept
-    are those that agree best with the teachers on pictures held out.
+    are those that agree best with the teachers on pictures held out. Where no picture of the parents' is at hand, any
+    folder of pictures will do or, less well, drawn ones.
     """
 
     name = "distil"
@@ -90,6 +95,13 @@ class Distil(Assembler):
     members: int | None = Field(
         None, ge=1, le=10_000, description="students; left out: as many as the product of the parents has"
     )
+    pictures: Literal["parents", "folder", "dead_leaves"] = Field(
+        "parents",
+        description="what they learn from: the parents' own pictures, those of `folder`, or drawn shapes that hide "
+        "each other, for which no picture is needed",
+    )
+    folder: RecipePath | None = Field(None, description="pictures of anything, with `pictures: folder`")
+    count: int = Field(9000, ge=20, le=1_000_000, description="how many pictures are drawn, with `dead_leaves`")
     teachers: Literal["mean", "pairs"] = Field(
         "mean",
         description="whom a student learns from: `mean`, the mean log-odds of all members of each parent, or `pairs`, "
@@ -102,10 +114,29 @@ class Distil(Assembler):
     clip: float = Field(5.0, gt=0, le=100, description="log-odds beyond this count as this: certainty is not taught")
     flip: bool = Field(True, description="mirror half the pictures of a step; false where left and right differ")
 
+    @property
+    def terms(self) -> Contract:
+        return self.contract if self.pictures == "parents" else replace(self.contract, pictures="none")
+
+    def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
+        if (self.pictures == "folder") != (self.folder is not None):
+            yield "folder", "is where the pictures are with `pictures: folder`, and with that alone"
+        elif self.folder is not None and not self.folder.is_dir():
+            yield "folder", f"no folder {self.folder}"
+
+    def files(self) -> Iterable[Path]:
+        return () if self.folder is None else picture_files(self.folder)
+
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
         from composer_training.distilling import distil  # imports torch
 
         return distil(self, parents, run)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Every picture below a folder, in the order of the names; no hidden ones."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 @hook

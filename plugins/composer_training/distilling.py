@@ -27,9 +27,12 @@ from composer_training.training import (
     schedule,
     stacked_logits,
 )
+from composer_training.unlabelled import dead_leaves, of_folder
 
 HELD_OUT = 0.1
 """Share of the pictures that no student learns from: agreement with the teachers is measured on them."""
+FEWEST = round(2 / HELD_OUT)
+"""Pictures without which there is nothing to learn from, or to hold out."""
 CHECKS = 10
 """How often agreement is measured on the way."""
 POOR = 0.8
@@ -104,9 +107,6 @@ def distil(options: Distil, parents: Sequence[Population], run: Run) -> Composed
     for parent in parents:
         if not parent.has_head:
             raise ComposerError(f"distil: {parent.why_no_log_odds}")
-    fewest = round(2 / HELD_OUT)
-    if (there := sum(len(images) for images in run.pictures)) < fewest:
-        raise ComposerError(f"distil: {there} pictures to learn from; {fewest} of the parents' are the fewest")
     pairs = min((len(parent) for parent in parents if len(parent) > 1), default=1)
     count = options.members or pairs
     if options.teachers == "pairs" and count > pairs:
@@ -133,9 +133,12 @@ def distil(options: Distil, parents: Sequence[Population], run: Run) -> Composed
 def lessons(
     options: Distil, parents: Sequence[Population], pairs: int, size: int, generator: torch.Generator, run: Run
 ) -> tuple[Lessons, Lessons]:
-    """(what the students learn, what is held out): the parents' pictures, to learn from also some mixed two and two."""
-    owner = torch.cat([torch.full((len(images),), number) for number, images in enumerate(run.pictures)])
-    place = torch.cat([torch.arange(len(images)) for images in run.pictures])
+    """(what the students learn, what is held out): pictures, to learn from also some mixed two and two."""
+    source = learned_from(options, [*(parent.preprocessing.size for parent in parents), size], generator, run)
+    if (there := sum(map(len, source))) < FEWEST:
+        raise ComposerError(f"distil: {there} pictures to learn from; {FEWEST} are the fewest")
+    owner = torch.cat([torch.full((len(images),), number) for number, images in enumerate(source)])
+    place = torch.cat([torch.arange(len(images)) for images in source])
     order = torch.randperm(len(owner), generator=generator)
     kept_apart = max(1, round(HELD_OUT * len(owner)))
     apart, own = order[:kept_apart], order[kept_apart:]
@@ -146,7 +149,7 @@ def lessons(
     plain = torch.cat([apart, own])
 
     def at(wanted: int) -> Tensor:
-        every = [images.at(wanted) for images in run.pictures]
+        every = [images.at(wanted) for images in source]
 
         def chosen(index: Tensor) -> Tensor:
             rows = zip(owner[index].tolist(), place[index].tolist(), strict=True)
@@ -167,6 +170,15 @@ def lessons(
         Lessons(pixels[kept_apart:], taught[:, kept_apart:]),
         Lessons(pixels[:kept_apart], taught[:, :kept_apart]),
     )
+
+
+def learned_from(options: Distil, sizes: Sequence[int], generator: torch.Generator, run: Run) -> Sequence[Images]:
+    """The pictures that the students learn from, of which nobody looks at a label. sizes: what networks look at."""
+    if options.folder is not None:
+        return (of_folder(options.folder),)
+    if options.pictures == "dead_leaves":
+        return (dead_leaves(options.count, max(sizes), generator),)
+    return run.pictures
 
 
 def asked(options: Distil, parents: Sequence[Population], pairs: int, pool: Images, run: Run) -> Tensor:
