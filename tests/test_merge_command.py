@@ -183,5 +183,7 @@ def test_networks_of_one_base_are_merged_around_it(checkpoints: tuple[str, str],
     assert str(tmp_path) not in (folder / "config.json").read_text() + (folder / "README.md").read_text()
     refused = merge(first, first, *common, "-o", str(tmp_path / "other"))
     assert refused.exit_code == 2
-    assert f"--method {method}: base: is missing: " in refused.output
+    assert (
+        f"--method {method}: base: say the file of the weights that all parents were fine-tuned from" in refused.output
+    )
     assert not (tmp_path / "other").exists()

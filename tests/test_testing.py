@@ -75,6 +75,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "torchvision": ("model=mobilenet_v3_small", "weights=null", "size=32"),
     "train": ("members=2", "epochs=1", f"architecture={{{{use: cnn, size: {SIZE}}}}}"),
     "clusters": ("umap_figure=false",),
+    **dict.fromkeys(("task_arithmetic", "ties", "dare"), ("base={folder}/base.pth",)),
 }
 """Options in place of defaults that take long or cannot be made up; {folder} is what `prepare` filled."""
 CONCEPTS = {"digits": ("green", "seven"), "cifar10": ("red", "cat")}
@@ -110,6 +111,9 @@ def prepare(name: str, folder: Path) -> None:
         for member in range(2):
             state = {key: tensor[member].clone() for key, tensor in population.weights.items()}
             torch.save(state, folder / f"{member}.pth")
+    if name in ("task_arithmetic", "ties", "dare"):
+        base = examples.population("black", 1)
+        torch.save({key: tensor[0].clone() for key, tensor in base.weights.items()}, folder / "base.pth")
     if name == "cifar10":
         rng = np.random.default_rng(0)
         arrays: dict[str, Any] = {}

@@ -101,8 +101,8 @@ class FromBase(Assembler):
         if self.base is None:
             yield (
                 "base",
-                "is missing: what is put together are the parents' changes from the weights that all of them were "
-                "fine-tuned from; networks without such a base are merged by 'aligned_mean'",
+                "say the file of the weights that all parents were fine-tuned from: their changes from it are what is "
+                "put together; networks without such a base are merged by 'aligned_mean'",
             )
         elif not self.base.is_file():
             yield "base", f"there is no file {self.base}"

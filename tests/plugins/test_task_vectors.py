@@ -214,7 +214,7 @@ def test_a_base_with_other_outputs_gives_its_body_alone(tmp_path: Path) -> None:
 def test_a_base_that_is_none_is_refused_with_the_reason(method: type[Any], tmp_path: Path) -> None:
     base = base_of(PLAIN)
     parents = [tuned(base, 1), tuned(base, 2)]
-    with pytest.raises(ComposerError, match=r"base: is missing: .* fine-tuned from; .* merged by 'aligned_mean'"):
+    with pytest.raises(ComposerError, match=r"base: say the file .* fine-tuned from: .* merged by 'aligned_mean'"):
         merged(method(), *parents)
     with pytest.raises(ComposerError, match=r"base: there is no file .*nothing.pth"):
         merged(method(base=tmp_path / "nothing.pth"), *parents)
