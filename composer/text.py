@@ -83,3 +83,14 @@ def seconds_text(seconds: float) -> str:
 def plain_table() -> Table:
     """A table without borders, to be filled."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+
+
+def percent(probability: float | None) -> str:
+    """`97.3 %`; what is nearly certain is not rounded to certainty."""
+    if probability is None:
+        return "-"
+    if 0 < probability < 0.0005:
+        return "<0.1 %"
+    if 0.9995 <= probability < 1:
+        return ">99.9 %"
+    return f"{100 * probability:.1f} %"

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from PIL import Image
 from composer import ComposerError
 from composer.command_line.cli import Commands
 from composer.command_line.cli_models import COMMANDS, picture_files
-from composer.command_line.terminal_models import percent
 from composer.models.loading import load
+from composer.text import percent
 from composer_cnn import CNN
 from saved_run import saved_run
 
@@ -62,6 +63,76 @@ def test_predict_prints_a_row_per_picture_with_every_probability() -> None:
     ]
     assert "of 3 show black+cat (every concept above 50 %)" in shown.stdout
     assert "run/models/product: black+cat by product, member 'black 2 x cat 2'" in shown.stderr
+
+
+class Sheet(HTMLParser):
+    """The pictures of a page with what stands below them, its list, and every address."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.cards: list[tuple[str, list[str]]] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.heading = self.listed = self.inside = ""
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        own = dict(attrs)
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.inside = tag if tag in ("h1", "figure", "li", "style") else self.inside
+        if tag == "img":
+            self.cards.append((own["alt"] or "", []))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = "" if tag == self.inside else self.inside
+
+    def handle_data(self, data: str) -> None:
+        if self.inside == "h1":
+            self.heading += data
+        elif self.inside == "li":
+            self.listed += data
+        elif self.inside == "figure" and data.strip():
+            self.cards[-1][1].append(data.strip())
+
+
+def test_a_page_shows_the_pictures_themselves_the_most_probable_first() -> None:
+    Path("pictures/broken.png").write_bytes(b"no picture")
+    Path("pictures/b.png").rename("pictures/<script>&'\".png")
+    shown = call("predict", "run", "pictures", "--page", "found.html")
+    assert shown.exit_code == 0, shown.output
+    assert "written: found.html\n" in shown.stderr
+    found = load("run").predict([path for path in picture_files(["pictures"]) if path.name != "broken.png"])
+    page = Sheet(Path("found.html"))
+    assert [name for name, _ in page.cards] == [one.name for one in sorted(found, key=lambda one: -one.probability)]
+    for one in found:
+        texts = dict(page.cards)[one.name]
+        shares = [text for concept in ("black", "cat") for text in (concept, percent(one.concepts[concept]))]
+        assert texts == [percent(one.probability), "yes" if one.shown else "no", *shares, one.name]
+    assert page.heading == f"{sum(bool(one.shown) for one in found)} of 3 show black+cat"
+    assert "pictures/broken.png: " in page.listed
+    assert "script" not in page.tags, "names are text"
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert page.addresses[1:] == [
+        address for address in page.addresses if address.startswith("data:image/jpeg;base64,")
+    ]
+
+
+def test_a_page_replaces_only_what_predict_wrote() -> None:
+    Path("mine.html").write_text("<p>mine")
+    for place, message in (
+        ("mine.html", "--page mine.html: is a file that composer predict did not write; give another name"),
+        ("pictures", "--page pictures: is a folder"),
+        ("gone/found.html", "--page gone/found.html: there is no folder gone"),
+    ):
+        refused = call("predict", "run", "pictures", "--page", place)
+        assert refused.exit_code != 0
+        assert message in refused.output
+    assert Path("mine.html").read_text() == "<p>mine"
+    assert call("predict", "run", "pictures/b.png", "--page", "found.html").exit_code == 0
+    again = call("predict", "run", "pictures", "--page", "found.html", "--json")
+    assert "written anew: found.html\n" in again.stderr
+    assert len(Sheet(Path("found.html")).cards) == len(json.loads(again.stdout)["pictures"]) == 3
 
 
 def test_json_is_all_that_standard_output_holds() -> None:

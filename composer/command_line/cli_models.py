@@ -47,6 +47,7 @@ member_option = click.option("--member", help="Member, by number or name.  [defa
         "composer predict runs/black_cat/models/product cat.jpg dog.png --json",
         'composer predict runs/black_cat "holiday/**/*.jpg" --csv > found.csv',
         'composer predict runs/black_cat --target "cat and not black" holiday/',
+        "composer predict runs/black_cat holiday/ --page found.html   # to look at",
     )
 )
 @model_argument
@@ -62,6 +63,11 @@ member_option = click.option("--member", help="Member, by number or name.  [defa
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV in place of a table.")
 @click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    help="Also write an HTML file with the pictures themselves, the most probable first.",
+)
+@click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 def predict(
@@ -73,6 +79,7 @@ def predict(
     threshold: float | None,
     as_json: bool,
     as_csv: bool,
+    page: Path | None,
     device: str,
 ) -> None:
     """Say what PICTURES show.
@@ -91,10 +98,13 @@ def predict(
         predictions_data,
         print_predictions,
         print_unreadable,
+        rule_text,
     )
     from composer.models.loading import load  # imports torch, which takes seconds
+    from composer.page.predictions import check_place, write_predictions
     from composer.running.outcome import choose_device
 
+    replaced = page is not None and check_place(page)
     loaded = load(model, composition, member_of(member), target).to(choose_device(device))
     announce(loaded)
     predictions = list(_shown_progress(loaded.predict_each(files, threshold), len(files)))
@@ -105,6 +115,9 @@ def predict(
     else:
         print_predictions(loaded, predictions, threshold)
     print_unreadable(predictions)
+    if page is not None:
+        write_predictions(page, loaded, files, predictions, rule_text(loaded, threshold))
+        click.echo(f"{'written anew' if replaced else 'written'}: {page}", err=True)
     if all(prediction.error is not None for prediction in predictions):
         click.get_current_context().exit(1)
 

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from composer.text import make_console
+from composer.text import make_console, percent
 
 if TYPE_CHECKING:
     from composer.models.inspection import Inspection
@@ -97,17 +97,6 @@ def predictions_csv(model: LoadedModel, predictions: Sequence[Prediction]) -> st
         shown = "" if prediction.shown is None else str(prediction.shown).lower()
         writer.writerow([prediction.name, *numbers, shown, prediction.error or ""])
     return text.getvalue()
-
-
-def percent(probability: float | None) -> str:
-    """`97.3 %`; what is nearly certain is not rounded to certainty."""
-    if probability is None:
-        return "-"
-    if 0 < probability < 0.0005:
-        return "<0.1 %"
-    if 0.9995 <= probability < 1:
-        return ">99.9 %"
-    return f"{100 * probability:.1f} %"
 
 
 def print_inspection(found: Inspection) -> None:

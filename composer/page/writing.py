@@ -13,6 +13,7 @@ from composer.data.files import AGAIN, read_part, write_text
 from composer.data.records import PageRecord
 from composer.errors import ComposerError
 from composer.page.gallery import probability
+from composer.page.template import filled, resource
 from composer.results.run_folder import read_run
 from composer.running.sealing import file_digest
 
@@ -48,8 +49,6 @@ class Shown:
 
 def write_page(folder: Path) -> Path:
     """Writes the page of a finished run and returns its path; ComposerError where the run's files are not all there."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     run = read_run(folder)
     for name in ("report.json", PAGE_DATA):  # the page joins the two
         stored = run.run.get("files", {}).get(name)
@@ -57,10 +56,7 @@ def write_page(folder: Path) -> Path:
             raise ComposerError(f"{folder / name}: is not what the run wrote: {AGAIN}")
     page = _page_data(folder)
     recipe = (folder / "recipe.yaml").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("composer.page", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    text = environment.get_template("page.html.jinja").render(_content(run.report, run.run, page, recipe))
+    text = filled("page.html.jinja", _content(run.report, run.run, page, recipe))
     write_text(folder / PAGE, text)
     return folder / PAGE
 
@@ -114,8 +110,8 @@ def _content(report: Mapping[str, Any], run: Mapping[str, Any], page: Mapping[st
         "stages": page["stages"],
         "costs": {name: said["cost"] for name, said in page["compositions"].items()},
         "recipe": _without_root(recipe),
-        "style": _resource("page.css"),
-        "sorting": _resource("sorting.js"),
+        "style": resource("page.css"),
+        "sorting": resource("sorting.js"),
         "library": _library() if drawn else "",
         "script": script,
         "divisions": divisions,
@@ -300,7 +296,3 @@ def _library() -> str:
     from bokeh.resources import Resources
 
     return str(Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render())
-
-
-def _resource(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
