@@ -104,7 +104,9 @@ def test_a_page_shows_the_pictures_themselves_the_most_probable_first() -> None:
     assert "written: found.html\n" in shown.stderr
     found = load("run").predict([path for path in picture_files(["pictures"]) if path.name != "broken.png"])
     page = Sheet(Path("found.html"))
-    assert [name for name, _ in page.cards] == [one.name for one in sorted(found, key=lambda one: -one.probability)]
+    assert [name for name, _ in page.cards] == [
+        one.name for one in sorted(found, key=lambda one: -(one.probability or 0))
+    ]
     for one in found:
         texts = dict(page.cards)[one.name]
         shares = [text for concept in ("black", "cat") for text in (concept, percent(one.concepts[concept]))]
