@@ -194,7 +194,8 @@ def test_a_refitted_network_learns_what_its_features_can_tell() -> None:
     slope *= 3 / (teacher.features(images) @ slope.mT).abs().max()  # log-odds of 3 at most, which are not clipped
     head = {"fc1.weight": torch.cat([slope, torch.zeros_like(slope)], dim=1), "fc1.bias": torch.zeros(1, 2)}
     know = replace(teacher, weights={**teacher.weights, **head}, outputs=(0,))
-    (network,) = Refit(ridge=1e-9).assemble(kernels, [know, know], Run(pictures=(images, images))).parts
+    parents = [replace(know, concept=concept, _memo={}) for concept in ("black", "cat")]
+    (network,) = Refit(ridge=1e-9).assemble(kernels, parents, Run(pictures=(images, images))).parts
     expected = product_of_experts(torch.stack([know.log_odds(IMAGES)] * 2))
     torch.testing.assert_close(network.log_odds(IMAGES), expected, rtol=0.01, atol=0.01)
 
