@@ -109,7 +109,10 @@ def _assembled(
 
 def _nowhere(called: str, name: str, model: ComposedModel) -> ModelFolder:
     """A model's folder where there is none; messages name the call in its place."""
-    return ModelFolder(Path(called), {"type": "ComposedModel", "composition": name, "members": list(model.members)})
+    parts = [{"concept": part.concept, "outputs": list(part.outputs)} for part in model.parts]
+    expression = None if model.target is None else model.target.text
+    config = {"type": "ComposedModel", "composition": name, "members": list(model.members)}
+    return ModelFolder(Path(called), {**config, "parts": parts, "expression": expression})
 
 
 def _formula(target: str, parents: Sequence[Parent]) -> Expression:
