@@ -68,6 +68,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "cifar10": ("file={folder}/cifar10.npz",),
     "cifar_resnet": ("weights={folder}/resnet.pth",),
     "cyclegan": ("epochs=1",),
+    "distil": ("steps=20",),
     "drawings": ("size=16", "train=40", "test=16"),
     "fit": ("backbone={{use: torchvision, model: mobilenet_v3_small, weights: null}}",),
     "folder": ("train={folder}/train", "test={folder}/test"),
