@@ -112,7 +112,8 @@ def interval(told: Sequence[NDArray[np.float64]]) -> tuple[float, float, float]:
 
 def share(right: Right) -> NDArray[np.float64]:
     """Per picture [N]; of several networks their mean."""
-    return right.astype(np.float64).reshape(-1, right.shape[-1]).mean(0)
+    found: NDArray[np.float64] = right.astype(np.float64).reshape(-1, right.shape[-1]).mean(0)
+    return found
 
 
 def percent(values: tuple[float, float, float]) -> str:

@@ -53,5 +53,5 @@ def test_the_page_says_what_the_numbers_say(benchmark: ModuleType) -> None:
     assert "still lies 25.0" in page
     assert "| run02 + run03 | 90.0, 80.0 | 90.0 | 10.0 | 60.0 | 10.0 | 60.0 | 10.0 | 60.0 |" in page
     page = " ".join(benchmark.page([found(0.5, 0.6)] * 10, [found(0.5, 0.85)] * 2, 0.12).split())
-    assert "is above chance: 50.0" in page
+    assert "is not at chance: 50.0" in page
     assert "differs clearly from its parents: -35.0" in page

@@ -7,6 +7,7 @@ trimming over a whole network the sizes of one parent's changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import sqrt
 from pathlib import Path
 
 import torch
@@ -92,7 +93,7 @@ def resemblance(base: Weights, network: Weights) -> float:
             both += float(first @ second)
             own += float(first @ first)
             others += float(second @ second)
-    return both / max((own * others) ** 0.5, 1e-30)
+    return both / max(sqrt(own * others), 1e-30)
 
 
 def merged(

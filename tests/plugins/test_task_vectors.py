@@ -170,7 +170,7 @@ def test_counts_are_the_first_parents_and_variances_stay_positive(method: type[A
     base = base_of(RESIDUAL)
     parents = [tuned(base, seed) for seed in (1, 2, 3)]
     for parent in parents:  # far below the base, so that the sum of the changes is below zero
-        parent.weights["bn1.running_var"].copy_(0.1 * base.weights["bn1.running_var"])  # type: ignore[index]
+        parent.weights["bn1.running_var"].copy_(0.1 * base.weights["bn1.running_var"])
     found = merged(method(base=kept(base, tmp_path), scale=1, **ALL), *parents)
     assert torch.equal(found.weights["bn1.num_batches_tracked"], parents[0].weights["bn1.num_batches_tracked"])
     torch.testing.assert_close(found.weights["bn1.running_var"], parents[0].weights["bn1.running_var"])
