@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copy
 
 import numpy as np
 import pytest
@@ -21,8 +22,10 @@ from composer.errors import RecipeError
 from composer.pipeline import run_recipe
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_data, read_recipe
+from composer_cifar10 import Cifar10
 from composer_digits import Digits
 from composer_drawings import Drawings
+from composer_folder import Folder
 from conftest import ROOT, SMALL, TINY
 
 Write = Callable[[str], Path]
@@ -255,3 +258,56 @@ def test_the_commands_and_the_python_of_the_page_on_formulas_run(
     capsys.readouterr()
     exec(compile(block("python"), "docs/formulas.md", "exec"), {})
     assert "holiday/1.jpg" in capsys.readouterr().out
+
+
+def folders(root: Path, *places: str) -> Folder:
+    """A source of folders with two pictures in each, all different unless they lie side by side on purpose."""
+    for number, place in enumerate(places):
+        (root / place).mkdir(parents=True)
+        for index in range(2):
+            colour = (20 * number, 100 * index, 5 * number)
+            Image.new("RGB", (8, 8), colour).save(root / place / f"{index}.png")
+    return Folder.model_validate({"size": 8}, context={"root": root})
+
+
+def test_folders_need_a_cell_of_the_target_and_another_one(tmp_path: Path) -> None:
+    concepts = ("black", "white", "cat")
+    source = folders(tmp_path, "test/white+cat", "test/cat")
+    asked = Split(concepts, formula=EITHER_CAT)
+    assert not list(source.split_problems(asked)), "white cats are the target too"
+    ((_, missing),) = source.split_problems(Split(concepts, formula=Expression.parse("black and not cat")))
+    assert "which has to show the target" in missing
+    ((_, alone),) = source.split_problems(Split(concepts, formula=Expression.parse("cat")))
+    assert "no pictures of any cell but" in alone
+    run = Run()
+    images = source.load(asked, run)
+    assert images.asked_for(EITHER_CAT).target.tolist() == [True, True, False, False]
+    assert next(warning for warning in run.warnings if "black+cat" in warning).endswith(
+        "so the scores do not say whether these are known as (black or white) and cat"
+    )
+
+
+def test_a_training_picture_of_what_is_kept_apart_is_warned_of(tmp_path: Path) -> None:
+    sides = [f"train/{concept}/{side}" for concept in ("black", "white", "cat") for side in ("yes", "no")]
+    source = folders(tmp_path, *sides)
+    copy(tmp_path / "train/white/yes/0.png", tmp_path / "train/cat/yes/white.png")
+    run = Run()
+    source.load(Split(("black", "white", "cat"), "cat", formula=EITHER_CAT), run)
+    (warning,) = run.warnings
+    assert "1 pictures of train.cat show white+cat, for they also lie in `yes` of white" in warning
+    plain = Run()
+    source.load(Split(("black", "white", "cat"), "cat"), plain)
+    assert plain.warnings == [], "of all three at once there is none"
+
+
+def test_photographs_are_tinted_in_every_colour_that_a_formula_asks_for(tmp_path: Path) -> None:
+    classes = np.arange(200) % 10
+    pixels = np.random.default_rng(0).integers(60, 196, (200, 32, 32, 3), dtype=np.uint8)
+    file = tmp_path / "cifar10.npz"
+    np.savez(file, x_train=pixels, y_train=classes, x_test=pixels, y_test=classes)
+    source = Cifar10.model_validate({"file": file})
+    concepts, formula = ("red", "blue", "cat"), Expression.parse("(red or blue) and cat")
+    test = load(source, formula, concepts)
+    assert Counter(test.cells) == dict.fromkeys(("red+cat", "blue+cat", "red", "blue", "cat", "none"), 5)
+    ((_, message),) = source.split_problems(Split(concepts))
+    assert "'red' and 'blue' are both a colour" in message
