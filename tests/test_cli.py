@@ -28,6 +28,7 @@ from tiny import tiny_images, training_images
 
 Write = Callable[[str], Path]
 COMMANDS = (
+    "init",
     "run",
     "check",
     "pictures",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from composer.command_line import cli_bench, cli_merge, cli_runs, cli_store, completion
+from composer.command_line.cli_init import init
 from composer.command_line.cli_models import COMMANDS
 from composer.command_line.cli_new_plugin import new_plugin
 from composer.command_line.cli_plugins import check_plugin
@@ -177,6 +178,8 @@ def main(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
+
+main.add_command(init)  # comes first, as people come first to it
 
 recipe_argument = click.argument(
     "recipe", metavar="RECIPE", type=click.Path(path_type=Path), shell_complete=completion.recipes

@@ -56,6 +56,8 @@ class Known:
     """The architecture itself then."""
     prepared: Preprocessing | None = None
     """How pixels become its input, where that is known."""
+    torchvision: str | None = None
+    """What torchvision calls it, where it is one of its networks and no plugin's."""
     differences: tuple[str, ...] = field(default=())
     """Shapes in which a checkpoint with the same names differs."""
 
@@ -98,6 +100,7 @@ def torchvision_network(name: str, outputs: int | None = None) -> Known:
         text,
         classes if (outputs or 1000) == len(classes) else (),
         prepared=Preprocessing(prepare.crop_size[0], tuple(prepare.mean), tuple(prepare.std)),
+        torchvision=name,
     )
 
 
@@ -183,7 +186,9 @@ def _known_architecture(
             preprocessing = f"{describe_preprocessing(population)} (by models: {source.name})"
             prepared = population.preprocessing
     name = architecture.name
-    return Known(title, network, architecture.head, preprocessing, classes, name, architecture, prepared, differences)
+    return Known(
+        title, network, architecture.head, preprocessing, classes, name, architecture, prepared, differences=differences
+    )
 
 
 def _title(architecture: Architecture) -> str:
