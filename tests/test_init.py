@@ -63,6 +63,7 @@ def test_concepts_without_pictures_of_no_take_each_others_and_it_says_so() -> No
     pictures("photos/cat/yes", SHADES["cat"])
     said = init(*BOTH)
     assert "black: photos/black has no folder `no`, so the pictures of cat are taken for it" in " ".join(said.split())
+    assert "only learn to tell one from the other" in " ".join(said.split())
     recipe = read()
     assert shades(recipe, "black") == {True: {SHADES["black"]}, False: {SHADES["cat"]}}
     assert shades(recipe, "cat") == {True: {SHADES["cat"]}, False: {SHADES["black"]}}

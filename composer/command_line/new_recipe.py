@@ -220,6 +220,11 @@ def link(sources: Sequence[Source], folder: Path) -> list[str]:
     except ComposerError:
         remove(folder)
         raise
+    if len(said) > 1:
+        said.append(
+            "where two concepts have no pictures of no, their models only learn to tell one from the other, and not what "
+            "shows both: expect little before there are some"
+        )
     return said
 
 
