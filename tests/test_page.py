@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from composer import ComposedModel, Report, Score
+from composer import ComposedModel, Population, Report, Score
 from composer.command_line.cli import main
 from composer.data.figures import Heatmap, Histogram, bin_counts, from_json, to_json
 from composer.data.scores import Pick
@@ -339,6 +339,21 @@ def test_the_gallery_has_the_surest_pictures_of_each_cell() -> None:
         assert sum(sides["counts"]) == len(own)
     places = np.array([found["members"][0][axis] for axis in ("x", "y")])
     assert np.abs(places).max() == pytest.approx(1), "in a square of side 2"
+
+
+def test_a_body_that_two_parts_share_is_one_network_and_costs_once() -> None:
+    images, pick = tiny_images(20), Pick(np.zeros(3), "x")
+    black, cat = tiny_population("black"), tiny_population("cat", seed=1)
+
+    def gathered(*parts: Population) -> dict[str, Any]:
+        return gathering.gather(ComposedModel(parts, ("a", "b", "c")), images, {}, {}, pick, 0, "cpu", control=True)
+
+    one, apart, together = gathered(black), gathered(black, cat), gathered(black, cat.on_body_of(black))
+    assert [found["networks"] for found in (one, apart, together)] == [1, 2, 1]
+    adds = [found["cost"]["multiply_adds"] for found in (one, apart, together)]
+
+    assert adds[1] == 2 * adds[0]
+    assert adds[0] < adds[2] < 1.1 * adds[0], "and a head"
 
 
 def test_novelty_stands_beside_the_score_of_the_same_member() -> None:

@@ -225,32 +225,37 @@ def _gallery(images: Images, log_odds: Floats, called: NDArray[np.bool_]) -> dic
 
 
 def _cost(model: ComposedModel, images: Images | None, device: str) -> dict[str, Any]:
-    """Multiply-adds and milliseconds for one picture, of the first member with all of its parts."""
+    """Multiply-adds and milliseconds for one picture, of the first member with all of its parts; a shared body once."""
     first = [part if len(part) == 1 else part.select([0]) for part in model.parts]
     adds, seconds = 0, 0.0
-    for part in first:
+    for index, part in enumerate(first):
         size = part.preprocessing.size
         black = torch.zeros(BATCH, 3, size, size, dtype=torch.uint8)
         pixels = black if images is None else images.select(range(min(BATCH, len(images)))).at(size)
-        operations, took = _part_cost(part, pixels, device)
+        operations, took = _part_cost(part, pixels, device, shared=model.bodies[index] != index)
         adds += operations
         seconds += took
     return {"multiply_adds": adds, "milliseconds": float(f"{1000 * seconds:.3g}"), "batch": BATCH, "device": device}
 
 
-def _part_cost(part: Population, pixels: Tensor, device: str) -> tuple[int, float]:
-    """(multiply-adds, seconds) for one picture; the seconds are the shortest of several tries, after one to warm up."""
+def _part_cost(part: Population, pixels: Tensor, device: str, shared: bool) -> tuple[int, float]:
+    """(multiply-adds, seconds) for one picture; the seconds are the shortest of several tries, after one to warm up.
+
+    shared: another part has run the body already, and this one is its head alone.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     network = Part(part).eval().to(device)
-    pixels = pixels.to(device)
+    given = pixels.to(device)
     took: list[float] = []
     with torch.no_grad():
         run = network if part.has_head else network.features
+        if shared:
+            given, run = network.features(given), network.logits_of
         with FlopCounterMode(display=False) as counter:
-            run(pixels[:1])
+            run(given[:1])
         while len(took) < 2 or (len(took) <= TRIES and sum(took) < LONGEST):
             started = time.perf_counter()
-            run(pixels).cpu()  # waits for the device
+            run(given).cpu()  # waits for the device
             took.append(time.perf_counter() - started)
-    return counter.get_total_flops() // 2, min(took[1:]) / len(pixels)
+    return counter.get_total_flops() // 2, min(took[1:]) / len(given)
