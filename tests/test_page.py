@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bokeh.models import Legend
 from click.testing import CliRunner, Result
 
 from composer import ComposedModel, Population, Report, Score
 from composer.command_line.cli import main
-from composer.data.figures import Heatmap, Histogram, bin_counts, from_json, to_json
+from composer.data.figures import Heatmap, Histogram, Strip, bin_counts, from_json, to_json
 from composer.data.scores import Pick
 from composer.judging.declared import declared_scores
 from composer.page import gathering, table, words
-from composer.page.bars import axis_ticks, panels
+from composer.page.bars import axis_ticks, base_rate, panels
+from composer.page.charts import chart
 from composer.page.colours import CELLS, COMPOSITIONS, GREY, palette
 from composer.page.gallery import galleries
 from composer.page.writing import ABOUT, Shown, _arranged, write_page
@@ -261,6 +263,19 @@ def test_a_network_with_one_answer_says_so_in_place_of_its_histogram() -> None:
         "Dashed: as likely as not.",
     ]
     assert [one.figure is None for one in found] == [True, False, False]
+
+
+def test_accuracies_have_a_line_for_the_base_rate_and_a_legend_below() -> None:
+    report = compositions({}, product=(False, 0.9))
+    report["compositions"]["product"]["scores"]["recognition.accuracy"] = {**score(0.9, 0), "base": 0.75}
+    base = base_rate(report, "recognition.accuracy")
+    assert (base, base_rate(report, "recognition.auc")) == (0.75, None)
+    strip = Strip("accuracy of every member", {"product": [0.8, 0.9]}, "accuracy", {"product": 0.9}, "picked")
+    plot: Any = chart(strip, palette(report, []), base)
+    (legend,) = [one for one in plot.below if isinstance(one, Legend)]
+    assert [item.label.value for item in legend.items] == ["picked", "always the same answer: 0.750"]
+    line = legend.items[1].renderers[0].data_source.data
+    assert list(line["x"]) == [0.75, 0.75]
 
 
 def test_limits_that_all_share_are_said_once(finished: Path) -> None:

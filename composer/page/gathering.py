@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -249,7 +249,7 @@ def _part_cost(part: Population, pixels: Tensor, device: str, shared: bool) -> t
     given = pixels.to(device)
     took: list[float] = []
     with torch.no_grad():
-        run = network if part.has_head else network.features
+        run: Callable[[Tensor], Tensor] = network if part.has_head else network.features
         if shared:
             given, run = network.features(given), network.logits_of
         with FlopCounterMode(display=False) as counter:
