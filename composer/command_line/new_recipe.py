@@ -222,8 +222,8 @@ def link(sources: Sequence[Source], folder: Path) -> list[str]:
         raise
     if len(said) > 1:
         said.append(
-            "where two concepts have no pictures of no, their models only learn to tell one from the other, and not what "
-            "shows both: expect little before there are some"
+            "where two concepts have no pictures of no, their models only learn to tell one from the other, and not "
+            "what shows both: expect little before there are some"
         )
     return said
 
