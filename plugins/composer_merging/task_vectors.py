@@ -57,14 +57,16 @@ def read_base(file: Path, parents: Sequence[Population]) -> tuple[Weights, str]:
     """
     architecture = parents[0].architecture
     state, reader = read_state_file(file), WeightsReader(architecture)
-    body = reader.find(state, file, headless=True).weights
-    if unfit := other_meaning(parents):
-        return body, unfit
+    unfit = other_meaning(parents)
     try:
-        whole = reader.find(state, file).weights
-    except ComposerError as error:  # a base for its features alone: what it lacks is said where a head is asked for
-        return body, f"the base has no head that fits ({error})"
-    return (whole, "") if not (unfit := _other_head(architecture, whole, parents[0])) else (body, unfit)
+        base = reader.find(state, file).weights
+    except ComposerError:
+        base = reader.find(state, file, headless=True).weights
+        held = sum(tensor.is_floating_point() for tensor in state.tensors.values())
+        if held > sum(tensor.is_floating_point() for tensor in base.values()):
+            raise  # more than a body without its head, such as a deeper network
+        return base, unfit or "the base has no head"
+    return base, unfit or _other_head(architecture, base, parents[0])
 
 
 def _other_head(architecture: Architecture, base: Weights, parent: Population) -> str:

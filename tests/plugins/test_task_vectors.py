@@ -223,6 +223,26 @@ def test_a_base_that_is_none_is_refused_with_the_reason(method: type[Any], tmp_p
         merged(method(base=other), *parents)
 
 
+def test_a_deeper_network_is_no_base(tmp_path: Path) -> None:
+    """Though it holds all tensors of the parents' body."""
+    base = base_of(RESIDUAL)
+    file = kept(base_of(CifarResNet(depth=32, filters=4, size=16)), tmp_path)
+    with pytest.raises(ComposerError, match=r"base.pth: .*layer1.3.conv1.weight"):
+        merged(TaskArithmetic(base=file), tuned(base, 1), tuned(base, 2, "cat"))
+
+
+def test_a_base_without_a_head_is_one_for_the_body(tmp_path: Path) -> None:
+    base = base_of(RESIDUAL)
+    file = kept(base, tmp_path)
+    state = torch.load(file, weights_only=True)
+    torch.save({name: tensor for name, tensor in state.items() if not name.startswith("linear.")}, file)
+    found = merged(TaskArithmetic(base=file, scale=0, recalibrate=False), tuned(base, 1), tuned(base, 2))
+    assert found.cells == ("black",)
+    torch.testing.assert_close(found.weights["conv1.weight"], base.weights["conv1.weight"], rtol=0, atol=0)
+    with pytest.raises(ComposerError, match=r"the base has no head, and a merged head would mean nothing"):
+        merged(TaskArithmetic(base=file, **ALL), tuned(base, 1))
+
+
 def test_a_number_of_weights_that_is_not_that_of_parents_is_refused(tmp_path: Path) -> None:
     base = base_of(PLAIN)
     with pytest.raises(ComposerError, match=r"weights: there are 3 of them for 2 parents"):
