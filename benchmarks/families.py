@@ -127,7 +127,7 @@ def compared(library: str, model: str) -> str:
         try:
             whole, population = SOURCES[library](model, file)
         except ComposerError as error:
-            return str(error).removeprefix(f"{library}: ").removeprefix("model: ")
+            return str(error).removeprefix(f"{library}: ").removeprefix("model: ").removeprefix(f"{file}: ")
         pixels = torch.randint(0, 256, (2, 3, *[population.preprocessing.size] * 2), dtype=torch.uint8)
         images = Images(["0", "1"], {"cat": [True, True]}, pixels)
         wanted, met = whole(population.preprocessing(pixels)), population.logits(images)[0]
