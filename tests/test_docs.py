@@ -105,3 +105,47 @@ def test_the_networks_in_memory_of_the_readme_are_composed_as_it_stands(
     said = capsys.readouterr().out
     assert "holiday/1.jpg" in said
     assert "error=None" in said
+
+
+QUESTIONS = {
+    "Can I use my own photographs?": "README.md#photographs",
+    "Can I use a checkpoint of my own?": "docs/models.md#checkpoints-of-any-architecture",
+    "Which outputs of a pretrained network mean my concept?": "docs/models.md#a-concept-is-a-set-of-outputs",
+    "I have models and no pictures: what then?": "docs/models.md#models-alone",
+    "How do I call it from Python?": "docs/models.md#from-python",
+    "How do I get at the network, to ship it?": "README.md#use-what-comes-out",
+    "What do I write for a cat that is not black?": "docs/formulas.md#formulas",
+    "Is it better than chance, and who says so?": "docs/report.md#comparisons",
+    "Which of the many networks do I get?": "docs/picking.md#picking-a-member-without-labels",
+    "When does a picture count as yes?": "docs/thresholds.md#from-log-odds-to-yes-and-no-without-a-label",
+    "Does merging weights work?": "docs/merging.md#merging-networks-in-weight-space-what-is-left-of-them",
+    "Did the study hold?": "docs/study.md#what-replays",
+    "How do I write a plugin?": "docs/plugins.md#from-an-empty-folder",
+}
+"""What newcomers ask, and the heading below which the answer stands."""
+ANCHOR = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
+
+
+def anchors(document: Path) -> set[str]:
+    """The names that links reach its headings by, as on GitHub."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_what_newcomers_ask_stands_below_a_heading_of_a_page_that_the_readme_links(question: str) -> None:
+    page, _, anchor = QUESTIONS[question].partition("#")
+    assert anchor in anchors(ROOT / page)
+    assert page == "README.md" or f"]({page}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_page_of_the_documents_is_linked_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name}" not in readme]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_headings_lead_to_one(document: Path) -> None:
+    for page, anchor in ANCHOR.findall(document.read_text(encoding="utf-8")):
+        assert anchor in anchors(document.parent / page if page else document), f"{page}#{anchor}"
