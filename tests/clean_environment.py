@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 TOOLS = ("pip", "pytest", "mypy", "build", "twine")
 """Commands that the environment borrows from the one that the tests run in."""
+OWN = ("PIP_", "PYTHON", "PYTEST_ADDOPTS")
+"""Variables that are about the environment in which the tests run."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Environment:
             ["bash", "-c", command],
             cwd=folder,
             env={
-                **{name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))},
+                **{name: value for name, value in os.environ.items() if not name.startswith(OWN)},
                 "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}",
                 "VIRTUAL_ENV": str(self.home),
                 # Whatever is needed is there: neither a package index nor an environment to build in is asked for.
