@@ -237,7 +237,7 @@ def test_what_is_printed_without_a_terminal_holds_no_control_characters(capsys: 
 
 
 def test_in_short_it_is_said_what_works_what_is_in_doubt_and_what_does_not() -> None:
-    arms = {"ours": score(0.98), "close": score(0.9), "bad": score(0.5), "other": score(0.9)}
+    arms = {"ours": score(0.98, median=0.8), "close": score(0.9), "bad": score(0.5), "other": score(0.9)}
     report = with_scores("recognition.auc", arms)
     report["compositions"]["mute"] = arm()
     report["comparisons"] = [
@@ -249,6 +249,9 @@ def test_in_short_it_is_said_what_works_what_is_in_doubt_and_what_does_not() -> 
         "in doubt: close is not clearly above other; mute has no AUC",
         "does not work: bad is worse than other",
     ]
+    assert in_short(report, [("ours", "other")])[3:] == [
+        "kernels: translated kernels of ours are not clearly above random kernels in AUC (control: other)"
+    ], "better by the picked network, and not by the median"
     assert in_short({**report, "not_judged": "nobody knows"}) == ["nobody knows"]
     assert in_short({"declared": {}, "compositions": {"ours": arm()}}) == []
 

@@ -58,7 +58,7 @@ def print_results(
     for warning in report["warnings"]:
         console.print(Text("warning: ", style="yellow") + Text(warning))
     console.print()
-    for sentence in [*in_short(report), *(verdicts(report, pairs) if everything else ())]:
+    for sentence in dict.fromkeys([*in_short(report, pairs), *(verdicts(report, pairs) if everything else ())]):
         console.print(sentence)
 
 

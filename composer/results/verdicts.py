@@ -27,14 +27,18 @@ def verdicts(report: Report, pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def in_short(report: Report) -> list[str]:
-    """What works, what is in doubt and what does not work, by the main score: a line for each that there is."""
+def in_short(report: Report, pairs: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """What works, what is in doubt and what does not work, by the main score: a line for each that there is.
+
+    pairs: as of `verdicts`; of each a line on all scores, since one picked network says little of translated kernels.
+    """
     if said := report.get("not_judged"):
         return [said]
     found: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for kind, sentence in judged(report).values():
         found[kind].append(sentence)
-    return [f"{kind}: {'; '.join(dict.fromkeys(said))}" for kind, said in found.items() if said]
+    lines = [f"{kind}: {'; '.join(dict.fromkeys(said))}" for kind, said in found.items() if said]
+    return lines + [f"kernels: {said}" for pair in pairs if (said := words.kernels_verdict(report, *pair))]
 
 
 def judged(report: Report) -> dict[str, tuple[str, str]]:
