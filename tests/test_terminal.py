@@ -1,24 +1,18 @@
+"""What a run prints: its table, its sentences, and what is wrong."""
+
 from __future__ import annotations
 
 import copy
-import re
 from io import StringIO
 from typing import Any
 
 import pytest
-import yaml
 from rich.console import Console
 
-from composer.command_line.catalogue import example, print_component, print_plugins
 from composer.command_line.terminal import print_error
 from composer.command_line.terminal_results import print_results
-from composer.component import Component
 from composer.errors import ComposerError, Problem, RecipeError
-from composer.hookspecs import Stage
 from composer.judging.declared import declared_scores
-from composer.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
-from composer.recipes.value_kinds import type_text
-from composer.registry import load_registry
 from composer.results.results_table import (
     BEATS,
     all_columns,
@@ -367,91 +361,7 @@ def test_each_problem_of_a_recipe_is_a_line_that_begins_with_its_place(capsys: p
     ]
 
 
-# -- progress ----------------------------------------------------------------------------------
-
-
-def printed(console: Console) -> str:
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
-
-
-def test_without_a_terminal_each_stage_may_be_one_plain_line() -> None:
-    console = Console(file=StringIO(), width=60)
-    with LineWatcher(console, verbose=True) as watcher:
-        reason = "changed: options, inputs, and much else that makes this line long"
-        watcher.composer_stage_finished(Stage("translate.cyclegan", "cyclegan", "computed", reason, 12.3))
-        watcher.composer_stage_finished(Stage("evaluate.clusters", "cyclegan", "kept"))
-    first, second = printed(console).splitlines()
-    assert first.split("  ")[0] == "translate.cyclegan"
-    assert first.endswith(f"12 s  computed ({reason})")
-    assert second.startswith("evaluate.clusters of cyclegan ")
-    assert second.endswith("kept")
-    assert "\x1b" not in printed(console)
-
-
-def test_all_that_is_done_for_one_composition_is_one_line() -> None:
-    console = Console(file=StringIO(), width=60)
-    with LineWatcher(console) as watcher:
-        for stage in (
-            Stage("population.cat", "cat", "computed", "new", 2.0),
-            Stage("translate.cyclegan", "cyclegan", "computed", "changed: options", 12.3),
-            Stage("images.test", "test", "kept"),
-            Stage("evaluate.clusters", "cyclegan", "computed", "new", 0.7),
-            Stage("kernels.cat", "cat", "computed", "new", 0.01),
-            Stage("evaluate.clusters", "cat", "kept"),
-            Stage("assemble.product", "product", "failed", "new", 1.0),
-        ):
-            watcher.composer_stage_finished(stage)
-    assert [line.split() for line in printed(console).splitlines()] == [
-        ["cat", "2.0", "s", "population"],
-        ["cyclegan", "13", "s", "translate,", "evaluate", "(changed:", "options)"],
-        ["assemble.product", "1.0", "s", "failed", "(new)"],
-        ["kept,", "unchanged:", "test"],
-    ]
-    assert "\x1b" not in printed(console)
-
-
-def test_a_failed_stage_says_so() -> None:
-    assert stage_line(Stage("population.cat", "cat", "failed", "new", 1.0)).plain.endswith("failed (new)")
-
-
-def terminal() -> Console:
-    return Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
-
-
-def test_bars_say_what_is_done_and_how_far_it_is() -> None:
-    console = terminal()
-    stage = Stage("translate.cyclegan", "cyclegan")
-    with BarWatcher(console) as watcher:
-        watcher.composer_stage_started(stage)
-        watcher.composer_stage_progress(stage, "conv1 epochs", 0, 40)
-        watcher.composer_stage_progress(stage, "conv1 epochs", 3, 40)
-        watcher.progress.refresh()
-    assert "translate.cyclegan: conv1 epochs" in printed(console)
-    assert "3/40" in printed(console)
-
-
-def test_a_stage_shows_only_its_latest_bars_and_leaves_none_behind() -> None:
-    stage = Stage("population.cat", "cat")
-    with BarWatcher(terminal()) as watcher:
-        watcher.composer_stage_started(stage)
-        for step in range(3 * MOST_BARS):
-            watcher.composer_stage_progress(stage, f"step {step}", 0, 2)
-        shown = [task.description for task in watcher.progress.tasks]
-        assert shown == [f"population.cat: step {step}" for step in range(2 * MOST_BARS, 3 * MOST_BARS)]
-        watcher.composer_stage_finished(Stage("population.cat", "cat", "computed"))
-        assert not watcher.progress.tasks
-
-
-def test_what_was_kept_is_gathered_in_one_line_at_the_end() -> None:
-    console = terminal()
-    with BarWatcher(console) as watcher:
-        watcher.composer_stage_finished(Stage("images.test", "test", "kept"))
-        watcher.composer_stage_finished(Stage("population.cat", "cat", "kept"))
-        watcher.composer_stage_finished(Stage("assemble.product", "product", "computed", "new", 2.0))
-        watcher.composer_stage_finished(Stage("evaluate.clusters", "product", "kept"))
-    text = printed(console)
-    assert text.index("2.0 s  assemble") < text.index("kept, unchanged: test, cat")
+# -- numbers -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -469,61 +379,3 @@ def test_seconds_are_said_as_people_do(seconds: float, text: str) -> None:
 def test_counts_take_at_most_six_characters(count: int, text: str) -> None:
     assert count_text(count) == text
     assert len(text) <= 6
-
-
-# -- components --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("annotation", "text"),
-    [
-        (int, "whole number"),
-        (int | None, "whole number or null"),
-        (tuple[int, int], "list of 2: whole number"),
-        (tuple[str, ...], "list: text"),
-        (list[float], "list: number"),
-        (dict[str, int], "mapping of text to whole number"),
-    ],
-)
-def test_types_are_said_in_words(annotation: Any, text: str) -> None:
-    assert type_text(annotation) == text
-
-
-COMPONENTS = [
-    pytest.param(component, id=f"{component.kind} {component.name}") for component, _ in load_registry().components()
-]
-
-
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_the_example_of_a_component_uses_it_with_options_that_it_has(component: type[Component]) -> None:
-    def slots(value: Any) -> list[dict[str, Any]]:
-        if isinstance(value, str):
-            return [{"use": value}]
-        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        own = [value] if isinstance(value, dict) and "use" in value else []
-        return own + [slot for part in parts for slot in slots(part)]
-
-    found = [slot for slot in slots(yaml.safe_load(example(component))) if slot["use"] == component.name]
-    assert found, example(component)
-    assert set(found[0]) - {"use"} <= set(component.model_fields)
-
-
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_the_description_of_a_component_holds_every_option(
-    component: type[Component], capsys: pytest.CaptureFixture[str]
-) -> None:
-    print_component(component, "kernel-composer 0.1.0, plugin x")
-    text = capsys.readouterr().out
-    assert "…" not in text
-    for option, field in component.model_fields.items():
-        assert field.description is not None
-        assert re.search(rf"^  {option} +{re.escape(field.description[:15])}", text, re.MULTILINE), text
-
-
-def test_what_plugins_write_is_not_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    row = {"kind": "images", "name": "x", "summary": "Reads [a] and [b].", "distribution": "[red]d", "version": "1"}
-    print_plugins({"components": [row], "broken": []})
-    print_component(load_registry().find("architecture", "cnn"), "[bold]somebody[/bold]")
-    text = capsys.readouterr().out
-    for said in ("Reads [a] and [b].", "[red]d", "[bold]somebody[/bold]"):
-        assert said in text
