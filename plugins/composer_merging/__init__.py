@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from composer import ComposedModel, KernelSet, Population
 
 
+RECALIBRATE = Field(
+    None,
+    description="estimate the running statistics of batch norm anew on the parents' pictures; left out: where there "
+    "are some, with a warning where there are none",
+)
+
+
 class AlignedMean(Assembler):
     """The mean of the parents' weights after their units were put in the same order: Git Re-Basin.
 
@@ -44,11 +51,7 @@ class AlignedMean(Assembler):
         description="where the head comes from: `fit`, fitted to what the parents say of their pictures, or `mean`; "
         "left out: `mean` where all parents' outputs mean the same",
     )
-    recalibrate: bool | None = Field(
-        None,
-        description="estimate the running statistics of batch norm anew on the parents' pictures; left out: where "
-        "there are some, with a warning where there are none",
-    )
+    recalibrate: bool | None = RECALIBRATE
 
     @property
     def terms(self) -> Contract:
@@ -86,11 +89,7 @@ class FromBase(Assembler):
         description="where the head comes from: `fit`, fitted to what the parents say of their pictures, or `merge`, "
         "put together as the rest is; left out: `merge` where all parents' outputs mean the same and the base has them",
     )
-    recalibrate: bool | None = Field(
-        None,
-        description="estimate the running statistics of batch norm anew on the parents' pictures; left out: where "
-        "there are some, with a warning where there are none",
-    )
+    recalibrate: bool | None = RECALIBRATE
 
     @property
     def terms(self) -> Contract:
