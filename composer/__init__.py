@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from composer.component import Component, Contract, RecipePath
 from composer.data.expressions import Expression, cell_concepts, cell_name, cell_names
 from composer.data.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
+from composer.data.files import is_picture, picture_files
 from composer.data.run import Run
 from composer.data.score_info import ScoreInfo
 from composer.errors import ComposerError
@@ -141,7 +142,9 @@ __all__ = [
     "expected_best",
     "headed",
     "hook",
+    "is_picture",
     "load",
+    "picture_files",
     "product",
     "read_picture",
     "read_state_file",

@@ -16,7 +16,7 @@ from PIL import Image
 
 from composer import ComposerError
 from composer.command_line.cli import Commands
-from composer.command_line.cli_models import COMMANDS, picture_files
+from composer.command_line.cli_models import COMMANDS, asked_pictures
 from composer.models.loading import load
 from composer.text import percent
 from composer_cnn import CNN
@@ -102,7 +102,7 @@ def test_a_page_shows_the_pictures_themselves_the_most_probable_first() -> None:
     shown = call("predict", "run", "pictures", "--page", "found.html")
     assert shown.exit_code == 0, shown.output
     assert "written: found.html\n" in shown.stderr
-    found = load("run").predict([path for path in picture_files(["pictures"]) if path.name != "broken.png"])
+    found = load("run").predict([path for path in asked_pictures(["pictures"]) if path.name != "broken.png"])
     page = Sheet(Path("found.html"))
     assert [name for name, _ in page.cards] == [
         one.name for one in sorted(found, key=lambda one: -(one.probability or 0))
@@ -209,7 +209,7 @@ def test_what_the_user_can_mend_is_said_with_exit_code_2(arguments: tuple[str, .
 
 def test_pictures_are_found_in_folders_and_by_patterns_each_once(here: Path) -> None:
     def found(*given: str) -> list[str]:
-        return [file.as_posix() for file in picture_files(given)]
+        return [file.as_posix() for file in asked_pictures(given)]
 
     everything = ["pictures/a.JPG", "pictures/b.png", "pictures/more/c.webp"]
     assert found("pictures") == everything
@@ -220,7 +220,7 @@ def test_pictures_are_found_in_folders_and_by_patterns_each_once(here: Path) -> 
     assert found("pictures/[1].png") == ["pictures/[1].png"], "a name that looks like a pattern"
     assert found("pictures/notes.txt", "gone.jpg") == ["pictures/notes.txt", "gone.jpg"], "named by itself: tried"
     with pytest.raises(ComposerError, match="no file matches"):
-        picture_files(["pictures/*.bmp"])
+        asked_pictures(["pictures/*.bmp"])
 
 
 def test_certainty_is_not_invented_by_rounding() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from composer.command_line.cli_models import examples, picture_files
+from composer.command_line.cli_models import asked_pictures, examples
 from composer.errors import ComposerError
 
 
@@ -57,7 +57,7 @@ def merge(
     --images: without, their running statistics do not fit.
     """
     meant = _numbers(outputs)
-    files = picture_files(images) if images else []
+    files = asked_pictures(images) if images else []
     from composer.data.run import Run
     from composer.interfaces import Assembler
     from composer.models.merging import merge_files, pictures_of, write_merged  # imports torch, which takes seconds

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.data.files import PICTURE_SUFFIXES, picture_files
 from composer.errors import ComposerError
 
 if TYPE_CHECKING:
     from composer.models.loading import LoadedModel, Prediction
     from composer.networks.architecture import Architecture
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""Of the files that are taken from folders; a file named by itself may have any."""
 TOLERANCE = 1e-3
 """Largest difference in log-odds between an ONNX file and PyTorch that is rounding."""
 
@@ -92,7 +91,7 @@ def predict(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: choose one of the two")
-    files = picture_files(pictures)
+    files = asked_pictures(pictures)
     from composer.command_line.terminal_models import (
         predictions_csv,
         predictions_data,
@@ -280,7 +279,7 @@ COMMANDS = (predict, export, inspect)
 """To be added to the command line's group, in this order."""
 
 
-def picture_files(given: Sequence[str]) -> list[Path]:
+def asked_pictures(given: Sequence[str]) -> list[Path]:
     """Files, those in folders (by name, hidden ones left out), and what patterns match; each once.
 
     ComposerError where a folder holds no picture or a pattern matches nothing.
@@ -289,9 +288,9 @@ def picture_files(given: Sequence[str]) -> list[Path]:
     for item in given:
         path = Path(item)
         if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if _is_picture(file, path)]
+            inside = picture_files(path)
             if not inside:
-                raise ComposerError(f"{item}: the folder holds no picture ({', '.join(sorted(SUFFIXES))})")
+                raise ComposerError(f"{item}: the folder holds no picture ({', '.join(sorted(PICTURE_SUFFIXES))})")
             found += inside
         elif glob.has_magic(item) and not path.exists():
             # Path.glob takes no absolute patterns.
@@ -310,7 +309,7 @@ def picture_groups(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise ComposerError(f"--images {folder}: {'is a file' if folder.exists() else 'there is no such folder'}")
     groups: dict[str, list[Path]] = {}
-    for file in picture_files([str(folder)]):
+    for file in asked_pictures([str(folder)]):
         first, *rest = file.relative_to(folder).parts
         groups.setdefault(first if rest else ".", []).append(file)
     return groups
@@ -333,11 +332,6 @@ def announce(model: LoadedModel) -> None:
         console.print(f"  ({made})", soft_wrap=True)
     if model.home.why:
         console.print(f"  ({model.home.why}; --composition takes another)", soft_wrap=True)
-
-
-def _is_picture(file: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()
 
 
 def _shown_progress(predictions: Iterator[Prediction], total: int) -> Iterator[Prediction]:

@@ -12,11 +12,10 @@ from typing import Any
 import yaml
 
 from composer.component import Component
-from composer.data.files import remove
+from composer.data.files import PICTURE_SUFFIXES, is_picture, remove
 from composer.errors import ComposerError
 from composer.registry import Registry, nearest
 
-PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MODEL_FILES = (".pth", ".pt", ".th", ".safetensors", ".bin", ".ckpt")
 COMMENT = 116
 """Characters of a line of comment, its sign left out."""
@@ -71,14 +70,14 @@ def _pictures(concept: str, given: str, folder: Path) -> Pictures:
     for place in (shown, *([no] if no.is_dir() else [])):
         if not _has_pictures(place):
             raise ComposerError(
-                f"--concept {concept}: there are no pictures in {place} ({', '.join(sorted(PICTURES))})"
+                f"--concept {concept}: there are no pictures in {place} ({', '.join(sorted(PICTURE_SUFFIXES))})"
             )
     return Pictures(concept, given, shown, no if no.is_dir() else None)
 
 
 def _has_pictures(folder: Path) -> bool:
     names = (name for _, _, files in os.walk(folder, followlinks=True) for name in files)
-    return any(Path(name).suffix.lower() in PICTURES and not name.startswith(".") for name in names)
+    return any(map(is_picture, names))
 
 
 def _checkpoint(concept: str, file: Path, outputs: Sequence[int], registry: Registry) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from composer.errors import ComposerError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""Of files that are taken for pictures, in capitals too."""
 PART = ".part-"
 """What is being written begins with this, then the machine and the process that write it."""
 MENDED = {
@@ -43,6 +45,18 @@ GO_ON = "what was finished is kept: the same command goes on from there"
 
 
 AGAIN = "edited or cut; run its recipe again, which computes nothing that is kept"
+
+
+def is_picture(file: str | Path) -> bool:
+    """Whether a file's name is that of a picture (.jpg, .PNG, ...) and not of a hidden file; nothing is opened."""
+    name = Path(file).name
+    return Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".")
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Every picture in a folder and the folders in it, in the order of the names; nothing hidden."""
+    found = (path for path in sorted(folder.rglob("*")) if is_picture(path) and path.is_file())
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 @contextmanager

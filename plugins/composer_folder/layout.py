@@ -10,9 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NoReturn
 
-from composer import ComposerError, Split, cell_concepts, cell_name, cell_names
+from composer import ComposerError, Split, cell_concepts, cell_name, cell_names, is_picture
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 ANSWERS = {"yes": True, "no": False}
 """Folders within a concept's training folder -> whether their pictures show the concept."""
 
@@ -36,8 +35,8 @@ class Contents:
 def contents(folder: Path, ignore: Sequence[str], limit: int | None = None) -> Contents:
     """All pictures, or `limit` of them evenly spaced, and all files that are none."""
     files = sorted(_walk(folder, ignore), key=lambda path: path.relative_to(folder).as_posix())
-    pictures = [path for path in files if _is_picture(path)]
-    others = tuple(path for path in files if not _is_picture(path))
+    pictures = [path for path in files if is_picture(path)]
+    others = tuple(path for path in files if not is_picture(path))
     if limit is not None and limit < len(pictures):
         pictures = [pictures[index * len(pictures) // limit] for index in range(limit)]
     return Contents(tuple(pictures), others)
@@ -160,12 +159,8 @@ def _shown_by(name: str, concepts: Sequence[str]) -> frozenset[str] | None:
     return shown if len(shown) == len(parts) and shown <= set(concepts) else None
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
 def _has_pictures(folder: Path, ignore: Sequence[str]) -> bool:
-    return any(_is_picture(path) for path in _walk(folder, ignore))
+    return any(is_picture(path) for path in _walk(folder, ignore))
 
 
 def _kept(name: str, ignore: Sequence[str]) -> bool:

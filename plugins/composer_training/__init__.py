@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Architecture, Assembler, Component, Contract, ModelSource, RecipePath, Run, hook
+from composer import Architecture, Assembler, Component, Contract, ModelSource, RecipePath, Run, hook, picture_files
 from composer_cnn import CNN
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ AT_ONCE = 32
 """Members per forward pass, so that a large population needs no more memory at a time than a small one."""
 FLOAT = 4
 """Bytes of a number."""
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""Of files that are taken for pictures."""
 
 
 class Train(ModelSource):
@@ -131,12 +129,6 @@ class Distil(Assembler):
         from composer_training.distilling import distil  # imports torch
 
         return distil(self, parents, run)
-
-
-def picture_files(folder: Path) -> list[Path]:
-    """Every picture below a folder, in the order of the names; no hidden ones."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 @hook

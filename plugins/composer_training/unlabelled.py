@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from composer import ComposerError, FileDecoder, Images, UnreadablePictureError
-from composer_training import picture_files
+from composer import ComposerError, FileDecoder, Images, UnreadablePictureError, picture_files
 
 LEAVES = 60
 """Shapes that are laid on each other in one picture; below them is one colour."""
