@@ -36,6 +36,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(pictures / name)
     (pictures / "notes.txt").write_text("no picture")
     (pictures / ".hidden.png").write_bytes(b"")
+    (pictures / ".thumbnails").mkdir()
+    (pictures / ".thumbnails" / "dark.png").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -193,6 +193,14 @@ def test_scores_that_the_table_leaves_out_are_counted(capsys: pytest.CaptureFixt
     assert out.count("controls:") == 2, "a table for each evaluator"
 
 
+def test_a_footnote_that_two_tables_need_stands_once(capsys: pytest.CaptureFixture[str]) -> None:
+    report = copy.deepcopy(REPORT)
+    report["compositions"]["product"]["scores"]["recognition.accuracy"] |= {"base": 0.75}
+    report["compositions"]["random"]["scores"]["clusters.kmeans.accuracy"] |= {"base": 0.75}
+    print_results(report, [], everything=True)
+    assert capsys.readouterr().out.count("always the same answer: 0.750") == 1
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
 def test_the_table_fits_and_nothing_is_cut(width: int) -> None:
     report = copy.deepcopy(REPORT)
