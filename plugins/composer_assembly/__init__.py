@@ -20,14 +20,14 @@ REST: Rest = Field(
     "nothing else), the networks of the `object`, or the `mean` over the parents",
 )
 RECALIBRATE: bool = Field(
-    False,
+    True,
     description="estimate running statistics anew on the parents' own pictures; where no layer normalises, biases that "
-    "leave each channel active on half of what it sees",
+    "leave each channel active on half of what it sees. False keeps what `rest` says: the study's zeros",
 )
 
 
 class Transplant(Assembler):
-    """Networks with the kernels put in, biases zero and no head: they give features, not log-odds."""
+    """Networks with the kernels put in and no head: they give features, not log-odds."""
 
     name = "transplant"
     contract = Contract(architecture="one", kernels_alone=True)

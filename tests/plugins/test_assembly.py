@@ -35,12 +35,12 @@ PICTURES = (training_images("black"), training_images("cat", seed=2))
 
 
 def transplanted(kernels: KernelSet = KERNELS) -> Population:
-    (part,) = Transplant().assemble(kernels, [BLACK, CAT], Run()).parts
+    (part,) = Transplant(recalibrate=False).assemble(kernels, [BLACK, CAT], Run()).parts
     return part
 
 
 def test_transplanted_networks_have_the_kernels_no_biases_and_no_head() -> None:
-    model = Transplant().assemble(KERNELS, [BLACK, CAT], Run())
+    model = Transplant(recalibrate=False).assemble(KERNELS, [BLACK, CAT], Run())
     (part,) = model.parts
     assert set(part.weights) == {"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias"}
     assert torch.equal(part.weights["conv2.weight"], KERNELS.layers["conv2"])
@@ -80,7 +80,7 @@ def test_kernels_of_another_shape_are_refused() -> None:
 def test_parents_that_prepare_their_pictures_differently_cannot_become_one_network() -> None:
     other = replace(CAT, preprocessing=Preprocessing(size=16, mean=(0.4, 0.4, 0.4)))
     with pytest.raises(ComposerError, match="'black' and 'cat' prepare their pictures differently"):
-        Transplant().assemble(KERNELS, [BLACK, other], Run())
+        Transplant(recalibrate=False).assemble(KERNELS, [BLACK, other], Run())
 
 
 def test_a_product_multiplies_the_probabilities_of_members_in_pairs() -> None:
@@ -117,7 +117,7 @@ def test_a_product_with_a_parent_without_head_is_refused() -> None:
 
 
 def refitted(ridge: float | None = None, kernels: KernelSet = KERNELS) -> Population:
-    (part,) = Refit(ridge=ridge).assemble(kernels, [BLACK, CAT], Run(pictures=PICTURES)).parts
+    (part,) = Refit(ridge=ridge, recalibrate=False).assemble(kernels, [BLACK, CAT], Run(pictures=PICTURES)).parts
     return part
 
 
@@ -195,7 +195,7 @@ def test_a_refitted_network_learns_what_its_features_can_tell() -> None:
     head = {"fc1.weight": torch.cat([slope, torch.zeros_like(slope)], dim=1), "fc1.bias": torch.zeros(1, 2)}
     know = replace(teacher, weights={**teacher.weights, **head}, outputs=(0,))
     parents = [replace(know, concept=concept, _memo={}) for concept in ("black", "cat")]
-    (network,) = Refit(ridge=1e-9).assemble(kernels, parents, Run(pictures=(images, images))).parts
+    (network,) = Refit(ridge=1e-9, recalibrate=False).assemble(kernels, parents, Run(pictures=(images, images))).parts
     expected = product_of_experts(torch.stack([know.log_odds(IMAGES)] * 2))
     torch.testing.assert_close(network.log_odds(IMAGES), expected, rtol=0.01, atol=0.01)
 
@@ -224,7 +224,7 @@ def test_refitting_twice_gives_the_same_bytes_and_leaves_its_inputs_alone() -> N
 
 def test_refitting_without_pictures_is_refused() -> None:
     with pytest.raises(ComposerError, match="needs the parents' training pictures"):
-        Refit().assemble(KERNELS, [BLACK, CAT], Run())
+        Refit(recalibrate=False).assemble(KERNELS, [BLACK, CAT], Run())
 
 
 def test_refitting_to_a_parent_without_head_is_refused() -> None:
@@ -263,7 +263,7 @@ def test_without_saying_where_norms_come_from_they_are_refused() -> None:
 
 
 def test_the_rest_of_a_body_comes_from_the_object_member_by_member() -> None:
-    body = renormed(rest="object")
+    body = renormed(rest="object", recalibrate=False)
     assert not RESIDUAL.misfit(body.weights, head=False)
     assert torch.equal(body.weights["conv1.weight"], NORMED_KERNELS.layers["conv1"])
     for name in ("bn1.weight", "bn1.running_var", "layer3.2.bn2.bias"):
@@ -271,25 +271,25 @@ def test_the_rest_of_a_body_comes_from_the_object_member_by_member() -> None:
 
 
 def test_the_rest_of_a_body_can_be_the_mean_over_the_parents() -> None:
-    body = renormed(rest="mean")
+    body = renormed(rest="mean", recalibrate=False)
     expected = (NORMED[0].weights["bn1.running_mean"] + NORMED[1].weights["bn1.running_mean"][[0, 1, 0]]) / 2
     torch.testing.assert_close(body.weights["bn1.running_mean"], expected)
 
 
 def test_biases_too_come_from_where_the_rest_comes_from() -> None:
-    (body,) = Transplant(rest="object").assemble(KERNELS, [BLACK, CAT], Run()).parts
+    (body,) = Transplant(rest="object", recalibrate=False).assemble(KERNELS, [BLACK, CAT], Run()).parts
     assert torch.equal(body.weights["conv1.bias"], CAT.weights["conv1.bias"][:2])
 
 
 def test_kernels_of_some_layers_are_enough_where_the_object_gives_the_others() -> None:
     some = replace(KERNELS, layers={"conv1": KERNELS.layers["conv1"]})
-    (body,) = Transplant(rest="object").assemble(some, [BLACK, CAT], Run()).parts
+    (body,) = Transplant(rest="object", recalibrate=False).assemble(some, [BLACK, CAT], Run()).parts
     assert torch.equal(body.weights["conv1.weight"], KERNELS.layers["conv1"])
     assert torch.equal(body.weights["conv2.weight"], CAT.weights["conv2.weight"][:2])
 
 
 def test_a_transplanted_network_with_batch_norm_is_the_network_itself() -> None:
-    body = renormed(rest="object")
+    body = renormed(rest="object", recalibrate=False)
     for member in range(3):
         network = RESIDUAL.build(1).eval()
         network.load_state_dict({name: tensor[member] for name, tensor in body.weights.items()}, strict=False)
@@ -311,7 +311,7 @@ def test_recalibrated_running_statistics_are_those_of_the_parents_pictures() -> 
         for name, tensor in network.state_dict().items():
             if "running" in name:
                 torch.testing.assert_close(body.weights[name][member], tensor, rtol=1e-4, atol=1e-5)
-    kept = renormed(rest="object")
+    kept = renormed(rest="object", recalibrate=False)
     changed = {name for name in kept.weights if not torch.equal(kept.weights[name], body.weights[name])}
     assert changed == {name for name in kept.weights if "running" in name}
 
@@ -335,7 +335,7 @@ def test_recalibration_revives_dead_networks() -> None:
     """Kernels without a positive weight give nothing above zero where no pixel is below it and biases are zero."""
     dead = replace(KERNELS, layers={layer: -k.abs() for layer, k in KERNELS.layers.items()})
     parents = [replace(each, preprocessing=Preprocessing(16, (0, 0, 0), (1, 1, 1))) for each in (BLACK, CAT)]
-    (body,) = Transplant().assemble(dead, parents, Run()).parts
+    (body,) = Transplant(recalibrate=False).assemble(dead, parents, Run()).parts
     assert not body.features(IMAGES).any()
     (alive,) = Transplant(recalibrate=True).assemble(dead, parents, Run(pictures=PICTURES)).parts
     assert alive.features(IMAGES).std(1).amin(-1).min() > 0.01
@@ -347,8 +347,8 @@ def test_recalibrating_without_pictures_is_refused() -> None:
 
 
 def test_pictures_are_asked_for_only_where_networks_are_recalibrated() -> None:
-    assert Transplant().terms.pictures == "none"
-    assert Transplant(recalibrate=True).terms.pictures == "unlabelled"
+    assert Transplant(recalibrate=False).terms.pictures == "none"
+    assert Transplant().terms.pictures == "unlabelled"
     assert Refit().terms.kernels_alone
     assert not Refit(rest="mean").terms.kernels_alone
 
