@@ -118,6 +118,7 @@ def compose(
     progress: bool = False,
     wait: bool = True,
     store: str | Path | None = None,
+    workers: int = 1,
 ) -> Composed:
     """Runs a recipe given as arguments: everything that `composer run` does, with the same store and the same folder.
 
@@ -130,6 +131,8 @@ def compose(
     output: folder for all results, default `runs/<name>`. progress: shows the stages on standard error.
     wait: for another run that works in the folder; without it that is a ComposerError.
     store: folder that keeps stages for all runs, default COMPOSER_STORE or `composer` in the user's cache folder.
+    workers: processes that work stages at once, each with its share of the cores; a script that asks for more than one
+    has its work under `if __name__ == "__main__":`, as for any new process in Python.
     RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
     in a run and can be mended.
     """
@@ -158,7 +161,8 @@ def compose(
     with watching(registry) if progress else nullcontext():
         from composer.pipeline import run_recipe  # imports torch, which the check above does without
 
-        report = run_recipe(recipe, folder, device, fresh, registry, wait, None if store is None else Path(store))
+        at = None if store is None else Path(store)
+        report = run_recipe(recipe, folder, device, fresh, registry, wait, at, workers)
     return Composed(report, folder, None if store is None else Path(store))
 
 

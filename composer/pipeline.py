@@ -33,17 +33,19 @@ def run_recipe(
     registry: Registry | None = None,
     wait: bool = True,
     store: Path | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Runs a recipe and writes its folder; returns the content of `report.json`.
 
     wait: for another run that works in the folder; without it that is a ComposerError.
     store: where stages are kept for all runs, `default_store()` unless said otherwise.
+    workers: processes that work stages at once, each with its share of the cores.
     """
     choose_device(device)  # before anything is made
     with working(folder, wait), opened(store) as stages:
         seen = recall(folder)
         try:
-            outcome = compute(recipe, stages, device, fresh, registry, seen, gathered)
+            outcome = compute(recipe, stages, device, fresh, registry, seen, gathered, workers)
         finally:
             remember(folder, seen)
         publish(outcome, folder)

@@ -109,7 +109,8 @@ class BarWatcher:
 
     def __init__(self, console: Console, verbose: bool = False) -> None:
         self.lines = Lines(console, verbose)
-        self.bars: dict[str, TaskID] = {}
+        self.bars: dict[tuple[str, str], TaskID] = {}
+        """Stage and what it counts -> bar; several stages run at once where there are workers."""
         self.progress = Progress(
             SpinnerColumn("line"),
             TextColumn(
@@ -125,7 +126,7 @@ class BarWatcher:
         )
 
     def __enter__(self) -> BarWatcher:
-        self.bars[""] = self.progress.add_task("starting", total=None)  # importing torch takes seconds
+        self.bars["", ""] = self.progress.add_task("starting", total=None)  # importing torch takes seconds
         self.progress.start()
         return self
 
@@ -137,31 +138,32 @@ class BarWatcher:
 
     @hook
     def composer_stage_started(self, stage: Stage) -> None:
-        self._clear()
-        self.bars[""] = self.progress.add_task(_title(stage), total=None)
+        self._clear("")
+        self._clear(_title(stage))
+        self.bars[_title(stage), ""] = self.progress.add_task(_title(stage), total=None)
 
     @hook
     def composer_stage_progress(self, stage: Stage, what: str, done: int, total: int) -> None:
-        if what not in self.bars:
-            self._make_room()
-            self.bars[what] = self.progress.add_task(f"{_title(stage)}: {what}", total=total)
-        self.progress.update(self.bars[what], completed=done, total=total)
+        title = _title(stage)
+        if (title, what) not in self.bars:
+            self._make_room(title)
+            self.bars[title, what] = self.progress.add_task(f"{title}: {what}", total=total)
+        self.progress.update(self.bars[title, what], completed=done, total=total)
 
     @hook
     def composer_stage_finished(self, stage: Stage) -> None:
-        self._clear()
+        self._clear(_title(stage))
         self.lines.add(stage)
 
-    def _make_room(self) -> None:
-        """The bar without a count gives way to the first with one, and old bars to new ones."""
-        while "" in self.bars or len(self.bars) >= MOST_BARS:
-            oldest = "" if "" in self.bars else next(iter(self.bars))
-            self.progress.remove_task(self.bars.pop(oldest))
+    def _make_room(self, title: str) -> None:
+        """A stage's bar without a count gives way to its first with one, and its old bars to new ones."""
+        own = [key for key in self.bars if key[0] == title]
+        while (title, "") in own or len(own) >= MOST_BARS:
+            self.progress.remove_task(self.bars.pop(own.pop(0)))
 
-    def _clear(self) -> None:
-        for bar in self.bars.values():
-            self.progress.remove_task(bar)
-        self.bars.clear()
+    def _clear(self, title: str) -> None:
+        for key in [key for key in self.bars if key[0] == title]:
+            self.progress.remove_task(self.bars.pop(key))
 
 
 class _CountColumn(ProgressColumn):

@@ -191,6 +191,13 @@ set_option = click.option(
     multiple=True,
     help="Change the recipe: models.members=8, compositions.cyclegan.translator.epochs=5. May be repeated.",
 )
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that work stages at once, each with its share of the cores.",
+)
 
 
 @main.command(
@@ -208,6 +215,7 @@ set_option = click.option(
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
+@workers_option
 @store_option
 @click.option("--fresh", is_flag=True, help="Compute everything again, even what has not changed.")
 @click.option("--no-wait", is_flag=True, help="Fail where another run works in the folder, in place of waiting for it.")
@@ -221,6 +229,7 @@ def run(
     overrides: tuple[str, ...],
     seed: int | None,
     device: str,
+    workers: int,
     store: Path | None,
     fresh: bool,
     no_wait: bool,
@@ -252,7 +261,7 @@ def run(
     with watching(registry, verbose):
         from composer.pipeline import run_recipe  # imports torch, which takes two seconds
 
-        report = run_recipe(read, folder, device, fresh, registry, not no_wait, store)
+        report = run_recipe(read, folder, device, fresh, registry, not no_wait, store, workers)
     print_results(report, random_pairs(read), everything=everything)
     print_saved(folder, time.perf_counter() - started)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import logging
+import os
 import time
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,16 @@ from composer.errors import ComposerError, PluginError
 from composer.hookspecs import Stage
 from composer.registry import Registry
 from composer.running.cache import StageCache
+from composer.running.elsewhere import Ended, Place, Progress
+from composer.running.memory import peak_memory
 from composer.running.plan import Plan
 from composer.running.step import Step
 from composer.running.storage import Value
 from composer.running.watching import Watchers
 from composer.running.worker import require, work
+from composer.running.workers import Workers, threads_each
+
+log = logging.getLogger("composer")
 
 Seen = MutableMapping[str, dict[str, Any]]
 """`stage for subject` -> what it was made from, in the run before; brought up to date as stages finish."""
@@ -45,6 +51,50 @@ class Engine:
             kept = self._kept(step)
             self.results[step.key] = self._computed(step) if kept is None else kept
         return self.results[step.key]
+
+    def work_ahead(self, steps: Sequence[Step], workers: int) -> None:
+        """Computes in other processes what the store lacks of some plans' steps; `result` then finds it there.
+
+        steps: each after those that it works on. What cannot be worked so, as an input went from the store meanwhile,
+        is left to `result`. Raises what the first step raised that failed.
+        """
+        place = Place(self.cache.folder, self.device, threads_each(workers, os.cpu_count() or 1), self.fresh)
+        missing = [step for step in steps if not self._there(step)]
+        stages = {}
+
+        def started(step: Step) -> None:
+            stages[step.key] = Stage(step.name, step.subject, reason=self._reason(step))
+            self.hook.composer_stage_started(stage=stages[step.key])
+
+        def told_of(step: Step, at: Progress) -> None:
+            self.hook.composer_stage_progress(stage=stages[step.key], what=at.what, done=at.done, total=at.total)
+
+        with Workers(workers, place) as all_of_them:
+            for step, ended in all_of_them.work(missing, started, told_of):
+                self._worked_elsewhere(step, stages[step.key], ended)
+
+    def _there(self, step: Step) -> bool:
+        """Whether a result need not be computed; pictures are looked for where this recipe has them."""
+        if step.split is not None:
+            return step.key in self.results or self._took(step)
+        return not self.fresh and self.cache.whole(step.name, step.key)
+
+    def _took(self, step: Step) -> bool:
+        kept = self._kept(step)
+        if kept is not None:
+            self.results[step.key] = kept
+        return kept is not None
+
+    def _worked_elsewhere(self, step: Step, stage: Stage, ended: Ended) -> None:
+        if ended.status == "absent":
+            log.warning("%s: %s has gone from the store; both are computed here", step.title, ended.message)
+            return
+        status: Any = "computed" if ended.status == "computed" else "failed"
+        self._finish(step, replace(stage, status=status, seconds=ended.seconds, peak_memory=ended.peak_memory))
+        if ended.status == "failed":
+            raise told(ComposerError(ended.message), step.title)
+        if ended.status == "broken":
+            raise told(PluginError(ended.message), step.title) from ElsewhereError(ended.trace)
 
     def forget(self, step: Step) -> None:
         """Lets go of a result in memory; the store still has it."""
@@ -129,17 +179,14 @@ class Engine:
         return f"changed: {', '.join(changed)}" if changed else "not kept"
 
 
+class ElsewhereError(Exception):
+    """What a plugin raised in another process, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
 def told(error: ComposerError | PluginError, where: str) -> ComposerError | PluginError:
     """The error that says where it arose."""
     kind = PluginError if isinstance(error, PluginError) else ComposerError
     return kind(f"{where}: {error}")
-
-
-def peak_memory() -> int:
-    """Bytes of memory that this process held at its fullest; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such figure
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -65,17 +65,21 @@ def compute(
     registry: Registry | None = None,
     seen: Seen | None = None,
     gather: Gather | None = None,
+    workers: int = 1,
 ) -> Outcome:
     """Computes a recipe, or takes from the store what it has.
 
     seen: what each stage was made from in the run before, to tell why it is computed again; brought up to date.
     gather: gathers what the page shows of each composition; without it there is nothing to publish a page from.
+    workers: processes that work steps at once, each with its share of the cores; 1: this process alone.
     """
     started = time.perf_counter()
     engine = Engine(store, choose_device(device), registry or load_registry(), fresh, seen)
     plan = make_plan(recipe, gather)
     store.use(*((step.name, step.key) for step in plan.steps()))
     inputs = plan.inputs()  # before they are read, so that one that is edited meanwhile shows
+    if workers > 1:
+        engine.work_ahead(plan.steps(), workers)
     parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.populations}
     arms = [_judge(engine, arm) for arm in plan.arms]
     oracle = judge_oracle(engine, plan.oracle)
