@@ -42,6 +42,7 @@ COMMANDS = (
     "report",
     "compare",
     "verify",
+    "sweep",
     "bench",
     "store",
     "new-plugin",

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from composer.command_line import cli_bench, cli_merge, cli_runs, cli_store, completion
+from composer.command_line import cli_bench, cli_merge, cli_runs, cli_store, cli_sweep, completion
 from composer.command_line.cli_init import init
 from composer.command_line.cli_models import COMMANDS
 from composer.command_line.cli_new_plugin import new_plugin
+from composer.command_line.cli_options import device_option, workers_option
 from composer.command_line.cli_plugins import check_plugin
 from composer.command_line.cli_store import store_option
 from composer.errors import ComposerError, PluginError
@@ -59,7 +60,9 @@ class Commands(click.Group):
             raise
         except KeyboardInterrupt as error:
             kept = f"{in_plugin(error)}; what was finished is kept; run the same command to go on"
-            click.echo(f"stopped{kept if ctx.invoked_subcommand in ('run', 'pictures', 'bench') else ''}", err=True)
+            click.echo(
+                f"stopped{kept if ctx.invoked_subcommand in ('run', 'sweep', 'pictures', 'bench') else ''}", err=True
+            )
             ctx.exit(STOPPED)
         except Exception as error:
             from composer.command_line.terminal import print_error
@@ -191,13 +194,6 @@ set_option = click.option(
     multiple=True,
     help="Change the recipe: models.members=8, compositions.cyclegan.translator.epochs=5. May be repeated.",
 )
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes that work stages at once, each with its share of the cores.",
-)
 
 
 @main.command(
@@ -212,9 +208,7 @@ workers_option = click.option(
 )
 @set_option
 @click.option("--seed", type=click.IntRange(min=0), help="Seed in place of the recipe's.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
-)
+@device_option
 @workers_option
 @store_option
 @click.option("--fresh", is_flag=True, help="Compute everything again, even what has not changed.")
@@ -376,6 +370,7 @@ for command in (
     *COMMANDS,
     *cli_merge.COMMANDS,
     *cli_runs.COMMANDS,
+    *cli_sweep.COMMANDS,
     *cli_bench.COMMANDS,
     *cli_store.COMMANDS,
     new_plugin,

@@ -52,11 +52,12 @@ class Engine:
             self.results[step.key] = self._computed(step) if kept is None else kept
         return self.results[step.key]
 
-    def work_ahead(self, steps: Sequence[Step], workers: int) -> None:
+    def work_ahead(self, steps: Sequence[Step], workers: int, onward: bool = False) -> None:
         """Computes in other processes what the store lacks of some plans' steps; `result` then finds it there.
 
         steps: each after those that it works on. What cannot be worked so, as an input went from the store meanwhile,
-        is left to `result`. Raises what the first step raised that failed.
+        is left to `result`. Raises what the first step raised that failed; onward: goes on with the others, and leaves
+        it too to `result`, which meets it again.
         """
         place = Place(self.cache.folder, self.device, threads_each(workers, os.cpu_count() or 1), self.fresh)
         missing = [step for step in steps if not self._there(step)]
@@ -71,6 +72,8 @@ class Engine:
 
         with Workers(workers, place) as all_of_them:
             for step, ended in all_of_them.work(missing, started, told_of):
+                if ended.status != "computed" and onward:
+                    continue
                 self._worked_elsewhere(step, stages[step.key], ended)
 
     def _there(self, step: Step) -> bool:
