@@ -173,8 +173,11 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def read_part(file: Path, record: type[BaseModel]) -> dict[str, Any]:
-    """A JSON file of a run that holds what `record` asks for; ComposerError that says what is wrong with it."""
+def read_part(file: Path, record: type[BaseModel], again: str = AGAIN) -> dict[str, Any]:
+    """A JSON file of composer's that holds what `record` asks for; ComposerError that says what is wrong with it.
+
+    again: what to do where it is damaged.
+    """
     from pydantic import ValidationError
 
     try:
@@ -182,13 +185,13 @@ def read_part(file: Path, record: type[BaseModel]) -> dict[str, Any]:
     except FileNotFoundError:
         raise ComposerError(f"{file.parent}: damaged: {file.name} is missing") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ComposerError(f"{file}: damaged: {one_line(error)}; {AGAIN}") from None
+        raise ComposerError(f"{file}: damaged: {one_line(error)}; {again}") from None
     if not isinstance(content, dict):
-        raise ComposerError(f"{file}: damaged: it is no mapping; {AGAIN}")
+        raise ComposerError(f"{file}: damaged: it is no mapping; {again}")
     try:
         record.model_validate(content)
     except ValidationError as error:
-        raise ComposerError(f"{file}: damaged: {_faults(error.errors())}; {AGAIN}") from None
+        raise ComposerError(f"{file}: damaged: {_faults(error.errors())}; {again}") from None
     return content
 
 

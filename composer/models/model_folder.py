@@ -79,8 +79,18 @@ class ModelFolder:
         try:
             parts = tuple(self._part(index, member) for index in range(len(self.parts)))
         except (OSError, SafetensorError) as error:
-            raise ComposerError(f"{self.path / WEIGHTS}: cannot be read ({error}); copy it again") from error
+            raise self._unreadable(error) from error
         return ComposedModel(parts, (self.members[member],), self.expression)
+
+    def population(self, part: int = 0) -> Population:
+        """One of its networks with all members; ComposerError as for `read`."""
+        try:
+            return self._part(part, None)
+        except (OSError, SafetensorError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> ComposerError:
+        return ComposerError(f"{self.path / WEIGHTS}: cannot be read ({error}); copy it again")
 
     def beside(self) -> list[str]:
         """Names of the other compositions of the same run that give log-odds."""
@@ -109,16 +119,17 @@ class ModelFolder:
             raise ComposerError(f"{self.path / CONFIG}: expression: no network knows {', '.join(map(repr, unknown))}")
         return target
 
-    def _part(self, index: int, member: int) -> Population:
+    def _part(self, index: int, member: int | None) -> Population:
+        """One network with one of the members, or with all; one that serves all members is read for each."""
         facts = self.parts[index]
-        shared = len(facts["members"]) == 1
-        own = 0 if shared else member
+        one = 0 if len(facts["members"]) == 1 else member
+        own = slice(None) if one is None else slice(one, one + 1)
         with safe_open(self.path / WEIGHTS, framework="pt") as file:
             weights: dict[str, Tensor] = {
-                name: file.get_slice(stored)[own : own + 1]
+                name: file.get_slice(stored)[own]
                 for stored, name in weights_of_part(self.parts, index, file.keys()).items()
             }
-        facts = {**facts, "type": "Population", "members": [facts["members"][own]]}
+        facts = {**facts, "type": "Population", "members": facts["members"][own]}
         try:
             population = unpack(facts, weights)
         except ComposerError as error:

@@ -1,0 +1,1 @@
+"""A folder of concepts, each a model that knows it."""

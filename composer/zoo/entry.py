@@ -1,0 +1,132 @@
+"""One concept of a zoo: its folder, its facts in `concept.json`, and its networks. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from composer.data.expressions import NONE
+from composer.data.files import read_part
+from composer.data.records import Record
+from composer.errors import ComposerError
+from composer.recipes.recipe import why_no_name
+
+if TYPE_CHECKING:
+    from composer.data.population import Population
+
+FILE = "concept.json"
+"""What a folder is known for a concept's by."""
+FORMAT = 1
+"""Of `concept.json`; another is of another version of composer."""
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+"""The model's own files, as in any model folder."""
+PROBES = "probes.safetensors"
+"""A few pictures with and without the concept that it did not learn from."""
+RESERVED = ("and", "or", "not", NONE)
+"""Words that formulas need for themselves."""
+Kind = Literal["attribute", "object"]
+
+
+class WrittenRecord(Record):
+    """What every concept.json says, of whatever version."""
+
+    format: int
+    composer_version: str
+
+
+class ConceptRecord(WrittenRecord):
+    """concept.json."""
+
+    name: str = Field(min_length=1)
+    synonyms: list[str] = Field(default=[])
+    kind: Kind | None = None
+    auc: Annotated[float, Field(ge=0, le=1)] | None = None
+    pictures: Annotated[int, Field(ge=0)] | None = None
+    source: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A concept of a zoo: what it is called, how well it is known, and where its networks lie."""
+
+    name: str
+    synonyms: tuple[str, ...]
+    kind: Kind | None
+    """Whether it is said of things, as adjectives do, or is a thing, as nouns are; None where nobody said."""
+    folder: Path
+    auc: float | None
+    """On pictures held out from learning; of several members the median. None where nobody measured it."""
+    pictures: int | None
+    """By how many held-out pictures the AUC was measured."""
+    source: str = ""
+    """Where it came from, in words."""
+    licence: str = ""
+    """Empty where nobody said."""
+    version: str = ""
+    """Of the composer that wrote it."""
+
+    def population(self) -> Population:
+        """Its networks, all members; ComposerError where they are damaged or their plugin is not installed."""
+        from composer.models.model_folder import read_folder  # imports torch
+
+        home = read_folder(self.folder)
+        if len(home.parts) != 1 or home.parts[0]["concept"] != self.name:
+            raise ComposerError(f"{self.folder / CONFIG}: is not the network of {self.name!r}; {_again(self.name)}")
+        return home.population()
+
+
+def read_concept(folder: Path) -> Concept:
+    """The concept that a folder of a zoo holds; ComposerError where it is damaged or of another version."""
+    again = _again(folder.name)
+    written = read_part(folder / FILE, WrittenRecord, again)
+    if written["format"] != FORMAT:
+        by = f"format {written['format']} (composer {written['composer_version']})"
+        raise ComposerError(f"{folder / FILE}: is of {by}, and this composer reads format {FORMAT}; {again}")
+    facts = ConceptRecord.model_validate(read_part(folder / FILE, ConceptRecord, again))
+    if facts.name != folder.name:
+        raise ComposerError(
+            f"{folder / FILE}: says {facts.name!r}, and the folder is called {folder.name!r}; rename it"
+        )
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ComposerError(f"{folder}: damaged: {name} is missing; {again}")
+    return Concept(
+        facts.name,
+        tuple(facts.synonyms),
+        facts.kind,
+        folder,
+        facts.auc,
+        facts.pictures,
+        facts.source,
+        facts.licence,
+        facts.composer_version,
+    )
+
+
+def plain_name(text: str) -> str:
+    """A name as zoos write it: in small letters, single spaces."""
+    return " ".join(text.lower().split())
+
+
+def as_name(text: str) -> str:
+    """The name that a text gives a concept; ComposerError where it is no word of formulas and folders."""
+    name = plain_name(text)
+    if wrong := why_no_name(name):
+        raise ComposerError(f"the name of a concept {wrong}")
+    if name in RESERVED:
+        raise ComposerError(f"the name of a concept must not be {name!r}, a word that formulas need for themselves")
+    return name
+
+
+def as_synonyms(texts: Sequence[str], name: str) -> tuple[str, ...]:
+    """Synonyms as they are kept: each once, and none that is the name; ComposerError where one is no word."""
+    return tuple(dict.fromkeys(word for word in map(as_name, texts) if word != name))
+
+
+def _again(name: str) -> str:
+    return f"remove it (composer zoo remove {name!r}) and learn or add it again"
