@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from composer.component import Component
 from composer.data.expressions import Expression, cell_concepts, cell_names
@@ -93,6 +93,10 @@ class ImageSource(Component):
     def possible(self, shown: Sequence[str]) -> bool:
         """Whether one picture can show all of these concepts at once; no drawing is black and white."""
         return True
+
+    def vocabulary(self) -> Mapping[str, Literal["attribute", "object"]]:
+        """Every concept that it can show, and of which kind it is; empty where that is the user's to know."""
+        return {}
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         """(option, message) for all that can be seen to be wrong with one split that a run will load."""

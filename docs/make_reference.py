@@ -158,7 +158,9 @@ def command(name: str, found: click.Command) -> str:
     words = [each.make_metavar(click.Context(found)) for each in found.params if isinstance(each, click.Argument)]
     options = [each for each in found.params if isinstance(each, click.Option)]
     rows = "\n".join(f"- `{', '.join(each.opts)}`: {each.help}" for each in options)
-    return f"### composer {' '.join([name, *words])}\n\n{inspect.cleandoc(found.help or '')}\n\n{rows}"
+    text = f"### composer {' '.join([name, *words])}\n\n{inspect.cleandoc(found.help or '')}\n\n{rows}"
+    below = found.commands.items() if isinstance(found, click.Group) else ()
+    return "\n\n".join([text, *(command(f"{name} {inner}", each) for inner, each in below)])
 
 
 def components() -> str:

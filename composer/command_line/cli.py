@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from composer.command_line import cli_bench, cli_merge, cli_runs, cli_store, cli_sweep, completion
+from composer.command_line import cli_bench, cli_merge, cli_runs, cli_store, cli_sweep, cli_zoo, completion
 from composer.command_line.cli_init import init
 from composer.command_line.cli_models import COMMANDS
 from composer.command_line.cli_new_plugin import new_plugin
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+KEEPING = ("run", "sweep", "pictures", "bench", "zoo")
+"""Commands that go on from what was finished when they are called again."""
 
 
 class Commands(click.Group):
@@ -61,7 +63,7 @@ class Commands(click.Group):
         except KeyboardInterrupt as error:
             kept = f"{in_plugin(error)}; what was finished is kept; run the same command to go on"
             click.echo(
-                f"stopped{kept if ctx.invoked_subcommand in ('run', 'sweep', 'pictures', 'bench') else ''}", err=True
+                f"stopped{kept if ctx.invoked_subcommand in KEEPING else ''}", err=True
             )
             ctx.exit(STOPPED)
         except Exception as error:
@@ -371,6 +373,7 @@ for command in (
     *cli_merge.COMMANDS,
     *cli_runs.COMMANDS,
     *cli_sweep.COMMANDS,
+    *cli_zoo.COMMANDS,
     *cli_bench.COMMANDS,
     *cli_store.COMMANDS,
     new_plugin,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from pydantic import PrivateAttr
@@ -54,9 +54,20 @@ class Parent:
     names: Sequence[str] = ()
 
 
-def product(*parents: Parent, target: str | None = None) -> LoadedModel:
+class Knows(Protocol):
+    """What knows a concept and can stand for a parent: a concept of a zoo."""
+
+    @property
+    def concept(self) -> str: ...
+
+    def picked(self) -> Population:
+        """A population of one member."""
+
+
+def product(*parents: Parent | Knows, target: str | None = None) -> LoadedModel:
     """Parents side by side, their probabilities multiplied, as `composer.load` gives such a model.
 
+    parents: networks in memory, and concepts of a zoo (`composer.Zoo()["black"]`).
     target: a formula of the concepts; left out, all of them at once.
     ComposerError where a network gives no logits, or nothing says which of its outputs mean the concept.
     """
@@ -64,7 +75,7 @@ def product(*parents: Parent, target: str | None = None) -> LoadedModel:
 
 
 def distil(
-    *parents: Parent,
+    *parents: Parent | Knows,
     pictures: Tensor | Iterable[str | Path],
     student: Architecture | str | Mapping[str, Any],
     target: str | None = None,
@@ -92,7 +103,7 @@ def distil(
 
 
 def _assembled(
-    name: str, parents: Sequence[Parent], options: Mapping[str, Any], run: Run, target: str | None
+    name: str, parents: Sequence[Parent | Knows], options: Mapping[str, Any], run: Run, target: str | None
 ) -> LoadedModel:
     if len(parents) < 2:
         raise ComposerError(f"{name}() takes two parents or more, not {len(parents)}")
@@ -104,10 +115,10 @@ def _assembled(
     if asked is not None:
         model = model.answering(asked)
     called = f"composer.{name}({', '.join(parent.concept for parent in parents)})"
-    return LoadedModel(model, _nowhere(called, name, model))
+    return LoadedModel(model, in_no_folder(called, name, model))
 
 
-def _nowhere(called: str, name: str, model: ComposedModel) -> ModelFolder:
+def in_no_folder(called: str, name: str, model: ComposedModel) -> ModelFolder:
     """A model's folder where there is none; messages name the call in its place."""
     parts = [{"concept": part.concept, "outputs": list(part.outputs)} for part in model.parts]
     expression = None if model.target is None else model.target.text
@@ -115,7 +126,7 @@ def _nowhere(called: str, name: str, model: ComposedModel) -> ModelFolder:
     return ModelFolder(Path(called), {**config, "parts": parts, "expression": expression})
 
 
-def _formula(target: str, parents: Sequence[Parent]) -> Expression:
+def _formula(target: str, parents: Sequence[Parent | Knows]) -> Expression:
     try:
         asked = Expression.parse(target)
     except ValueError as error:
@@ -189,8 +200,10 @@ class _Outputs(nn.Module):
         return logits
 
 
-def population(parent: Parent) -> Population:
+def population(parent: Parent | Knows) -> Population:
     """A parent's network as a population of one member; ComposerError where it gives no logits of the concept."""
+    if not isinstance(parent, Parent):
+        return parent.picked()
     network = deepcopy(parent.network).cpu().eval()
     count = _count_outputs(parent, network)
     outputs = _meaning(parent, count)

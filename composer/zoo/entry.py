@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from composer.data.expressions import NONE
-from composer.data.files import read_part
+from composer.data.files import one_line, read_part
 from composer.data.records import Record
 from composer.errors import ComposerError
+from composer.networks.architecture import Architecture
 from composer.recipes.recipe import why_no_name
+from composer.registry import load_registry
 
 if TYPE_CHECKING:
     from composer.data.population import Population
+    from composer.models.model_folder import ModelFolder
 
 FILE = "concept.json"
 """What a folder is known for a concept's by."""
@@ -50,6 +53,21 @@ class ConceptRecord(WrittenRecord):
     licence: str = ""
 
 
+class NamedRecord(Record):
+    use: str
+
+
+class PartRecord(Record):
+    concept: str
+    architecture: NamedRecord
+
+
+class ConfigRecord(Record):
+    """As much of config.json as is read without torch."""
+
+    parts: list[PartRecord] = Field(min_length=1, max_length=1)
+
+
 @dataclass(frozen=True)
 class Concept:
     """A concept of a zoo: what it is called, how well it is known, and where its networks lie."""
@@ -60,7 +78,8 @@ class Concept:
     """Whether it is said of things, as adjectives do, or is a thing, as nouns are; None where nobody said."""
     folder: Path
     auc: float | None
-    """On pictures held out from learning; of several members the median. None where nobody measured it."""
+    """Of the member that people get, on pictures held out from learning; of a run's parent the median over members.
+    None where nobody measured it."""
     pictures: int | None
     """By how many held-out pictures the AUC was measured."""
     source: str = ""
@@ -70,14 +89,44 @@ class Concept:
     version: str = ""
     """Of the composer that wrote it."""
 
+    @property
+    def concept(self) -> str:
+        """Its name, as parents in memory have one: it can stand for one in `composer.product` and `composer.distil`."""
+        return self.name
+
     def population(self) -> Population:
         """Its networks, all members; ComposerError where they are damaged or their plugin is not installed."""
+        return self._home().population()
+
+    def picked(self) -> Population:
+        """The one member that people get."""
+        home = self._home()
+        return home.read(home.member(None)).parts[0]
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of its networks; no weight is read, and no torch imported."""
+        file = self.folder / CONFIG
+        again = _again(self.name)
+        options = dict(read_part(file, ConfigRecord, again)["parts"][0]["architecture"])
+        try:
+            found = load_registry().find("architecture", options.pop("use")).model_validate(options)
+        except (ComposerError, ValidationError) as error:
+            raise ComposerError(f"{file}: {one_line(error)}; install the plugin that offers it, or {again}") from error
+        assert isinstance(found, Architecture)
+        return found
+
+    def files(self) -> tuple[Path, Path]:
+        """What its networks are read from."""
+        return self.folder / CONFIG, self.folder / WEIGHTS
+
+    def _home(self) -> ModelFolder:
         from composer.models.model_folder import read_folder  # imports torch
 
         home = read_folder(self.folder)
         if len(home.parts) != 1 or home.parts[0]["concept"] != self.name:
             raise ComposerError(f"{self.folder / CONFIG}: is not the network of {self.name!r}; {_again(self.name)}")
-        return home.population()
+        return home
 
 
 def read_concept(folder: Path) -> Concept:

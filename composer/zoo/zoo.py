@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from composer.data.expressions import Expression
 from composer.errors import ComposerError
-from composer.registry import nearest
-from composer.zoo.entry import Concept, plain_name, read_concept
+from composer.interfaces import ModelSource
+from composer.recipes.target import formula_problems
+from composer.registry import load_registry, nearest
+from composer.zoo.entry import Concept, Kind, as_name, as_synonyms, plain_name, read_concept
+
+if TYPE_CHECKING:
+    from composer.data.population import Population
+    from composer.models.loading import LoadedModel
+    from composer.zoo.writing import Entry
 
 __all__ = ["Concept", "Zoo", "default_zoo"]
 
@@ -65,6 +76,142 @@ class Zoo:
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and plain_name(name) in self._read
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """All concepts that are whole, by name."""
+        return tuple(self._read.values())
+
+    def require_free(self, name: str, replace: bool = False) -> str:
+        """The name as it is kept; ComposerError where it is no word, or taken and not to be replaced."""
+        plain = as_name(name)
+        if not replace and os.path.lexists(self.folder / plain):
+            from composer.zoo.writing import is_there  # imports torch
+
+            raise is_there(self.folder, plain)
+        return plain
+
+    def add(
+        self,
+        name: str,
+        model: Population | ModelSource | str | Path,
+        *,
+        synonyms: Sequence[str] = (),
+        kind: Kind | None = None,
+        source: str = "",
+        licence: str = "",
+        replace: bool = False,
+    ) -> Concept:
+        """Keeps a model that knows a concept, whole or not at all.
+
+        model: a run's folder or a model's (of whose networks the one is taken that is called as the concept), a model
+        source such as `Checkpoints(pattern="cat.pth")`, or a population.
+        kind: `attribute` or `object`. source, licence: where it came from, in words.
+        ComposerError where the name is taken and `replace` is not said, where the model does not know the concept or
+        gives no log-odds, and where the folder cannot be written.
+        """
+        from composer.zoo.adding import entry_of  # imports torch
+
+        plain = self.require_free(name, replace)
+        return self.put(entry_of(model, plain, source), synonyms, kind, licence, replace)
+
+    def learn(
+        self,
+        name: str,
+        yes: str | Path,
+        no: str | Path,
+        *,
+        models: ModelSource | None = None,
+        architecture: str | None = None,
+        synonyms: Sequence[str] = (),
+        kind: Kind | None = None,
+        licence: str = "",
+        seed: int = 0,
+        device: str = "cpu",
+        replace: bool = False,
+    ) -> Concept:
+        """Learns a concept from two folders of pictures, those that show it and those that do not.
+
+        A fifth of the pictures is held out to say how well it is known.
+        models: what learns it; left out, a head on a pretrained body where one is installed and no `architecture` is
+        named, else a few small networks of that architecture (`cnn`). Warnings are shown as Python shows them.
+        ComposerError where there are too few pictures, or some lie in both folders; else as for `add`.
+        """
+        from composer.zoo.learning import Lesson, usual_source  # imports torch
+
+        plain = self.require_free(name, replace)
+        lesson = Lesson(models or usual_source(architecture, load_registry()), seed, device)
+        entry = lesson.learn_folders(plain, Path(yes), Path(no))
+        for warning in lesson.warnings:
+            warnings.warn(warning, stacklevel=2)
+        return self.put(entry, synonyms, kind, licence, replace)
+
+    def put(
+        self,
+        entry: Entry,
+        synonyms: Sequence[str] = (),
+        kind: Kind | None = None,
+        licence: str = "",
+        replace: bool = False,
+    ) -> Concept:
+        """Keeps what was learned or read."""
+        from composer.zoo.writing import put  # imports torch
+
+        words = as_synonyms(synonyms, entry.name)
+        self._require_own(words, entry.name)
+        whole = dataclasses.replace(
+            entry, synonyms=words or entry.synonyms, kind=kind or entry.kind, licence=licence or entry.licence
+        )
+        put(self.folder, whole, replace)
+        self.refresh()
+        return self[entry.name]
+
+    def remove(self, name: str) -> None:
+        """Removes a concept, also one that is damaged; ComposerError where there is none."""
+        from composer.zoo.writing import take_away  # imports torch
+
+        plain = plain_name(name)
+        if plain not in self.damaged:
+            _ = self[plain]
+        take_away(self.folder, plain)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Reads the folder anew when it is next asked: others may have written there."""
+        self.__dict__.pop("_found", None)
+
+    def product(self, *names: str) -> LoadedModel:
+        """The concepts of these names all at once, as `composer.load` gives such a model."""
+        return self.compose(Expression.all_of(names))
+
+    def compose(self, target: str | Expression) -> LoadedModel:
+        """A formula of the zoo's concepts (`"black and cat"`) out of their networks, as `composer.load` gives one.
+
+        `composer.models.exporting.export(model, folder, "safetensors")` writes it. ComposerError where the text is no
+        formula, or names what the zoo does not have.
+        """
+        from composer.models.in_memory import in_no_folder, product  # imports torch
+        from composer.models.loading import LoadedModel
+
+        text = target if isinstance(target, str) else target.text
+        if problems := list(formula_problems(text, [*self, *self.damaged], f"the zoo {self.folder}")):
+            raise ComposerError(f"target: {'; '.join(problems)}")
+        asked = Expression.parse(text)
+        parents = [self[concept] for concept in asked.concepts]
+        if len(parents) > 1:
+            return product(*parents, target=text)
+        from composer.data.composed import ComposedModel
+
+        own = parents[0].picked()
+        model = ComposedModel((own,), own.members).answering(asked)
+        return LoadedModel(model, in_no_folder(f"composer.Zoo.compose({text!r})", "product", model))
+
+    def _require_own(self, words: Sequence[str], name: str) -> None:
+        """Raises ComposerError where a synonym means another concept already."""
+        for other in self.concepts:
+            taken = [word for word in words if other.name != name and word in (other.name, *other.synonyms)]
+            if taken:
+                raise ComposerError(f"synonym {taken[0]!r}: it means the zoo's concept {other.name!r} already")
 
     @property
     def damaged(self) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,9 @@ class Drawings(ImageSource):
 
     def possible(self, shown: Sequence[str]) -> bool:
         return possible(shown)
+
+    def vocabulary(self) -> Mapping[str, Literal["attribute", "object"]]:
+        return {concept: "object" if factor == "kind" else "attribute" for concept, factor in FACTOR_OF.items()}
 
     def split_problems(self, split: Split) -> Iterable[tuple[str, str]]:
         for concept in split.shown:

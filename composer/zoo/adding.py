@@ -1,0 +1,72 @@
+"""Models at hand taken for concepts: of runs and model folders, of model sources, and populations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from composer.data.files import read_part
+from composer.data.population import Population
+from composer.data.records import ReportRecord
+from composer.data.run import Run
+from composer.errors import ComposerError
+from composer.interfaces import ModelSource
+from composer.models.model_folder import MODELS, REPORT, ModelFolder, find_model
+from composer.running.locking import reading
+from composer.zoo.learning import described, renamed
+from composer.zoo.writing import Entry
+
+
+def entry_of(model: Population | ModelSource | str | Path, concept: str, source: str = "", called: str = "") -> Entry:
+    """A model as the entry of a concept; ComposerError where it does not know it, or gives no log-odds.
+
+    called: what the model itself calls the concept: a class or a network of a composition; default the concept's name.
+    """
+    if isinstance(model, Population):
+        return _entry(model, concept, source)
+    if isinstance(model, ModelSource):
+        called = called or concept
+        for option, message in model.problems((called,)):
+            raise ComposerError(": ".join(part for part in (model.name, option, message) if part))
+        return _entry(model.load(called, Run()), concept, source or described(model))
+    folder = Path(model).absolute()
+    with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
+        home = find_model(Path(model))
+        return _of_folder(home, concept, source or f"{home.name} of {_run(home).name}", called)
+
+
+def _of_folder(home: ModelFolder, concept: str, source: str, called: str) -> Entry:
+    names = [part["concept"] for part in home.parts]
+    wanted = called or concept
+    if wanted not in names and (called or len(names) > 1):
+        raise ComposerError(f"{home.path}: its networks know {', '.join(names)}; name one of them, with --output")
+    index = names.index(wanted) if wanted in names else 0
+    population = home.population(index)
+    picked = home.member(None) if len(population) > 1 else 0
+    entry = replace(_entry(population, concept, source), picked=picked)
+    quality = _quality(_run(home) / REPORT, names[index])
+    return entry if quality is None else replace(entry, auc=quality[0], pictures=quality[1])
+
+
+def _entry(population: Population, concept: str, source: str) -> Entry:
+    if not population.has_head:
+        raise ComposerError(f"{concept}: {population.why_no_log_odds}")
+    return Entry(renamed(population, concept), source=source)
+
+
+def _run(home: ModelFolder) -> Path:
+    place = home.path.absolute()
+    return place.parent.parent if place.parent.name == MODELS else place
+
+
+def _quality(file: Path, concept: str) -> tuple[float, int] | None:
+    """(median AUC on the run's test pictures, their number) of a parent; None where the run does not say."""
+    if not file.is_file():
+        return None
+    report = read_part(file, ReportRecord)
+    scores: Mapping[str, Any] = report.get("parents", {}).get(concept, {}).get("scores", {})
+    if "auc" not in scores or report["images"] is None:
+        return None
+    return float(scores["auc"]["median"]), int(report["images"]["count"])

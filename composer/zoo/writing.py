@@ -1,0 +1,194 @@
+"""Concepts written into a zoo's folder: whole or not at all, by any number of processes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from composer.data.composed import ComposedModel
+from composer.data.files import clear_parts, part_of, remove, write_json, write_text, writing
+from composer.data.images import Images
+from composer.data.population import Population
+from composer.errors import ComposerError
+from composer.registry import load_registry
+from composer.running.locking import held
+from composer.running.storage import pack, read_tensors, write_tensors
+from composer.version import __version__
+from composer.zoo.entry import CONFIG, FILE, FORMAT, PROBES, WEIGHTS, Concept, ConceptRecord, Kind
+
+LOCK = ".zoo.lock"
+"""Held for the moment in which a concept is put in place or taken away."""
+CARD = "README.md"
+MOST_PROBES = 16
+"""Pictures that are kept of a concept, with it and without it each."""
+PROBE_SIZE = 128
+"""Height and width of these at most."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is written of a concept: its networks, its facts, and a few pictures that it did not learn from.
+
+    picked: the member that people get. probes: labelled with the concept.
+    """
+
+    population: Population
+    synonyms: tuple[str, ...] = ()
+    kind: Kind | None = None
+    auc: float | None = None
+    pictures: int | None = None
+    source: str = ""
+    licence: str = ""
+    picked: int = 0
+    probes: Images | None = None
+
+    @property
+    def name(self) -> str:
+        return self.population.concept
+
+    def record(self) -> ConceptRecord:
+        """The content of concept.json."""
+        return ConceptRecord(
+            format=FORMAT,
+            composer_version=__version__,
+            name=self.name,
+            synonyms=list(self.synonyms),
+            kind=self.kind,
+            auc=None if self.auc is None else round(self.auc, 6),
+            pictures=self.pictures,
+            source=self.source,
+            licence=self.licence,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """What `composer.load` needs to know beside the weights, as of any model folder."""
+        facts, _ = pack(self._model())
+        architecture = self.population.architecture.name
+        return {
+            "type": "ComposedModel",
+            **facts,
+            "model_type": "composer",
+            "library_name": "composer",
+            "composer_version": __version__,
+            "architectures": [architecture],
+            "plugins": {architecture: _offered_by(architecture)},
+            "composition": self.name,
+            "concepts": [self.name],
+            "target": self.name,
+            "id2label": {"0": f"not {self.name}", "1": self.name},
+            "picked_member": self.picked,
+            "picked_by": "agreement with the other members" if len(self.population) > 1 else "the only member",
+        }
+
+    def write(self, folder: Path) -> None:
+        """Fills an empty folder."""
+        _, tensors = pack(self._model())
+        write_tensors(folder / WEIGHTS, tensors)
+        write_json(folder / CONFIG, self.config())
+        if self.probes is not None:
+            size = min(self.population.preprocessing.size, PROBE_SIZE)
+            shown = self.probes.labels[self.name]
+            import torch
+
+            write_tensors(folder / PROBES, {"pixels": self.probes.at(size), "shown": torch.from_numpy(shown)})
+        write_text(folder / CARD, card(self.record()))
+        write_json(folder / FILE, self.record().model_dump())
+
+    def _model(self) -> ComposedModel:
+        return ComposedModel((self.population,), self.population.members)
+
+
+def put(zoo: Path, entry: Entry, replace: bool = False) -> Path:
+    """Writes a concept into the zoo; ComposerError where one of that name is there and is not to be replaced."""
+    home = zoo / entry.name
+    part, old = part_of(home), part_of(home)
+    with _prepared(zoo):
+        try:
+            part.mkdir()
+            entry.write(part)
+            with held(zoo / LOCK):
+                if os.path.lexists(home):
+                    if not replace:
+                        raise is_there(zoo, entry.name)
+                    home.rename(old)
+                part.rename(home)
+        finally:
+            remove(part)
+            remove(old)
+    return home
+
+
+def take_away(zoo: Path, name: str) -> None:
+    """Removes a concept's folder, or one that is damaged; ComposerError where there is none."""
+    home = zoo / name
+    old = part_of(home)
+    with writing(home):
+        with held(zoo / LOCK):
+            if not os.path.lexists(home):
+                raise ComposerError(f"the zoo {zoo} has no concept {name!r} any more")
+            home.rename(old)
+        remove(old)
+
+
+def is_there(zoo: Path, name: str) -> ComposerError:
+    """Says that a name is taken."""
+    return ComposerError(f"the zoo {zoo} has a concept {name!r} already; give another name, or --replace it")
+
+
+def read_probes(concept: Concept) -> Images | None:
+    """The pictures that are kept of a concept, labelled with it; None where there are none."""
+    file = concept.folder / PROBES
+    if not file.is_file():
+        return None
+    try:
+        tensors = read_tensors(file)
+        pixels, shown = tensors["pixels"], tensors["shown"].numpy()
+        names = [f"{concept.name} {'yes' if one else 'no'} {index}" for index, one in enumerate(shown)]
+        return Images(names, {concept.name: shown}, pixels)
+    except Exception as error:
+        if not isinstance(error, (OSError, KeyError, ValueError)) and type(error).__name__ != "SafetensorError":
+            raise
+        raise ComposerError(f"{file}: damaged ({error}); learn {concept.name!r} again") from error
+
+
+def card(record: ConceptRecord) -> str:
+    """What the folder is, for people who open it."""
+    known = "nobody has measured how well it knows it"
+    if record.auc is not None:
+        known = f"AUC {record.auc:.3f} on {record.pictures} pictures held out from learning"
+    facts = {
+        "also called": ", ".join(record.synonyms),
+        "how well it knows it": known,
+        "where it came from": record.source or "not said",
+        "licence": record.licence or "not said",
+    }
+    lines = "\n".join(f"- **{what}**: {said}" for what, said in facts.items() if said)
+    return (
+        f"---\nlibrary_name: composer\npipeline_tag: image-classification\nlicense: unknown\n---\n\n# {record.name}\n\n"
+        f"Tells pictures that show **{record.name}** from all others: a concept of a zoo of composer "
+        f"{record.composer_version}.\n\n{lines}\n\n```python\nimport composer\n\n"
+        'model = composer.load(".")\nprint(model.predict(["a.jpg"]))\n```\n'
+    )
+
+
+@contextmanager
+def _prepared(zoo: Path) -> Iterator[None]:
+    """The zoo's folder, made where it is missing and cleared of what dead processes left."""
+    with writing(zoo):
+        zoo.mkdir(parents=True, exist_ok=True)
+        if os.name != "nt":  # there nothing tells whether a process of that number is alive
+            clear_parts(zoo)
+        yield
+
+
+def _offered_by(architecture: str) -> str:
+    for component, plugin in load_registry().components("architecture"):
+        if component.name == architecture:
+            return f"{plugin.distribution} {plugin.version} (plugin {plugin.name})"
+    raise ComposerError(
+        f"no installed plugin offers the architecture {architecture!r}, and whoever loads the concept needs one"
+    )
