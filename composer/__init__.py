@@ -49,10 +49,13 @@ if TYPE_CHECKING:
     from composer.networks.couplings import CouplingGroup, Couplings
     from composer.networks.stacking import stack
     from composer.networks.state_file import StateFile, read_state_file
+    from composer.zoo.entry import Concept
+    from composer.zoo.zoo import Zoo
 
 _LATER = {
     "Composed": "composer.api",
     "ComposedModel": "composer.data.composed",
+    "Concept": "composer.zoo.entry",
     "CouplingGroup": "composer.networks.couplings",
     "Couplings": "composer.networks.couplings",
     "FileDecoder": "composer.data.decoding",
@@ -69,6 +72,7 @@ _LATER = {
     "StateFile": "composer.networks.state_file",
     "UnreadablePictureError": "composer.data.decoding",
     "WeightsReader": "composer.models.network_weights",
+    "Zoo": "composer.zoo.zoo",
     "agreement": "composer.data.scores",
     "auc": "composer.data.ranking",
     "compose": "composer.api",
@@ -96,6 +100,7 @@ __all__ = [
     "Composed",
     "ComposedModel",
     "ComposerError",
+    "Concept",
     "Contract",
     "CouplingGroup",
     "Couplings",
@@ -132,6 +137,7 @@ __all__ = [
     "Translator",
     "UnreadablePictureError",
     "WeightsReader",
+    "Zoo",
     "agreement",
     "auc",
     "cell_concepts",

@@ -118,3 +118,5 @@ def print_checks(checks: Sequence[Check]) -> None:
         console.print(Text(f"doubtful: {check.concept}: {'; '.join(check.doubts)}"), soft_wrap=True)
     if not doubtful:
         console.print("no concept is doubtful", soft_wrap=True)
+    if without := [check.concept for check in checks if check.own is None]:
+        print_note(f"the zoo keeps no pictures of {', '.join(without)}: see what else they fire for")

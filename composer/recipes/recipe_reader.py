@@ -350,7 +350,7 @@ class _Reader(SlotReader):
         for place, component in placed_components(recipe):
             for option, message in component.problems(recipe.names):
                 self.problem((*place, option) if option else place, message)
-        for place, message in memory_problems(recipe):
+        for place, message in () if self.problems else memory_problems(recipe):  # of what cannot run nothing is known
             self.problem(place, message)
         for place, source, split in placed_splits(recipe):
             for option, message in source.split_problems(split):

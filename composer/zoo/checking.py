@@ -66,11 +66,9 @@ def _check(name: str, probes: Mapping[str, Images], said: Mapping[str, NDArray[n
 
 def _doubts(check: Check, said: Mapping[str, NDArray[np.float64]]) -> list[str]:
     name, doubts = check.concept, []
-    if check.own is None:
-        doubts.append("the zoo has no pictures of it: look at what it fires for")
-    elif check.own < WEAK:
+    if check.own is not None and check.own < WEAK:
         doubts.append(f"tells its own pictures from others with AUC {check.own:.2f} only")
-    elif check.fires[name] < FIRES and (first := next(iter(check.others.items()), None)):
+    elif check.own is not None and check.fires[name] < FIRES and (first := next(iter(check.others.items()), None)):
         doubts.append(f"fires for {first[1]:.0%} of {first[0]}, and for {check.fires[name]:.0%} of its own pictures")
     alike = [other for other in said if other != name and _alike(said[name], said[other])]
     if alike:

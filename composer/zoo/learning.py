@@ -56,7 +56,7 @@ class Lesson:
         seed = stage_seed(self.seed, concept)
         held_out = chosen(images.labels[concept], seed)
         rest = np.setdiff1d(np.arange(len(images)), held_out)
-        run = Run(seed, self.device, (images.select(rest),), self.progress)
+        run = Run(seed, self.device, (images.select(rest),), report_progress=self.progress)
         for option, message in self.source.problems((concept,)):
             raise ComposerError(": ".join(part for part in (self.source.name, option, message) if part))
         population = self.source.load(concept, run)
