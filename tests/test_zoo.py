@@ -33,7 +33,7 @@ from composer_zoo import FromZoo
 from saved_run import saved_run
 from tiny import ARCHITECTURE, product_of_experts, tiny_images, tiny_population
 
-TINY = Train(architecture=ARCHITECTURE, members=2, epochs=4)
+TINY = Train(architecture=ARCHITECTURE, members=2, epochs=20, resample=False)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_zoo_that_is_no_folder_or_cannot_be_written_is_said(tmp_path: Path) ->
     (tmp_path / "file").write_text("no zoo")
     with pytest.raises(ComposerError, match=r"file: is no folder, and a zoo is one; name a folder \(--zoo"):
         Zoo(tmp_path / "file")
-    with pytest.raises(ComposerError, match="cannot be written: .*irectory"):
+    with pytest.raises(ComposerError, match=r"cannot be written: .*irectory"):
         Zoo(tmp_path / "file" / "zoo").add("black", tiny_population())
 
 
@@ -142,8 +142,7 @@ def test_several_who_write_at_once_do_not_break_each_other(tmp_path: Path) -> No
         try:
             put(tmp_path / "zoo", Entry(tiny_population(("black", "cat")[number % 2], seed=number)))
         except ComposerError as error:
-            assert "already" in str(error)
-            return False
+            return "already" not in str(error)
         return True
 
     with ThreadPoolExecutor(6) as pool:
@@ -349,7 +348,7 @@ def test_concepts_are_composed_by_name_and_by_formula(zoo: Zoo) -> None:
     assert torch.allclose(zoo.compose(composer.Expression.of("black"))(pixels), each["black"], atol=1e-5)
     for text, said in (
         ("black and catt", "did you mean 'cat'"),
-        ("black and", "letter"),
+        ("black and", "ends where a concept should stand"),
         ("cat and not cat", "no pict"),
     ):
         with pytest.raises(ComposerError, match=said):

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from composer.data.files import read_part
 from composer.data.population import Population
-from composer.data.records import ReportRecord
+from composer.data.records import ParentRecord, PicturesRecord, Record
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import ModelSource
@@ -17,6 +19,13 @@ from composer.models.model_folder import MODELS, REPORT, ModelFolder, find_model
 from composer.running.locking import reading
 from composer.zoo.learning import described, renamed
 from composer.zoo.writing import Entry
+
+
+class ParentsRecord(Record):
+    """As much of report.json as says how well parents know their concepts."""
+
+    parents: dict[str, ParentRecord] = Field(default={})
+    images: PicturesRecord | None = None
 
 
 def entry_of(model: Population | ModelSource | str | Path, concept: str, source: str = "", called: str = "") -> Entry:
@@ -65,8 +74,9 @@ def _quality(file: Path, concept: str) -> tuple[float, int] | None:
     """(median AUC on the run's test pictures, their number) of a parent; None where the run does not say."""
     if not file.is_file():
         return None
-    report = read_part(file, ReportRecord)
+    report = read_part(file, ParentsRecord)
     scores: Mapping[str, Any] = report.get("parents", {}).get(concept, {}).get("scores", {})
-    if "auc" not in scores or report["images"] is None:
+    images = report.get("images")
+    if "auc" not in scores or images is None:
         return None
-    return float(scores["auc"]["median"]), int(report["images"]["count"])
+    return float(scores["auc"]["median"]), int(images["count"])

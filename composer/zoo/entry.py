@@ -132,6 +132,9 @@ class Concept:
 def read_concept(folder: Path) -> Concept:
     """The concept that a folder of a zoo holds; ComposerError where it is damaged or of another version."""
     again = _again(folder.name)
+    for name in (FILE, CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ComposerError(f"{folder}: damaged: {name} is missing; {again}")
     written = read_part(folder / FILE, WrittenRecord, again)
     if written["format"] != FORMAT:
         by = f"format {written['format']} (composer {written['composer_version']})"
@@ -141,9 +144,6 @@ def read_concept(folder: Path) -> Concept:
         raise ComposerError(
             f"{folder / FILE}: says {facts.name!r}, and the folder is called {folder.name!r}; rename it"
         )
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ComposerError(f"{folder}: damaged: {name} is missing; {again}")
     return Concept(
         facts.name,
         tuple(facts.synonyms),

@@ -27,7 +27,7 @@ HELD_OUT = 0.2
 """Share of the pictures that a concept is not learned from, and by which its quality is told."""
 FEWEST = 4
 """Pictures with the concept, and without it, of which one is held out."""
-MEMBERS = 4
+MEMBERS = 3
 """Networks of a concept that is trained from nothing; one of them is picked without labels."""
 BODY = "efficientnet_lite"
 """The model source whose frozen network gets a head, where its weights are installed."""
