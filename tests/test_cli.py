@@ -43,6 +43,8 @@ COMMANDS = (
     "compare",
     "verify",
     "sweep",
+    "zoo",
+    "learn",
     "bench",
     "store",
     "new-plugin",

@@ -217,7 +217,7 @@ def test_the_parts_of_a_run_are_added_one_by_one_with_their_quality(tmp_path: Pa
     concept = zoo.add("cat", tmp_path / "run")
     model = composer.load(tmp_path / "run", "product")
     pixels = tiny_images().at(16)
-    assert torch.allclose(composer.load(concept.folder)(pixels), model.parts[1](pixels.float()), atol=1e-5)
+    assert torch.allclose(composer.load(concept.folder)(pixels), model.parts[1](pixels), atol=1e-5)
     assert concept.source == "product of run"
     with pytest.raises(ComposerError, match="its networks know black, cat; name one of them"):
         zoo.add("dog", tmp_path / "run")
@@ -359,7 +359,7 @@ def test_a_concept_stands_for_a_parent_in_memory(zoo: Zoo) -> None:
     pixels = tiny_images().at(16)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 1))
     model = composer.product(zoo["black"], Parent(network, "bright", Preprocessing(16)))
-    assert torch.allclose(model.parts[0](pixels.float()), composer.load(zoo.folder / "black")(pixels), atol=1e-5)
+    assert torch.allclose(model.parts[0](pixels), composer.load(zoo.folder / "black")(pixels), atol=1e-5)
     assert model.concepts == ("black", "bright")
 
 
