@@ -204,6 +204,19 @@ def test_a_folder_that_was_copied_is_no_second_concept_of_that_name(zoo: Zoo) ->
     assert "says 'cat'" in again.damaged["kitten"]
 
 
+def test_a_folder_of_somebody_is_no_concept_and_is_left_alone(zoo: Zoo) -> None:
+    (zoo.folder / "photos").mkdir()
+    (zoo.folder / "photos" / "1.png").touch()
+    again = Zoo(zoo.folder)
+    assert list(again) == ["black", "cat"]
+    assert not again.damaged
+    with pytest.raises(ComposerError, match="has no concept 'photos'"):
+        again.remove("photos")
+    with pytest.raises(ComposerError, match="photos: is there, and no concept of the zoo; move it away"):
+        again.add("photos", tiny_population(), replace=True)
+    assert (zoo.folder / "photos" / "1.png").is_file()
+
+
 def test_weights_that_are_cut_are_said_when_they_are_read(zoo: Zoo) -> None:
     file = zoo.folder / "cat" / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])

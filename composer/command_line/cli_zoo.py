@@ -278,7 +278,7 @@ def learn(
     from composer.command_line.terminal_zoo import print_learned
     from composer.zoo.learning import Lesson, usual_source  # imports torch
 
-    lesson = Lesson(usual_source(architecture, load_registry()), seed or 0, _device(device))
+    lesson = Lesson(usual_source(architecture, load_registry()), seed or 0, _device(device), _say_begun)
     entry = lesson.learn_folders(plain, yes, no)
     _say_warnings(lesson.warnings)
     print_learned(opened.put(entry, synonyms, kind, licence, replace))
@@ -320,6 +320,11 @@ def _model(given: str, concept: str, called: str) -> tuple[Any, str]:
     found = look(what, given, numbers, registry)
     assert isinstance(found, Network)  # a folder was taken above
     return read_component(registry.find("models", found.models["use"]), found.models, registry), what
+
+
+def _say_begun(what: str, done: int, _: int) -> None:
+    if done == 0:
+        click.echo(what, err=True)
 
 
 def _say_warnings(warnings: Sequence[str]) -> None:

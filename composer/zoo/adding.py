@@ -39,7 +39,8 @@ def entry_of(model: Population | ModelSource | str | Path, concept: str, source:
         called = called or concept
         for option, message in model.problems((called,)):
             raise ComposerError(": ".join(part for part in (model.name, option, message) if part))
-        return _entry(model.load(called, Run()), concept, source or described(model))
+        what = described(model) if called == concept else f"{described(model)}, {called}"
+        return _entry(model.load(called, Run()), concept, source or what)
     folder = Path(model).absolute()
     with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
         home = find_model(Path(model))
@@ -50,7 +51,10 @@ def _of_folder(home: ModelFolder, concept: str, source: str, called: str) -> Ent
     names = [part["concept"] for part in home.parts]
     wanted = called or concept
     if wanted not in names and (called or len(names) > 1):
-        raise ComposerError(f"{home.path}: its networks know {', '.join(names)}; name one of them, with --output")
+        raise ComposerError(
+            f"{home.path}: its networks know {', '.join(names)}; name one of them (--output), or "
+            f"give the folder of another composition, in {MODELS}/"
+        )
     index = names.index(wanted) if wanted in names else 0
     population = home.population(index)
     picked = home.member(None) if len(population) > 1 else 0

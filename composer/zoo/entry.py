@@ -129,6 +129,11 @@ class Concept:
         return home
 
 
+def is_concept(folder: Path) -> bool:
+    """Whether a folder is that of a concept, be it damaged; any other is somebody's own, and left alone."""
+    return folder.is_dir() and any((folder / name).is_file() for name in (FILE, CONFIG))
+
+
 def read_concept(folder: Path) -> Concept:
     """The concept that a folder of a zoo holds; ComposerError where it is damaged or of another version."""
     again = _again(folder.name)
@@ -155,6 +160,16 @@ def read_concept(folder: Path) -> Concept:
         facts.licence,
         facts.composer_version,
     )
+
+
+def require_replaceable(folder: Path, replace: bool) -> None:
+    """Raises ComposerError where a folder of a zoo may not be replaced: it was not asked for, or it is no concept's."""
+    if not is_concept(folder):
+        raise ComposerError(f"{folder}: is there, and no concept of the zoo; move it away, or give another name")
+    if not replace:
+        raise ComposerError(
+            f"the zoo {folder.parent} has a concept {folder.name!r} already; give another name, or --replace it"
+        )
 
 
 def plain_name(text: str) -> str:

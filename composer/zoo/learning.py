@@ -123,10 +123,10 @@ def usual_source(architecture: str | None, registry: Registry) -> ModelSource:
 
 
 def described(source: ModelSource) -> str:
-    """`fit on efficientnet_lite`, `train cnn`: for where a concept came from."""
+    """`fit on efficientnet_lite`, `train cnn`, `checkpoints cat.pth`: for where a concept came from."""
     options = source.options()
-    inner = options.get("backbone") or options.get("architecture")
-    name = inner.get("use") if isinstance(inner, dict) else inner
+    inner = next((options[key] for key in ("pattern", "backbone", "model", "architecture") if options.get(key)), "")
+    name = inner.get("use") if isinstance(inner, dict) else Path(str(inner)).name
     return f"{source.name} {'on ' if 'backbone' in options else ''}{name}" if name else source.name
 
 

@@ -18,7 +18,18 @@ from composer.registry import load_registry
 from composer.running.locking import held
 from composer.running.storage import pack, read_tensors, write_tensors
 from composer.version import __version__
-from composer.zoo.entry import CONFIG, FILE, FORMAT, PROBES, WEIGHTS, Concept, ConceptRecord, Kind
+from composer.zoo.entry import (
+    CONFIG,
+    FILE,
+    FORMAT,
+    PROBES,
+    WEIGHTS,
+    Concept,
+    ConceptRecord,
+    Kind,
+    is_concept,
+    require_replaceable,
+)
 
 LOCK = ".zoo.lock"
 """Held for the moment in which a concept is put in place or taken away."""
@@ -112,8 +123,7 @@ def put(zoo: Path, entry: Entry, replace: bool = False) -> Path:
             entry.write(part)
             with held(zoo / LOCK):
                 if os.path.lexists(home):
-                    if not replace:
-                        raise is_there(zoo, entry.name)
+                    require_replaceable(home, replace)
                     home.rename(old)
                 part.rename(home)
         finally:
@@ -128,15 +138,10 @@ def take_away(zoo: Path, name: str) -> None:
     old = part_of(home)
     with writing(home):
         with held(zoo / LOCK):
-            if not os.path.lexists(home):
+            if not is_concept(home):
                 raise ComposerError(f"the zoo {zoo} has no concept {name!r} any more")
             home.rename(old)
         remove(old)
-
-
-def is_there(zoo: Path, name: str) -> ComposerError:
-    """Says that a name is taken."""
-    return ComposerError(f"the zoo {zoo} has a concept {name!r} already; give another name, or --replace it")
 
 
 def read_probes(concept: Concept) -> Images | None:

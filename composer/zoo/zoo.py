@@ -16,7 +16,16 @@ from composer.errors import ComposerError
 from composer.interfaces import ModelSource
 from composer.recipes.target import formula_problems
 from composer.registry import load_registry, nearest
-from composer.zoo.entry import Concept, Kind, as_name, as_synonyms, plain_name, read_concept
+from composer.zoo.entry import (
+    Concept,
+    Kind,
+    as_name,
+    as_synonyms,
+    is_concept,
+    plain_name,
+    read_concept,
+    require_replaceable,
+)
 
 if TYPE_CHECKING:
     from composer.data.population import Population
@@ -85,10 +94,8 @@ class Zoo:
     def require_free(self, name: str, replace: bool = False) -> str:
         """The name as it is kept; ComposerError where it is no word, or taken and not to be replaced."""
         plain = as_name(name)
-        if not replace and os.path.lexists(self.folder / plain):
-            from composer.zoo.writing import is_there  # imports torch
-
-            raise is_there(self.folder, plain)
+        if os.path.lexists(self.folder / plain):
+            require_replaceable(self.folder / plain, replace)
         return plain
 
     def add(
@@ -170,7 +177,7 @@ class Zoo:
         """Removes a concept, also one that is damaged; ComposerError where there is none."""
         from composer.zoo.writing import take_away  # imports torch
 
-        plain = plain_name(name)
+        plain = name if name in self.damaged else plain_name(name)
         if plain not in self.damaged:
             _ = self[plain]
         take_away(self.folder, plain)
@@ -234,14 +241,14 @@ class Zoo:
         return whole, damaged
 
     def _folders(self) -> list[Path]:
-        """One for each concept; what is being written is hidden."""
+        """One for each concept; other folders, and what is being written, are left alone."""
         if not self.folder.is_dir():
             return []
         try:
             there = sorted(self.folder.iterdir())
         except OSError as error:
             raise ComposerError(f"the zoo {self.folder} cannot be read: {error.strerror or error}") from None
-        return [folder for folder in there if folder.is_dir() and not folder.name.startswith(".")]
+        return [folder for folder in there if is_concept(folder) and not folder.name.startswith(".")]
 
     def _near(self, name: str) -> str:
         if not self._read:
