@@ -251,7 +251,7 @@ def test_a_concept_is_learned_from_two_folders(photos: Path, tmp_path: Path) -> 
     concept = zoo.learn("dark", photos / "dark", photos / "bright", models=TINY, synonyms=["dim"])
     assert concept.auc == 1.0
     assert concept.pictures == 4
-    assert concept.source == "train cnn, from dark and bright"
+    assert concept.source == "train cnn, from photos/dark and photos/bright"
     again = Zoo(tmp_path / "again").learn("dark", photos / "dark", photos / "bright", models=TINY)
     one, other = concept.population().weights, again.population().weights
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -67,7 +67,8 @@ class Lesson:
         """A concept out of a folder of pictures that show it and one of those that do not."""
         size = self.source.network.input_size
         images = labelled_pictures(concept, yes, no, size, self.warnings.append)
-        return replace(self.learn(concept, images), source=f"{described(self.source)}, from {yes.name} and {no.name}")
+        places = " and ".join("/".join(folder.resolve().parts[-2:]) for folder in (yes, no))
+        return replace(self.learn(concept, images), source=f"{described(self.source)}, from {places}")
 
 
 def judged(population: Population, images: Images, device: str = "cpu") -> Entry:
