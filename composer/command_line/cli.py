@@ -62,9 +62,7 @@ class Commands(click.Group):
             raise
         except KeyboardInterrupt as error:
             kept = f"{in_plugin(error)}; what was finished is kept; run the same command to go on"
-            click.echo(
-                f"stopped{kept if ctx.invoked_subcommand in KEEPING else ''}", err=True
-            )
+            click.echo(f"stopped{kept if ctx.invoked_subcommand in KEEPING else ''}", err=True)
             ctx.exit(STOPPED)
         except Exception as error:
             from composer.command_line.terminal import print_error
