@@ -15,6 +15,9 @@ from composer.zoo.zoo import Zoo
 if TYPE_CHECKING:
     from composer.zoo.checking import Check
 
+MOST_OTHERS = 5
+"""Concepts that are named for whose pictures another one fires."""
+
 
 def zoo_data(zoo: Zoo) -> dict[str, Any]:
     """A zoo as JSON holds it."""
@@ -109,7 +112,9 @@ def print_checks(checks: Sequence[Check]) -> None:
     for check in checks:
         own = "-" if check.own is None else f"{check.own:.3f}"
         share = f"{check.fires[check.concept]:.0%}" if check.concept in check.fires else "-"
-        others = ", ".join(f"{name} {share:.0%}" for name, share in check.others.items()) or "no other"
+        shown = [f"{name} {share:.0%}" for name, share in check.others.items()]
+        more = f" and {len(shown) - MOST_OTHERS} more" if len(shown) > MOST_OTHERS else ""
+        others = ", ".join(shown[:MOST_OTHERS]) + more or "no other"
         table.add_row(Text(f"{check.concept}  "), f"{own}  ", f"{share}  ", Text(others))
     console = make_console()
     console.print(table)
