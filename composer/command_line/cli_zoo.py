@@ -200,11 +200,13 @@ def drawings(only: tuple[str, ...], seed: int, folder: Path | None, replace: boo
     click.echo("loading", err=True)
     from composer.command_line.terminal_zoo import counted
     from composer.zoo.drawn import DrawnWorld  # imports torch
+    from composer.zoo.writing import prepare
 
     world = DrawnWorld.usual(load_registry(), seed)
     kinds = world.chosen(only)
     missing = [name for name in kinds if replace or (name not in opened and name not in opened.damaged)]
     lesson = changed(world.lesson(), device=_device(device))
+    prepare(opened.folder)
     for done, name in enumerate(missing, start=1):
         concept = opened.put(world.learn(name, lesson), kind=kinds[name], licence="", replace=replace)
         click.echo(f"{name}: AUC {concept.auc:.3f} ({done} of {len(missing)})", err=True)
@@ -277,7 +279,9 @@ def learn(
     click.echo("loading", err=True)
     from composer.command_line.terminal_zoo import print_learned
     from composer.zoo.learning import Lesson, usual_source  # imports torch
+    from composer.zoo.writing import prepare
 
+    prepare(opened.folder)
     lesson = Lesson(usual_source(architecture, load_registry()), seed or 0, _device(device), _say_begun)
     entry = lesson.learn_folders(plain, yes, no)
     _say_warnings(lesson.warnings)
@@ -298,7 +302,9 @@ def _learn_recipe(
         opened.require_free(name, replace)
     with watching(registry):
         from composer.zoo.from_recipes import parents_of  # imports torch
+        from composer.zoo.writing import prepare
 
+        prepare(opened.folder)
         found = list(parents_of(recipe, registry, device, store))
     for entry, warnings in found:
         _say_warnings([f"{entry.name}: {warning}" for warning in warnings])

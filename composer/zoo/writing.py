@@ -180,11 +180,25 @@ def card(record: ConceptRecord) -> str:
     )
 
 
+def prepare(zoo: Path) -> None:
+    """Makes the zoo's folder where it is missing; ComposerError where it cannot be written, before any work."""
+    try:
+        zoo.mkdir(parents=True, exist_ok=True)
+        probe = part_of(zoo / "probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ComposerError(
+            f"the zoo {zoo} cannot be written: {error.strerror or error}; name another folder (--zoo, or the "
+            "environment variable COMPOSER_ZOO)"
+        ) from None
+
+
 @contextmanager
 def _prepared(zoo: Path) -> Iterator[None]:
-    """The zoo's folder, made where it is missing and cleared of what dead processes left."""
+    """The zoo's folder, made where it is missing, and cleared of what dead processes left."""
+    prepare(zoo)
     with writing(zoo):
-        zoo.mkdir(parents=True, exist_ok=True)
         if os.name != "nt":  # there nothing tells whether a process of that number is alive
             clear_parts(zoo)
         yield

@@ -145,8 +145,10 @@ class Zoo:
         ComposerError where there are too few pictures, or some lie in both folders; else as for `add`.
         """
         from composer.zoo.learning import Lesson, usual_source  # imports torch
+        from composer.zoo.writing import prepare
 
         plain = self.require_free(name, replace)
+        prepare(self.folder)
         lesson = Lesson(models or usual_source(architecture, load_registry()), seed, device)
         entry = lesson.learn_folders(plain, Path(yes), Path(no))
         for warning in lesson.warnings:
