@@ -32,6 +32,7 @@ ROWS = {
     "distil": "**one network** (`distil`)",
     "product": "both parents side by side (`product`)",
     "cyclegan": "translated kernels, the study's way (`cyclegan`)",
+    "mean": "*the mean of both kernels, a control* (`mean`)",
     "random": "*random kernels, a control* (`random`)",
 }
 BLOCK = re.compile(r"(<!-- made by: python benchmarks/readme.py -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -98,7 +99,10 @@ def dead(reports: Sequence[Report], translated: str = "cyclegan") -> str:
     """How many of the translated networks give one answer for every picture."""
     each = [report["compositions"][translated].get("dead", 0) for report in reports]
     members = reports[0]["compositions"][translated]["members"]
-    return f"Of its {members} networks {min(each)} to {max(each)} give one answer for every picture."
+    count = str(max(each)) if min(each) == max(each) else f"{min(each)} to {max(each)}"
+    return (
+        f"Of its {members} networks {'none gives' if count == '0' else f'{count} give'} one answer for every picture."
+    )
 
 
 def gains_of(reports: Sequence[Report]) -> dict[str, list[float]]:

@@ -272,7 +272,7 @@ def test_better_than_each_control_is_said_only_where_it_is_shown() -> None:
     found = [compared("recognition.auc", name, words[said]) for name, said in zip("abcd", "bbuw", strict=True)]
     sentence = best_sentence(with_scores("recognition.auc", {"ours": score(0.98), "other": score(0.9)}, *found))
     assert "better than each control" not in sentence
-    assert "ours is better than a and b, but not clearly above c, but worse than d (" in sentence
+    assert "ours is better than a and b, but not clearly above c, and worse than d (" in sentence
     assert "c: +0.100, 95% interval 0.050 to 0.150; d: +0.100" in sentence
 
 

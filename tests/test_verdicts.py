@@ -175,7 +175,8 @@ def test_a_score_needs_a_name_and_a_title() -> None:
         ({"a": "worse"}, "worse than a"),
         ({"a": "worse", "b": "worse"}, "worse than each control"),
         ({"a": "better", "b": "unclear", "c": "unclear"}, "better than a, but not clearly above b and c"),
-        ({"a": "worse", "b": "unclear", "c": "better"}, "better than c, but not clearly above b, but worse than a"),
+        ({"a": "worse", "b": "unclear", "c": "better"}, "better than c, but not clearly above b, and worse than a"),
+        ({"a": "worse", "b": "unclear"}, "not clearly above b, and worse than a"),
     ],
 )
 def test_a_verdict_names_the_controls_by_what_is_shown(verdicts: dict[str, str], said: str) -> None:

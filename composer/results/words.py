@@ -24,14 +24,23 @@ def verdict(who: str, verdicts: Mapping[str, str], quote: str = "") -> str:
 
     verdicts: control -> whether `who` is better than it, worse, or neither for sure. quote: put about every name.
     """
-    parts = []
+    parts = {}
     for kind, phrase in PHRASES.items():
         names = [f"{quote}{control}{quote}" for control, found in verdicts.items() if found == kind]
         if names and len(names) == len(verdicts) and (kind == "better" or len(names) > 1):
             names = ["any control" if kind == "unclear" else "each control"]
         if names:
-            parts.append(f"{phrase} {listed(names)}")
-    return f"{quote}{who}{quote} is {', but '.join(parts)}"
+            parts[kind] = f"{phrase} {listed(names)}"
+    return f"{quote}{who}{quote} is {_contrasted(parts)}"
+
+
+def _contrasted(parts: Mapping[str, str]) -> str:
+    """`better than a, but not clearly above b, and worse than c`: the turn comes after what is better."""
+    said = ""
+    for part in parts.values():
+        said += (", but " if said == parts.get("better") else ", and ") if said else ""
+        said += part
+    return said
 
 
 def against_controls(report: Report, composition: str, score: str) -> str:
@@ -75,12 +84,12 @@ def kernels_verdict(report: Report, translated: str, random: str) -> str:
     found = kernels_verdicts(report, translated, random)
     if not found:
         return ""
-    parts = [
-        f"{phrase} random kernels in {listed([title_of(declared, name) for name in names])}"
+    parts = {
+        kind: f"{phrase} random kernels in {listed([title_of(declared, name) for name in names])}"
         for kind, phrase in PHRASES.items()
         if (names := [name for name, own in found.items() if own == kind])
-    ]
-    return f"translated kernels of {translated} are {', but '.join(parts)} (control: {random})"
+    }
+    return f"translated kernels of {translated} are {_contrasted(parts)} (control: {random})"
 
 
 def kernels_verdicts(report: Report, translated: str, random: str) -> dict[str, Verdict]:
