@@ -341,6 +341,7 @@ def test_the_drawn_concepts_are_learned_without_the_pictures_that_are_kept_apart
         assert concept in seen
         assert not hidden & set(seen)
     assert list(world.chosen(())) == list(world.concepts)
+    assert DrawnWorld.usual(load_registry()).images.options()["held_out"] == list(APART)
     assert {"small", "purple", "umbrella"} <= set(world.concepts)
     assert set(APART) <= set(world.concepts)
     with pytest.raises(ComposerError, match="nothing called 'catt' can be drawn; did you mean 'cat'"):
