@@ -1,0 +1,403 @@
+"""What a phrase asks for: `small black cats without stripes` is `small and black and cat and not striped`.
+
+    phrase     = ["both"] part {("or" | "and" | ",") part}
+    part       = ["not"] [article] [describing] [noun {("or" | "and" | ",") noun}] {tail}
+    describing = adjective {["or" | "and" | "but" | ","] adjective}
+    adjective  = ["not"] attribute {"or" attribute} | "(" phrase ")"
+    tail       = "that is" describing | "with" part | "without" part | ("and" | "but" | ",") adjective
+
+- Words beside each other are meant at once. Adjectives that are joined belong together: `small black or white cat` is
+  `small and (black or white) and cat`. Commas say what the next `and` or `or` says.
+- `not` reaches over `or`: what is `not black or white` is neither.
+- **`and` between nouns.** `cats and dogs` are pictures of either, because a plural speaks of kinds, and no picture shows a
+  kind. `a cat and a dog` may be one picture of both or pictures of either: it is refused, as are two nouns beside each
+  other. `both a cat and a dog` and `a cat with a dog` are one picture.
+- What can be read in two ways that differ is refused with both of them, as formulas. Those are phrases too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import NoReturn
+
+from composer.data.expressions import MOST_CONCEPTS, Expression
+from composer.recipes.target import always, never
+from composer.zoo.colours import is_colour
+from composer.zoo.items import Item, items_of
+from composer.zoo.words import PhraseError, Understood, Words
+
+__all__ = ["PhraseError", "Understanding", "understand"]
+
+JOINTS = ("and", "or", "comma", "but")
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """What a phrase was taken for."""
+
+    expression: Expression
+    words: tuple[Understood, ...]
+    notes: tuple[str, ...] = ()
+    """Where it could have been taken for something else."""
+
+    def __str__(self) -> str:
+        """A line for each word, one for the formula, and the notes."""
+        lines = [str(word) for word in self.words]
+        return "\n".join([*lines, f"formula: {self.expression.text}", *(f"note: {note}" for note in self.notes)])
+
+
+def understand(phrase: str, words: Words) -> Understanding:
+    """What a phrase asks for; PhraseError where it is nothing, or more than one thing."""
+    items = items_of(phrase, words)
+    notes: list[str] = []
+    expression = _read(items, phrase, notes)
+    if len(expression.concepts) > MOST_CONCEPTS:
+        most = f"names {len(expression.concepts)} concepts; {MOST_CONCEPTS} are the most"
+        raise PhraseError("grammar", f"{phrase!r} {most}")
+    if expression.is_certain:
+        text = expression.text
+        raise PhraseError("contradiction", always(text) if any(expression.cells()) else never(text))
+    meant = [item.meaning.understood for item in items if item.meaning is not None]
+    return Understanding(expression, tuple(dict.fromkeys(meant)), tuple(dict.fromkeys(notes)))
+
+
+def _read(items: Sequence[Item], phrase: str, notes: list[str]) -> Expression:
+    """The formula of a phrase's items, innermost brackets first."""
+    left: list[Item] = []
+    for item in items:
+        left.append(item)
+        if item.sort == ")":
+            begin = max((index for index, each in enumerate(left) if each.sort == "("), default=None)
+            if begin is None:
+                raise PhraseError("grammar", f"{phrase!r} has ')' and no '(' before it")
+            inner = _Parser(left[begin + 1 : -1], phrase, notes).whole()
+            left[begin:] = [Item(f"({inner.text})", "attribute", bracketed=inner)]
+    if any(item.sort == "(" for item in left):
+        raise PhraseError("grammar", f"{phrase!r} ends where ')' should stand")
+    return _Parser(left, phrase, notes).whole()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A noun with what is said of it, or adjectives alone, and what decides how it can be joined to others."""
+
+    expression: Expression
+    described: bool = False
+    """Whether adjectives stand before its nouns, or alone."""
+    nouns: int = 1
+    plural: bool = False
+    tailed: bool = False
+    negated: bool = False
+    """Whether `not` stands before all of it."""
+
+
+NO_NOUN = _Part(Expression.of("nothing"), nouns=0)
+
+
+class _Parser:
+    """Reads a phrase without brackets from left to right."""
+
+    def __init__(self, items: Sequence[Item], phrase: str, notes: list[str]) -> None:
+        self.items = items
+        self.said = phrase
+        self.notes = notes
+        self.next = 0
+        self.both = False
+        """Whether `both` was said."""
+
+    def at(self, *sorts: str, ahead: int = 0) -> bool:
+        """Whether the next item, or one farther ahead, is of one of the sorts; the end is of the sort ''."""
+        place = self.next + ahead
+        return (self.items[place].sort if place < len(self.items) else "") in sorts
+
+    def take(self, *sorts: str) -> bool:
+        """Whether the next item is of one of the sorts; then it is passed."""
+        found = self.at(*sorts)
+        self.next += found
+        return found
+
+    def item(self) -> Item:
+        """The next item, which is passed."""
+        self.next += 1
+        return self.items[self.next - 1]
+
+    def fail(self, wanted: str) -> NoReturn:
+        met = f"has {self.items[self.next].text!r}" if not self.at("") else "ends"
+        raise PhraseError("grammar", f"{self.said!r} {met} where {wanted} should stand")
+
+    def unclear(self, why: str) -> NoReturn:
+        raise PhraseError("ambiguous", f"{self.said!r} {why}")
+
+    def same(self, one: Expression, other: Expression) -> None:
+        """Raises PhraseError where two readings are not true of the same pictures."""
+        concepts = (one & other).concepts
+        if one.cells(concepts) != other.cells(concepts):
+            self.unclear(f"may mean {spelled_out(one)}, or {spelled_out(other)}: write the one that is meant")
+
+    def whole(self) -> Expression:
+        """All of it."""
+        self.both = self.take("both")
+        parts, joints = [self.part()], []
+        while self.at("and", "or", "comma"):
+            joints.append(self.joint())
+            parts.append(self.part())
+        if not self.at(""):
+            self.fail("'and', 'or' or the end")
+        joints = _said(joints)
+        for one, joint, other in zip(parts, joints, parts[1:], strict=False):
+            self.check_reach(one, joint, other)
+        if len(parts) > 1 and parts[-1].tailed and parts[-2].nouns and not parts[-2].tailed:
+            formula = " or ".join(f"({spelled_out(part.expression)})" for part in parts)
+            self.unclear(f"says something at its end of all, or of the last alone: write a formula, such as {formula}")
+        return _joined([part.expression for part in parts], self.between_nouns(parts, joints))
+
+    def between_nouns(self, parts: Sequence[_Part], joints: Sequence[str]) -> list[str]:
+        """The joints, with `or` for an `and` between plurals."""
+        pairs = zip(parts, joints, parts[1:], strict=False)
+        return ["or" if joint == "and" and self.are_kinds(one, other) else joint for one, joint, other in pairs]
+
+    def are_kinds(self, one: _Part, other: _Part) -> bool:
+        """Whether `and` between them means pictures of either; PhraseError where nobody can know."""
+        if self.both or not (one.nouns and other.nouns) or one.negated or other.negated:
+            return False
+        either = one.expression | other.expression
+        if not (one.plural and other.plural):
+            self.unclear(
+                f"names two things, {one.expression.text} and {other.expression.text}: say 'or' for pictures of either, "
+                "or 'both' before them for one picture of both"
+            )
+        self.notes.append(f"'and' between plurals, so pictures of either: {either.text}")
+        return True
+
+    def check_reach(self, one: _Part, joint: str, other: _Part) -> None:
+        """Raises PhraseError where what stands in one of two parts may belong to both."""
+        if one.negated and not other.negated:
+            each = (one.expression, other.expression)
+            self.same(_joined(each, [joint]), ~_joined([~each[0], each[1]], [joint]))
+        bare = bool(one.nouns) != bool(other.nouns)
+        if joint == "or" and bare and any(part.described and part.nouns for part in (one, other)):
+            formula = f"({spelled_out(one.expression)}) or ({spelled_out(other.expression)})"
+            self.unclear(f"does not say whether the noun is that of both: write a formula, such as {formula}")
+
+    def joint(self) -> str:
+        """`and`, `or`, or a comma alone, which is passed."""
+        comma = self.take("comma")
+        if not self.at("and", "or", "but"):
+            return "comma" if comma else self.fail("'and' or 'or'")
+        return "or" if self.item().sort == "or" else "and"
+
+    def part(self) -> _Part:
+        """One part, with all that is said of it."""
+        if self.at("without") or (self.at("not") and self.at("article", "object", ahead=1)):
+            return self.negated()
+        self.take("article")
+        found = [self.describing()] if self.at("attribute", "not") else []
+        described = bool(found)
+        if described and self.at("and", "but") and self.at("object", ahead=1):
+            self.next += 1  # black and cat
+        nouns = self.nouns()
+        found += self.of_nouns(found, nouns)
+        if not found and not self.at("that"):
+            self.fail("a concept")
+        more = self.tails(nouns.nouns)
+        return _Part(_all([*found, *more]), described, nouns.nouns, nouns.plural, bool(more))
+
+    def negated(self) -> _Part:
+        """`not` or `without`, and what it is said of."""
+        self.next += 1
+        begin = self.next
+        inner = self.operand()
+        if more := self.tails(1):
+            self.same(_all([~inner, *more]), ~_all([inner, *more]))
+        nouns = sum(item.sort == "object" for item in self.items[begin : self.next])
+        return _Part(_all([~inner, *more]), False, nouns, tailed=bool(more), negated=True)
+
+    def operand(self) -> Expression:
+        """What `with`, `without` or `not` is said of: adjectives, nouns or both."""
+        if self.take("not"):
+            return ~self.operand()
+        self.take("article")
+        found = [self.describing()] if self.at("attribute", "not") else []
+        found += self.of_nouns(found, self.nouns())
+        return _all(found) if found else self.fail("a concept")
+
+    def of_nouns(self, described: Sequence[Expression], nouns: _Part) -> list[Expression]:
+        """The nouns' formula, if any; PhraseError where adjectives before them may be of all, or of the first."""
+        if not nouns.nouns:
+            return []
+        if described and nouns.nouns > 1:
+            first, *others = _operands(nouns.expression)
+            of_first = _joined([described[0] & first, *others], [nouns.expression.operator] * len(others))
+            self.same(described[0] & nouns.expression, of_first)
+        return [nouns.expression]
+
+    def nouns(self) -> _Part:
+        """Bare nouns, joined; a part without nouns where none stands next."""
+        if not self.at("object"):
+            return NO_NOUN
+        found, joints = [self.item()], []
+        while self.at("and", "or", "comma") and self.at("object", ahead=self.behind_joint()):
+            joints.append(self.joint())
+            found.append(self.item())
+        if self.at("object"):
+            both = f"{found[-1].means.text} and {self.items[self.next].means.text}"
+            self.unclear(
+                f"has two nouns beside each other, {both}: put 'or' between them for pictures of either, or 'with' for "
+                "one picture of both"
+            )
+        parts = [_Part(item.means, plural=item.plural) for item in found]
+        joints = self.between_nouns(parts, _said(joints))
+        joined = _joined([part.expression for part in parts], joints)
+        return _Part(joined, nouns=len(parts), plural=all(part.plural for part in parts))
+
+    def describing(self) -> Expression:
+        """Adjectives beside each other, each alone or joined to others."""
+        groups = [self.adjectives()]
+        while self.at("attribute", "not"):
+            groups.append(self.adjectives())
+        if len(groups) > 1:
+            self.notes += [f"read together: {group.text}" for group in groups if group.operator == "or"]
+        return _all(groups)
+
+    def adjectives(self) -> Expression:
+        """Adjectives joined by commas, `and`, `or`, `but`."""
+        begin = self.next
+        each, joints = [self.adjective()], []
+        while self.leads_to_adjective():
+            joints.append(self.joint())
+            each.append(self.adjective(joints[-1]))
+        found = _joined(each, _said(joints))
+        listed = [is_colour(item.text) for item in self.items[begin : self.next] if item.sort == "attribute"]
+        if "comma" in joints and "or" in joints and len(set(listed)) > 1:
+            last = joints.index("or")
+            self.same(found, _all([*each[:last], _joined(each[last:], joints[last:])]))
+        return found
+
+    def leads_to_adjective(self) -> bool:
+        """Whether a joint stands next, and behind it an adjective."""
+        ahead = self.behind_joint()
+        return self.at(*JOINTS) and self.at("attribute", ahead=ahead + self.at("not", ahead=ahead))
+
+    def behind_joint(self) -> int:
+        """How far ahead the item behind the joint is that stands next."""
+        return 1 + (self.at("comma") and self.at("and", "or", "but", ahead=1))
+
+    def adjective(self, joint: str = "") -> Expression:
+        """One adjective; or `not` before one, and before all that `or` joins to it. joint: what it stands behind."""
+        if not self.at("not"):
+            return self.item().means if self.at("attribute") else self.fail("an adjective")
+        tight = self.item().text == "non"
+        first = self.adjective()
+        if tight:
+            return ~first
+        others = []
+        while self.at("or") and self.at("attribute", ahead=1):
+            self.next += 1
+            others.append(self.adjective())
+        if others:
+            self.notes.append(f"'not' is of all that 'or' joins: {(~_any([first, *others])).text}")
+        if self.at("and") and self.at("attribute", ahead=1) and not joint:
+            beside = self.items[self.next + 1].means
+            self.same(~_any([first, *others]) & beside, ~(_any([first, *others]) & beside))
+        return ~_any([first, *others])
+
+    def tails(self, nouns: int) -> list[Expression]:
+        """All that is said behind a noun, or behind adjectives alone."""
+        found: list[Expression] = []
+        while (more := self.tail(nouns)) is not None:
+            found.append(more)
+        return found
+
+    def tail(self, nouns: int) -> Expression | None:
+        """One thing that is said behind a noun; None where nothing more is."""
+        if self.take("that"):
+            return self.predicate()
+        if self.take("with"):
+            return self.operand()
+        if self.take("without"):
+            return self.absent()
+        if nouns and self.at("attribute", "not"):
+            return self.describing()  # cats black and small
+        return self.added() if self.at("and", "but", "comma") else None
+
+    def added(self) -> Expression | None:
+        """What `and`, `but` or a comma adds to a noun; None where they begin another part."""
+        ahead = self.behind_joint()
+        if self.at("or", ahead=ahead - 1):
+            return None
+        if self.at("without", "that", "with", ahead=ahead):
+            self.next += ahead
+            return self.tail(0)
+        if self.at("not", ahead=ahead) and self.at("article", "object", ahead=ahead + 1):
+            self.next += ahead
+            return self.operand()
+        if not self.leads_to_adjective() or self.names_a_noun(ahead):
+            return None
+        but = self.at("but", ahead=ahead - 1)
+        self.next += ahead
+        return self.adjective("but" if but else "and")
+
+    def names_a_noun(self, ahead: int) -> bool:
+        """Whether the adjectives from there on stand before a noun."""
+        while self.at("attribute", "not", *JOINTS, ahead=ahead):
+            ahead += 1
+        return self.at("object", ahead=ahead) and not self.at(*JOINTS, ahead=ahead - 1)
+
+    def predicate(self) -> Expression:
+        """What a thing is said to be, to have or not to have."""
+        if self.at("with", "without"):
+            return self.operand() if self.take("with") else self.absent()
+        if self.at("attribute") or (self.at("not") and self.at("attribute", ahead=1)):
+            return self.describing()
+        return self.operand()
+
+    def absent(self) -> Expression:
+        """What is missing: each of what `or` joins."""
+        self.take("without")
+        begin = self.next
+        inner = self.operand()
+        if any(item.sort == "and" for item in self.items[begin : self.next]):
+            self.same(~inner, ~_any([Expression.of(concept) for concept in inner.concepts]))
+        return ~inner
+
+
+def spelled_out(expression: Expression) -> str:
+    """A formula with all of its brackets, which is a phrase too."""
+    if expression.operator == "is":
+        return expression.text
+    inner = [f"({spelled_out(part)})" if part.operator != "is" else part.text for part in _operands(expression)]
+    return f"not {inner[0]}" if expression.operator == "not" else f" {expression.operator} ".join(inner)
+
+
+def _said(joints: Sequence[str]) -> list[str]:
+    """Commas say what the next `and` or `or` says, and `and` where there is none."""
+    said: list[str] = []
+    for joint in reversed(joints):
+        said.append(joint if joint != "comma" else said[-1] if said else "and")
+    return said[::-1]
+
+
+def _joined(each: Sequence[Expression], joints: Sequence[str]) -> Expression:
+    """All of them, `and` before `or`."""
+    rows = [[each[0]]]
+    for joint, one in zip(joints, each[1:], strict=True):
+        if joint == "or":
+            rows.append([one])
+        else:
+            rows[-1].append(one)
+    return _any([_all(row) for row in rows])
+
+
+def _all(each: Sequence[Expression]) -> Expression:
+    """All at once, each once: cats that are cats are cats."""
+    return reduce(Expression.__and__, dict.fromkeys(each))
+
+
+def _any(each: Sequence[Expression]) -> Expression:
+    return reduce(Expression.__or__, dict.fromkeys(each))
+
+
+def _operands(expression: Expression) -> list[Expression]:
+    return [each for each in expression.operands if isinstance(each, Expression)]
