@@ -52,7 +52,7 @@ def understand(phrase: str, words: Words) -> Understanding:
     """What a phrase asks for; PhraseError where it is nothing, or more than one thing."""
     items = items_of(phrase, words)
     notes: list[str] = []
-    expression = _read(items, phrase, notes)
+    expression = _once(_read(items, phrase, notes))
     if len(expression.concepts) > MOST_CONCEPTS:
         most = f"names {len(expression.concepts)} concepts; {MOST_CONCEPTS} are the most"
         raise PhraseError("grammar", f"{phrase!r} {most}")
@@ -192,32 +192,60 @@ class _Parser:
         """One part, with all that is said of it."""
         if self.at("without") or (self.at("not") and self.at("article", "object", ahead=1)):
             return self.negated()
+        begin = self.next
         self.take("article")
         found = [self.describing()] if self.at("attribute", "not") else []
-        described = bool(found)
+        described, added = bool(found), None
         if described and self.at("and", "but") and self.at("object", ahead=1):
-            self.next += 1  # black and cat
+            added = self.item()  # black and cat
         nouns = self.nouns()
-        found += self.of_nouns(found, nouns)
+        own = self.of_nouns(found, nouns)
+        if added is not None and added.sort == "and":
+            self.check_order(begin, found[0], own[0])
+        found += own
         if not found and not self.at("that"):
             self.fail("a concept")
-        more = self.tails(nouns.nouns)
-        return _Part(_all([*found, *more]), described, nouns.nouns, nouns.plural, bool(more))
+        whole = self.with_tails(begin, found, nouns.nouns)
+        return _Part(_all(whole), described, nouns.nouns, nouns.plural, len(whole) > len(found))
+
+    def with_tails(self, begin: int, found: Sequence[Expression], nouns: int) -> list[Expression]:
+        """What was found from the item `begin` on, and all that is said behind it."""
+        whole = list(found)
+        while True:
+            added = self.at("and")
+            more = self.tail(nouns)
+            if more is None:
+                return whole
+            if added and whole:
+                self.check_order(begin, _all(whole), more)
+            whole.append(more)
+
+    def check_order(self, begin: int, before: Expression, added: Expression) -> None:
+        """Raises PhraseError where `and` stands behind an `or` without brackets, as in `black or white and small`."""
+        if before.operator == "or" and any(item.sort == "or" for item in self.items[begin : self.next]):
+            *first, last = _operands(before)
+            self.same(before & added, _any([*first, last & added]))
 
     def negated(self) -> _Part:
         """`not` or `without`, and what it is said of."""
-        self.next += 1
         begin = self.next
-        inner = self.operand()
-        if more := self.tails(1):
-            self.same(_all([~inner, *more]), ~_all([inner, *more]))
+        found = self.absent() if self.at("without") else self.operand()
         nouns = sum(item.sort == "object" for item in self.items[begin : self.next])
-        return _Part(_all([~inner, *more]), False, nouns, tailed=bool(more), negated=True)
+        whole = self.with_tails(begin, [found], 1)
+        if len(whole) > 1:
+            self.same(_all(whole), ~_all([~found, *whole[1:]]))
+        return _Part(_all(whole), False, nouns, tailed=len(whole) > 1, negated=True)
 
-    def operand(self) -> Expression:
-        """What `with`, `without` or `not` is said of: adjectives, nouns or both."""
-        if self.take("not"):
-            return ~self.operand()
+    def operand(self, joint: str = "") -> Expression:
+        """What `with`, `without` or `not` is said of: adjectives, nouns or both. joint: what it stands behind."""
+        if self.at("not"):
+            clear = self.is_clear(joint)
+            self.next += 1
+            inner = self.operand()
+            if inner.operator == "or" and not clear:
+                first, *others = _operands(inner)
+                self.same(~inner, _any([~first, *others]))
+            return ~inner
         self.take("article")
         found = [self.describing()] if self.at("attribute", "not") else []
         found += self.of_nouns(found, self.nouns())
@@ -227,7 +255,7 @@ class _Parser:
         """The nouns' formula, if any; PhraseError where adjectives before them may be of all, or of the first."""
         if not nouns.nouns:
             return []
-        if described and nouns.nouns > 1:
+        if described and nouns.expression.operator != "is":
             first, *others = _operands(nouns.expression)
             of_first = _joined([described[0] & first, *others], [nouns.expression.operator] * len(others))
             self.same(described[0] & nouns.expression, of_first)
@@ -288,27 +316,27 @@ class _Parser:
         """One adjective; or `not` before one, and before all that `or` joins to it. joint: what it stands behind."""
         if not self.at("not"):
             return self.item().means if self.at("attribute") else self.fail("an adjective")
+        clear = self.is_clear(joint)
         tight = self.item().text == "non"
         first = self.adjective()
         if tight:
             return ~first
-        others = []
+        others: list[Expression] = []
         while self.at("or") and self.at("attribute", ahead=1):
             self.next += 1
             others.append(self.adjective())
-        if others:
-            self.notes.append(f"'not' is of all that 'or' joins: {(~_any([first, *others])).text}")
+        negated = ~_any([first, *others])
+        if others and not (clear or self.at("object")):
+            self.same(negated, _any([~first, *others]))
         if self.at("and") and self.at("attribute", ahead=1) and not joint:
             beside = self.items[self.next + 1].means
-            self.same(~_any([first, *others]) & beside, ~(_any([first, *others]) & beside))
-        return ~_any([first, *others])
+            self.same(negated & beside, ~(~negated & beside))
+        return negated
 
-    def tails(self, nouns: int) -> list[Expression]:
-        """All that is said behind a noun, or behind adjectives alone."""
-        found: list[Expression] = []
-        while (more := self.tail(nouns)) is not None:
-            found.append(more)
-        return found
+    def is_clear(self, joint: str) -> bool:
+        """Whether the `not` that is next is of all that `or` joins to what it stands before."""
+        said = joint == "but" or (self.next > 0 and self.items[self.next - 1].sort in ("that", "with"))
+        return said or self.items[self.next].text in ("neither", "no")
 
     def tail(self, nouns: int) -> Expression | None:
         """One thing that is said behind a noun; None where nothing more is."""
@@ -330,20 +358,18 @@ class _Parser:
         if self.at("without", "that", "with", ahead=ahead):
             self.next += ahead
             return self.tail(0)
-        if self.at("not", ahead=ahead) and self.at("article", "object", ahead=ahead + 1):
-            self.next += ahead
-            return self.operand()
-        if not self.leads_to_adjective() or self.names_a_noun(ahead):
+        noun = self.at("not", ahead=ahead) and self.at("article", "object", ahead=ahead + 1)
+        if not noun and (not self.leads_to_adjective() or self.names_a_noun(ahead)):
             return None
-        but = self.at("but", ahead=ahead - 1)
+        joint = "but" if self.at("but", ahead=ahead - 1) else "and"
         self.next += ahead
-        return self.adjective("but" if but else "and")
+        return self.operand(joint) if noun else self.adjective(joint)
 
     def names_a_noun(self, ahead: int) -> bool:
         """Whether the adjectives from there on stand before a noun."""
         while self.at("attribute", "not", *JOINTS, ahead=ahead):
             ahead += 1
-        return self.at("object", ahead=ahead) and not self.at(*JOINTS, ahead=ahead - 1)
+        return self.at("object", ahead=ahead) and not self.at(*JOINTS, "not", ahead=ahead - 1)
 
     def predicate(self) -> Expression:
         """What a thing is said to be, to have or not to have."""
@@ -391,12 +417,21 @@ def _joined(each: Sequence[Expression], joints: Sequence[str]) -> Expression:
 
 
 def _all(each: Sequence[Expression]) -> Expression:
-    """All at once, each once: cats that are cats are cats."""
-    return reduce(Expression.__and__, dict.fromkeys(each))
+    return reduce(Expression.__and__, each)
 
 
 def _any(each: Sequence[Expression]) -> Expression:
-    return reduce(Expression.__or__, dict.fromkeys(each))
+    return reduce(Expression.__or__, each)
+
+
+def _once(expression: Expression) -> Expression:
+    """The same without repetitions: cats that are cats are cats."""
+    if expression.operator == "is":
+        return expression
+    inner = list(dict.fromkeys(map(_once, _operands(expression))))
+    if expression.operator == "not":
+        return ~inner[0]
+    return _all(inner) if expression.operator == "and" else _any(inner)
 
 
 def _operands(expression: Expression) -> list[Expression]:
