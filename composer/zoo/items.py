@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Literal
 
 from composer.data.expressions import Expression
@@ -86,7 +87,20 @@ def items_of(phrase: str, words: Words) -> list[Item]:
     if not any(item.meaning is not None for item in items):
         said = f"{phrase!r} names no concept" if phrase.strip() else "the phrase is empty"
         raise PhraseError("empty", f"{said}; say what pictures should show, such as 'small black cat'")
-    return _kinds(items)
+    found = _kinds(items)
+    for index, item in enumerate(found):
+        if item.text in ("a", "an") and (thing := _thing(found[index + 1 :])):
+            raise words.unknown(thing, "is a colour, and stands here like a thing")
+    return found
+
+
+def _thing(items: Sequence[Item]) -> str:
+    """The colour that ends the words behind `a` without a noun, as in `a rose`; empty where there is none."""
+    row = list(takewhile(lambda item: item.meaning is not None, items))
+    last = row[-1].meaning if row else None
+    alone = last is not None and last.nearest and all(item.sort == "attribute" for item in row)
+    joined = len(items) > len(row) and items[len(row)].sort in ("and", "or", "comma", "but")
+    return row[-1].text if alone and not joined else ""
 
 
 def _tokens(phrase: str) -> list[str]:

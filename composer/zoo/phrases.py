@@ -87,6 +87,7 @@ class _Part:
     described: bool = False
     """Whether adjectives stand before its nouns, or alone."""
     nouns: int = 1
+    noun: Expression | None = None
     plural: bool = False
     tailed: bool = False
     negated: bool = False
@@ -176,10 +177,10 @@ class _Parser:
         if one.negated and not other.negated:
             each = (one.expression, other.expression)
             self.same(_joined(each, [joint]), ~_joined([~each[0], each[1]], [joint]))
-        bare = bool(one.nouns) != bool(other.nouns)
-        if joint == "or" and bare and any(part.described and part.nouns for part in (one, other)):
-            formula = f"({spelled_out(one.expression)}) or ({spelled_out(other.expression)})"
-            self.unclear(f"does not say whether the noun is that of both: write a formula, such as {formula}")
+        noun = next((part.noun for part in (one, other) if part.described and part.noun is not None), None)
+        if joint == "or" and bool(one.nouns) != bool(other.nouns) and noun is not None:
+            either = [part.expression if part.nouns else part.expression & noun for part in (one, other)]
+            self.same(one.expression | other.expression, _any(either))
 
     def joint(self) -> str:
         """`and`, `or`, or a comma alone, which is passed."""
@@ -206,7 +207,16 @@ class _Parser:
         if not found and not self.at("that"):
             self.fail("a concept")
         whole = self.with_tails(begin, found, nouns.nouns)
-        return _Part(_all(whole), described, nouns.nouns, nouns.plural, len(whole) > len(found))
+        if described and nouns.plural and begin < self.next:
+            self.note_colours(begin)
+        noun = nouns.expression if nouns.nouns else None
+        return _Part(_all(whole), described, nouns.nouns, noun, nouns.plural, len(whole) > len(found))
+
+    def note_colours(self, begin: int) -> None:
+        """Notes that colours joined by `and` before a plural are those of one thing."""
+        for before, joint, after in zip(*(self.items[begin + ahead : self.next] for ahead in range(3)), strict=False):
+            if joint.sort == "and" and is_colour(before.text) and is_colour(after.text):
+                self.notes.append(f"{before.text!r} and {after.text!r} are read as colours of one thing")
 
     def with_tails(self, begin: int, found: Sequence[Expression], nouns: int) -> list[Expression]:
         """What was found from the item `begin` on, and all that is said behind it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, Protocol
 
@@ -96,6 +96,8 @@ class Meaning:
     """In words."""
     kind: Kind | None
     plural: bool = False
+    nearest: bool = False
+    """Whether it is a colour that the zoo has not, taken for the nearest."""
 
 
 class Words:
@@ -130,17 +132,17 @@ class Words:
         for length in range(min(LONGEST_COLOUR, len(words)), 0, -1):
             span = tuple(words[:length])
             if is_colour(" ".join(span)):
-                return self._meaning(span, *self._nearest_colour(span), plural=False)
+                return replace(self._meaning(span, *self._nearest_colour(span), plural=False), nearest=True)
         return None
 
     def unknown(self, word: str, why: str = "") -> PhraseError:
         """The error for a word that means nothing here, with the concepts that are spelled nearly so."""
         spoken = sorted({" ".join(words) for words in (*self._names, *self._synonyms)})
-        close = get_close_matches(word, spoken, NEAREST) or ([] if why else get_close_matches(word, spoken, NEAREST, 0))
-        near = f"nearest in the zoo: {', '.join(close)}" if close else "nothing in the zoo is near"
+        close = get_close_matches(word, spoken, NEAREST)
+        near = f"nearest in spelling: {', '.join(close)}" if close else "`composer zoo` lists them"
         return PhraseError(
             "unknown",
-            f"{word!r} {why or 'is no concept of the zoo'}; {near}. To teach it: "
+            f"{word!r} {why or 'is none of the concepts of the zoo'}; {near}. To teach it: "
             f"composer learn {word!r} --yes FOLDER --no FOLDER",
         )
 
