@@ -4,10 +4,9 @@ The distance is CIEDE2000: Sharma, Wu and Dalal 2005, "The CIEDE2000 color-diffe
 supplementary test data, and mathematical observations" (Color Research & Application 30 (1), 21-30), whose equation
 numbers stand beside the lines.
 
-Lightness weighs half (k_L = 2, as in textiles): navy is dark, and yet blue. Chosen, as `CLEARLY` is, on the 436 names of
-the survey that end in one plain colour and name no other ("brick red"): of those the nearest plain colour is the one
-that they end in for 84 % (73 % with k_L = 1), and for 93 % of the 336 of which the second is `CLEARLY` farther.
-`benchmarks/colour_words.py` counts it.
+Lightness weighs half (k_L = 2, as in textiles): navy is dark, and yet blue. This and `CLEARLY` were chosen on the names
+of the survey that end in one plain colour and name no other ("brick red"): `benchmarks/colour_words.py` counts of how
+many of them that colour is the nearest.
 """
 
 from __future__ import annotations

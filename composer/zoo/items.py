@@ -26,19 +26,21 @@ _GRAMMAR: dict[str, tuple[Sort, ...]] = {
     **dict.fromkeys(("without", "except", "except for", "excluding", "other than", "apart from"), ("without",)),
     **dict.fromkeys(("anything but", "everything but", "all but"), ("without",)),
     **dict.fromkeys((f"{who}{be}" for who in ("", "that ", "which ", "who ") for be in ("is", "are")), ("that",)),
-    **dict.fromkeys((f"{who}{be}n't" for who in ("", "that ", "which ", "who ") for be in ("is", "are")), ("that", "not")),
+    **dict.fromkeys(
+        (f"{who}{be}n't" for who in ("", "that ", "which ", "who ") for be in ("is", "are")), ("that", "not")
+    ),
     **dict.fromkeys((f"{who}{have}" for who in ("", "that ", "which ", "who ") for have in ("has", "have")), ("with",)),
     **dict.fromkeys(("that", "which", "who", "that's"), ("that",)),
+    **dict.fromkeys(("thing", "things", "object", "objects", "one", "ones"), ()),
+    **dict.fromkeys(("anything", "everything", "something", "coloured", "colored", "either", "of", "showing"), ()),
+    **dict.fromkeys(("image", "images", "photo", "photos", "photograph", "photographs", "picture", "pictures"), ()),
     "both": ("both",),
     "(": ("(",),
     ")": (")",),
 }
-"""What the words of grammar are; those of several are parted by spaces."""
-_FILLING = frozenset(
-    "anything coloured colored either everything image images object objects of one ones photo photograph photographs "
-    "photos picture pictures showing something thing things".split()
-)
-"""Words that say nothing of a picture."""
+"""What the words of grammar are, some nothing: they say nothing of a picture. Those of several have spaces."""
+LONGEST_PHRASE = 500
+"""Letters."""
 _LONGEST = 3
 """Words of the longest entry of `_GRAMMAR`."""
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)?|[,;/&+()]|[\s_.!?\"-]+|.", re.DOTALL)
@@ -69,6 +71,8 @@ class Item:
 
 def items_of(phrase: str, words: Words) -> list[Item]:
     """The phrase's words; PhraseError that names all of them that mean nothing, or for a phrase that says nothing."""
+    if len(phrase) > LONGEST_PHRASE:
+        raise PhraseError("grammar", f"the phrase has {len(phrase):,} letters; {LONGEST_PHRASE} are the most")
     tokens = _tokens(phrase)
     items: list[Item] = []
     unknown: list[PhraseError] = []
@@ -79,9 +83,10 @@ def items_of(phrase: str, words: Words) -> list[Item]:
         except PhraseError as error:
             unknown.append(error)
             found, length = [], 1
-        if not (items and items[-1].sort != "(" and any(item.sort == "both" for item in found)):
-            items += found  # `both` says nothing but at the beginning: of adjectives both are always meant
         at += length
+        if items and items[-1].sort != "(" and any(item.sort == "both" for item in found):
+            continue  # it says nothing but at the beginning: of adjectives both are always meant
+        items += found
     if unknown:
         raise PhraseError(unknown[0].refusal, "\n".join(map(str, unknown)))
     if not any(item.meaning is not None for item in items):
@@ -99,13 +104,13 @@ def _thing(items: Sequence[Item]) -> str:
     row = list(takewhile(lambda item: item.meaning is not None, items))
     last = row[-1].meaning if row else None
     alone = last is not None and last.nearest and all(item.sort == "attribute" for item in row)
-    joined = len(items) > len(row) and items[len(row)].sort in ("and", "or", "comma", "but")
-    return row[-1].text if alone and not joined else ""
+    goes_on = len(items) > len(row) and items[len(row)].sort in ("and", "or", "comma", "but")
+    return row[-1].text if alone and not goes_on else ""
 
 
 def _tokens(phrase: str) -> list[str]:
     text = phrase.lower().replace("’", "'")
-    found = [token for token in _TOKEN.findall(text) if token.strip(" \t\r\n_.!?\"-")]
+    found = [token for token in _TOKEN.findall(text) if token.strip(' \t\r\n_.!?"-')]
     for token in found:
         if not re.fullmatch(r"[^\W_]+(?:'[^\W_]+)?|[,;/&+()]", token):
             raise PhraseError("grammar", f"{phrase!r} has {token!r}, which is no part of a phrase; leave it out")
@@ -122,8 +127,6 @@ def _item(tokens: Sequence[str], words: Words) -> tuple[list[Item], int]:
             return [Item(text, sort) for sort in _GRAMMAR[text]], length
     if meaning := words.coloured(tokens):
         return [_meant(meaning)], meaning.length
-    if tokens[0] in _FILLING:
-        return [], 1
     raise words.unknown(tokens[0])
 
 

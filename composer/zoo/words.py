@@ -1,8 +1,8 @@
 """What a word means: one of the concepts of a zoo. Nothing here imports torch.
 
 In this order: its own name; its name in the singular or spelled the other way (`grey`, `gray`); a synonym that it
-declares; a colour whose nearest plain colour it is (`colours.py`). The first that fits is taken, and longer spans of words
-before shorter ones. What two concepts fit equally well is refused, unless somebody can be asked.
+declares; a colour whose nearest plain colour it is (`colours.py`). The first that fits is taken, and longer spans of
+words before shorter ones. What two concepts fit equally well is refused, unless somebody can be asked.
 """
 
 from __future__ import annotations
