@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from composer.command_line import cli_bench, cli_merge, cli_runs, cli_store, cli_sweep, cli_zoo, completion
+from composer.command_line import (
+    cli_bench,
+    cli_compose,
+    cli_merge,
+    cli_runs,
+    cli_store,
+    cli_sweep,
+    cli_zoo,
+    completion,
+)
 from composer.command_line.cli_init import init
 from composer.command_line.cli_models import COMMANDS
 from composer.command_line.cli_new_plugin import new_plugin
@@ -372,6 +381,7 @@ for command in (
     *cli_runs.COMMANDS,
     *cli_sweep.COMMANDS,
     *cli_zoo.COMMANDS,
+    *cli_compose.COMMANDS,
     *cli_bench.COMMANDS,
     *cli_store.COMMANDS,
     new_plugin,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from composer.data.expressions import MOST_CONCEPTS, Expression
+from composer.errors import ComposerError
 from composer.recipes.target import always, never
 from composer.zoo.grammar import formula_of
 from composer.zoo.items import items_of
-from composer.zoo.words import PhraseError, Understood, Words
+from composer.zoo.words import Choose, PhraseError, Understood, Words
 
-__all__ = ["PhraseError", "Understanding", "understand"]
+if TYPE_CHECKING:
+    from composer.zoo.zoo import Zoo
+
+__all__ = ["PhraseError", "Understanding", "understand", "understand_in"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,14 @@ class Understanding:
         """A line for each word, one for the formula, and the notes."""
         lines = [str(word) for word in self.words]
         return "\n".join([*lines, f"formula: {self.expression.text}", *(f"note: {note}" for note in self.notes)])
+
+
+def understand_in(zoo: Zoo, phrase: str, choose: Choose | None = None) -> Understanding:
+    """What a phrase asks for of a zoo's concepts; ComposerError where the zoo has none."""
+    if not len(zoo):
+        fill = "`composer zoo drawings`, `composer learn` or `composer zoo add`"
+        raise ComposerError(f"the zoo {zoo.folder} is empty; fill it with {fill}")
+    return understand(phrase, Words(zoo.concepts, choose))
 
 
 def understand(phrase: str, words: Words) -> Understanding:
