@@ -27,6 +27,8 @@ from composer.zoo.zoo import Zoo
 
 FEWEST_TO_TEACH = 200
 """Pictures that one network learns from, below which others have to be given."""
+STEPS = 800
+"""Of one network's learning."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,12 @@ def make(
     test: Path | None = None,
     seed: int = 0,
     device: str = "cpu",
+    steps: int = STEPS,
 ) -> Made:
     """The model that a phrase asks for.
 
     one: a single network of a parent's size, taught by the parents on `pictures` or, left out, on those that the zoo
-    keeps, without their labels. test: a folder with a folder for each cell, by which it is judged.
+    keeps, without their labels, for `steps`. test: a folder with a folder for each cell, by which it is judged.
     ComposerError where there are too few pictures, or the test folder is no such folder.
     """
     expression = understanding.expression
@@ -86,7 +89,7 @@ def make(
     if one:
         seen = kept_pictures(zoo, largest) if pictures is None else _pictures(pictures)
         run.pictures = (seen,)
-        model = student([concept.population() for concept in concepts], run).answering(expression)
+        model = student([concept.population() for concept in concepts], run, steps).answering(expression)
         taught = len(seen)
     scoring = None
     if images is not None:
@@ -104,11 +107,11 @@ def side_by_side(parents: Sequence[Population]) -> ComposedModel:
     return ComposedModel(tuple(parents), members if len(parents) > 1 else parents[0].members)
 
 
-def student(parents: Sequence[Population], run: Run) -> ComposedModel:
+def student(parents: Sequence[Population], run: Run, steps: int = STEPS) -> ComposedModel:
     """One network that learned what the parents, all of their members, say of `run.pictures`."""
     registry = load_registry()
     assembler = cast("type[Assembler]", registry.find("assembler", "distil"))
-    return read_component(assembler, {"members": 1}, registry).assemble(None, parents, run)
+    return read_component(assembler, {"members": 1, "steps": steps}, registry).assemble(None, parents, run)
 
 
 def kept_pictures(zoo: Zoo, size: int) -> Images:

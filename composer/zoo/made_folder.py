@@ -129,7 +129,8 @@ def score_rows(made: Made) -> list[tuple[str, str, str]]:
         return []
     rows = []
     for name, own in made.scoring.scores.items():
-        title = f"control: {name}" if name in made.scoring.controls else ("it" if name == SELF else name)
+        itself = "one network" if made.one else "product" if len(made.concepts) > 1 else made.concepts[0].name
+        title = f"control: {name}" if name in made.scoring.controls else itself if name == SELF else name
         rows.append((title, _number(own[AUC]), _number(own[HARDEST])))
     return rows
 

@@ -10,7 +10,7 @@ from composer.errors import ComposerError
 from composer.recipes.target import always, never
 from composer.zoo.grammar import formula_of
 from composer.zoo.items import items_of
-from composer.zoo.words import Choose, PhraseError, Understood, Words
+from composer.zoo.words import Choose, PhraseError, Understood, Words, words_of
 
 if TYPE_CHECKING:
     from composer.zoo.zoo import Zoo
@@ -34,11 +34,18 @@ class Understanding:
 
 
 def understand_in(zoo: Zoo, phrase: str, choose: Choose | None = None) -> Understanding:
-    """What a phrase asks for of a zoo's concepts; ComposerError where the zoo has none."""
+    """What a phrase asks for of a zoo's concepts; ComposerError where the zoo has none, or it names a damaged one."""
     if not len(zoo):
         fill = "`composer zoo drawings`, `composer learn` or `composer zoo add`"
         raise ComposerError(f"the zoo {zoo.folder} is empty; fill it with {fill}")
-    return understand(phrase, Words(zoo.concepts, choose))
+    try:
+        return understand(phrase, Words(zoo.concepts, choose))
+    except PhraseError:
+        said = words_of(phrase)
+        for name, why in zoo.damaged.items():
+            if set(words_of(name)) <= set(said):
+                raise ComposerError(why) from None
+        raise
 
 
 def understand(phrase: str, words: Words) -> Understanding:
