@@ -21,7 +21,7 @@ PLAIN = ("black", "white", "grey", "red", "orange", "yellow", "green", "cyan", "
 """The basic colour terms of English (Berlin and Kay 1969), and cyan."""
 CLEARLY = 1.25
 """How many times as far the second colour has to be as the first."""
-FARTHEST = 25.0
+FARTHEST = 20.0
 """From here on a colour is near to nothing."""
 LIGHTNESS = 2.0
 """k_L."""
