@@ -106,6 +106,16 @@ def test_its_recipe_composes_the_same_concepts(zoo: Zoo, cells: Path, tmp_path: 
     assert not (tmp_path / "one" / "recipe.yaml").exists(), "a recipe has two concepts or more"
 
 
+def test_python_takes_phrases_and_formulas(zoo: Zoo) -> None:
+    pixels = tiny_images().at(16)
+    asked = zoo.compose("small black cats")
+    assert asked.target == "small+black+cat"
+    assert torch.equal(asked(pixels), zoo.compose("small and black and cat")(pixels))
+    assert zoo.compose("black or white and cat").target == "black or white and cat", "as it is, where it is a formula"
+    with pytest.raises(ComposerError, match="names two things"):
+        zoo.compose("a cat and a dog")
+
+
 def test_one_word_gives_the_model_of_its_concept(zoo: Zoo, tmp_path: Path) -> None:
     made(zoo, tmp_path / "out", "cats")
     pixels = tiny_images().at(16)

@@ -361,7 +361,7 @@ def test_concepts_are_composed_by_name_and_by_formula(zoo: Zoo) -> None:
     assert torch.allclose(zoo.compose("not black")(pixels), -each["black"], atol=1e-5)
     assert torch.allclose(zoo.compose(composer.Expression.of("black"))(pixels), each["black"], atol=1e-5)
     for text, said in (
-        ("black and catt", "did you mean 'cat'"),
+        ("black and catt", "nearest in spelling: cat"),
         ("black and", "ends where a concept should stand"),
         ("cat and not cat", "no pict"),
     ):

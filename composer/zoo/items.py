@@ -125,7 +125,7 @@ def _item(tokens: Sequence[str], words: Words) -> tuple[list[Item], int]:
         text = " ".join(tokens[:length])
         if text in _GRAMMAR:
             return [Item(text, sort) for sort in _GRAMMAR[text]], length
-    if meaning := words.coloured(tokens):
+    if meaning := words.coloured(tokens) or words.near(tokens[0]):
         return [_meant(meaning)], meaning.length
     raise words.unknown(tokens[0])
 

@@ -10,6 +10,7 @@ from composer.errors import ComposerError
 from composer.recipes.target import always, never
 from composer.zoo.grammar import formula_of
 from composer.zoo.items import items_of
+from composer.zoo.near_words import usual_encoder
 from composer.zoo.words import Choose, PhraseError, Understood, Words, words_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def understand_in(zoo: Zoo, phrase: str, choose: Choose | None = None) -> Unders
         fill = "`composer zoo drawings`, `composer learn` or `composer zoo add`"
         raise ComposerError(f"the zoo {zoo.folder} is empty; fill it with {fill}")
     try:
-        return understand(phrase, Words(zoo.concepts, choose))
+        return understand(phrase, Words(zoo.concepts, choose, usual_encoder()))
     except PhraseError:
         said = words_of(phrase)
         for name, why in zoo.damaged.items():

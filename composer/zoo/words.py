@@ -1,8 +1,9 @@
 """What a word means: one of the concepts of a zoo. Nothing here imports torch.
 
 In this order: its own name; its name in the singular or spelled the other way (`grey`, `gray`); a synonym that it
-declares; a colour whose nearest plain colour it is (`colours.py`). The first that fits is taken, and longer spans of
-words before shorter ones. What two concepts fit equally well is refused, unless somebody can be asked.
+declares; a colour whose nearest plain colour it is (`colours.py`); a word that means nearly the same (`near_words.py`),
+where the extra `words` is installed. The first that fits is taken, and longer spans of words before shorter ones. What
+two concepts fit equally well is refused, unless somebody can be asked.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Literal, Protocol
 
 from composer.errors import ComposerError
 from composer.zoo.colours import CLEARLY, FARTHEST, PLAIN, called_also, is_colour, nearest_colours
+from composer.zoo.near_words import APART, SIMILAR, Encode, nearest_meanings
 
 Refusal = Literal["empty", "grammar", "unknown", "ambiguous", "contradiction"]
 Kind = Literal["attribute", "object"]
@@ -103,13 +105,16 @@ class Meaning:
 class Words:
     """The words by which the concepts of a zoo can be named."""
 
-    def __init__(self, concepts: Iterable[Known], choose: Choose | None = None) -> None:
+    def __init__(self, concepts: Iterable[Known], choose: Choose | None = None, encode: Encode | None = None) -> None:
         self.kinds: dict[str, Kind | None] = {}
         self._choose = choose
+        self._encode = encode
+        self._called: dict[str, tuple[str, ...]] = {}
         self._names: dict[tuple[str, ...], list[str]] = {}
         self._synonyms: dict[tuple[str, ...], list[str]] = {}
         for concept in concepts:
             self.kinds[concept.name] = concept.kind
+            self._called[concept.name] = (concept.name, *concept.synonyms)
             self._names.setdefault(words_of(concept.name), []).append(concept.name)
             for synonym in concept.synonyms:
                 self._synonyms.setdefault(words_of(synonym), []).append(concept.name)
@@ -134,6 +139,16 @@ class Words:
             if is_colour(" ".join(span)):
                 return replace(self._meaning(span, *self._nearest_colour(span), plural=False), nearest=True)
         return None
+
+    def near(self, word: str) -> Meaning | None:
+        """The concept that a word means nearly; None where that is not clear, or no encoder is there."""
+        if self._encode is None or len(self._called) < 2:
+            return None
+        (best, concept), (second, other) = nearest_meanings(word, self._called, self._encode)[:2]
+        if best < SIMILAR or best - second < APART:
+            return None
+        how = f"near in meaning ({best:.2f}; {other} {second:.2f})"
+        return self._meaning((word,), [concept], how, plural=any(singulars(word)))
 
     def unknown(self, word: str, why: str = "") -> PhraseError:
         """The error for a word that means nothing here, with the concepts that are spelled nearly so."""

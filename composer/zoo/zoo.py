@@ -26,6 +26,7 @@ from composer.zoo.entry import (
     read_concept,
     require_replaceable,
 )
+from composer.zoo.phrases import understand_in
 
 if TYPE_CHECKING:
     from composer.data.population import Population
@@ -194,18 +195,16 @@ class Zoo:
         return self.compose(Expression.all_of(names))
 
     def compose(self, target: str | Expression) -> LoadedModel:
-        """A formula of the zoo's concepts (`"black and cat"`) out of their networks, as `composer.load` gives one.
+        """A formula of the zoo's concepts, or a phrase (`"small black cats"`), as `composer.load` gives such a model.
 
-        `composer.models.exporting.export(model, folder, "safetensors")` writes it. ComposerError where the text is no
-        formula, or names what the zoo does not have.
+        `composer.models.exporting.export(model, folder, "safetensors")` writes it. ComposerError where the text is
+        neither, can be read in two ways, or names what the zoo does not have.
         """
         from composer.models.in_memory import in_no_folder, product  # imports torch
         from composer.models.loading import LoadedModel
 
-        text = target if isinstance(target, str) else target.text
-        if problems := list(formula_problems(text, [*self, *self.damaged], f"the zoo {self.folder}")):
-            raise ComposerError(f"target: {'; '.join(problems)}")
-        asked = Expression.parse(text)
+        asked = self._asked(target)
+        text = asked.text
         parents = [self[concept] for concept in asked.concepts]
         if len(parents) > 1:
             return product(*parents, target=text)
@@ -214,6 +213,19 @@ class Zoo:
         own = parents[0].picked()
         model = ComposedModel((own,), own.members).answering(asked)
         return LoadedModel(model, in_no_folder(f"composer.Zoo.compose({text!r})", "product", model))
+
+    def _asked(self, target: str | Expression) -> Expression:
+        """A formula of concepts that are here; of a text that is none what it asks for as a phrase."""
+        text, known = target if isinstance(target, str) else target.text, {*self, *self.damaged}
+        try:
+            formula: Expression | None = Expression.parse(text)
+        except ValueError:
+            formula = None
+        if formula is None or not known.issuperset(formula.concepts):
+            return understand_in(self, text).expression
+        if problems := list(formula_problems(text, list(known), f"the zoo {self.folder}")):
+            raise ComposerError(f"target: {'; '.join(problems)}")
+        return formula
 
     def _require_own(self, words: Sequence[str], name: str) -> None:
         """Raises ComposerError where a synonym means another concept already."""
