@@ -115,6 +115,7 @@ QUESTIONS = {
     "How do I call it from Python?": "docs/models.md#from-python",
     "How do I get at the network, to ship it?": "README.md#use-what-comes-out",
     "What do I write for a cat that is not black?": "docs/formulas.md#formulas",
+    "Can I just say what I want?": "docs/phrases.md#from-a-phrase-to-a-model",
     "How do I keep a concept for the next model?": "docs/zoo.md#a-zoo-of-concepts",
     "Is it better than chance, and who says so?": "docs/report.md#comparisons",
     "Which of the many networks do I get?": "docs/picking.md#picking-a-member-without-labels",

@@ -32,7 +32,8 @@ OTHERS = (
 def by_letters(texts: Sequence[str]) -> NDArray[np.float32]:
     """How often each letter stands in the last word of a text: words of the same letters are near."""
     counts = np.array([[text.split()[-1].count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts])
-    return (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+    vectors: NDArray[np.float32] = (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+    return vectors
 
 
 def test_the_nearest_of_a_concepts_names_counts() -> None:

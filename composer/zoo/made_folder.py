@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping
@@ -51,10 +52,9 @@ def write(made: Made, folder: Path, replace: bool = False) -> None:
     require_free(folder, replace)
     expression = made.understanding.expression
     composition = "student" if made.one else "product"
-    home = in_no_folder(str(folder), composition, made.model)
-    target = str(expression)
+    target, home = str(expression), in_no_folder(str(folder), composition, made.model)
     about = {"composer_version": __version__, "target": target, "concepts": list(expression.concepts)}
-    home.config.update(about | {"id2label": {"0": f"not {target}", "1": target}})  # type: ignore[attr-defined]
+    home = dataclasses.replace(home, config={**home.config, **about, "id2label": {"0": f"not {target}", "1": target}})
     part, old = part_of(folder), part_of(folder)
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
