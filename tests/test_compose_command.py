@@ -134,14 +134,36 @@ def test_test_pictures_judge_it_beside_other_words_and_single_ones(zoo: Zoo, cel
     assert swapped[1] == "dog for cat"
     for control in facts["controls"]:
         assert control in said
+    assert "no other" not in said
     shown = np.repeat([True, False, False, False], 6)
     folders = ("black+cat", "black", "cat", "none")
     order = [file for cell in folders for file in sorted((cells / cell).iterdir())]
-    each = np.array([one.probability for one in load(tmp_path / "out").predict(order)])
-    pairs = np.sign(each[shown][:, None] - each[~shown][None]).mean() / 2 + 0.5
-    assert facts["scores"]["model"]["auc"]["value"] == pytest.approx(pairs, abs=0.01)
+    models = {
+        "model": load(tmp_path / "out"),
+        "cat alone": load(zoo.folder / "cat"),
+        "dog for cat": zoo.compose("black and dog"),
+    }
+    for name, model in models.items():
+        each = np.array([one.probability for one in model.predict(order)])
+        area = np.sign(each[shown][:, None] - each[~shown][None]).mean() / 2 + 0.5
+        assert facts["scores"][name]["auc"]["value"] == pytest.approx(area, abs=0.01), name
     hardest = facts["hardest_cell"]
     assert facts["scores"]["model"][f"auc_against.{hardest}"] == facts["scores"]["model"]["auc_hardest_cell"]
+
+
+def test_one_folder_judges_phrases_of_some_of_its_concepts(zoo: Zoo, cells: Path, tmp_path: Path) -> None:
+    made(zoo, tmp_path / "out", "cats", "--test", str(cells))
+    facts = content(tmp_path / "out")["test"]
+    assert facts["cells"] == {"cat+black": 6, "black": 6, "cat": 6, "none": 6}
+    assert facts["controls"] == ["dog for cat"]
+    (cells / "striped").mkdir()
+    assert "striped is no cell" in refused(zoo, "cats", "--test", str(cells)), "the zoo has not striped"
+
+
+def test_a_word_without_another_of_its_kind_is_said(zoo: Zoo, cells: Path, tmp_path: Path) -> None:
+    zoo.remove("dog")
+    said = made(zoo, tmp_path / "out", "black cat", "--test", str(cells))
+    assert "The zoo has no other object to put in the place of cat." in said
 
 
 def test_the_same_seed_draws_the_same_words(zoo: Zoo, cells: Path, tmp_path: Path) -> None:

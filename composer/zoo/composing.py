@@ -82,7 +82,7 @@ def make(
     parents = [concept.picked() for concept in concepts]
     largest = max(parent.preprocessing.size for parent in parents)
     # Read before anything takes long.
-    images = None if test is None else read_test_folder(test, expression, largest, run)
+    images = None if test is None else read_test_folder(test, expression, largest, run, zoo)
     product = side_by_side(parents).answering(expression)
     model, taught = product, 0
     one = one and len(set(product.bodies)) > 1  # else it is one network already

@@ -115,7 +115,11 @@ def what_is_known(made: Made) -> list[str]:
         return said
     scores = made.scoring.scores[SELF]
     found = f"AUC {_number(scores[AUC])}, {_number(scores[HARDEST])} against {made.scoring.hardest} (the hardest cell)"
-    return [f"{found}, on {sum(made.scoring.cells.values())} test pictures.", made.scoring.verdict()]
+    return [
+        f"{found}, on {sum(made.scoring.cells.values())} test pictures.",
+        made.scoring.verdict(),
+        *made.scoring.missing,
+    ]
 
 
 def _number(score: Any) -> str:

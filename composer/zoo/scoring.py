@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from composer.data.composed import ComposedModel
-from composer.data.expressions import Expression
+from composer.data.expressions import MOST_CONCEPTS, Expression, cell_concepts
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.data.run import Run
@@ -31,7 +31,7 @@ SELF = "model"
 class Scoring:
     """Scores of the model, of others beside it and of controls, on the same test pictures.
 
-    scores: name -> score -> Score; the model is called SELF. missing: words for which the zoo has no other.
+    scores: name -> score -> Score; the model is called SELF.
     """
 
     cells: Mapping[str, int]
@@ -39,6 +39,7 @@ class Scoring:
     controls: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     missing: tuple[str, ...] = ()
+    """What is said of each word for which the zoo has no other."""
 
     @property
     def hardest(self) -> str:
@@ -71,12 +72,23 @@ class Scoring:
         }
 
 
-def read_test_folder(folder: Path, expression: Expression, size: int, run: Run) -> Images:
-    """The pictures of a folder with a folder for each cell; ComposerError where it is none."""
+def read_test_folder(folder: Path, expression: Expression, size: int, run: Run, others: Container[str] = ()) -> Images:
+    """The pictures of a folder with a folder for each cell; ComposerError where it is none.
+
+    others: concepts that cells may name too, so that one folder judges several phrases.
+    """
+    inside = [place.name for place in folder.iterdir() if place.is_dir()] if folder.is_dir() else []
+    named = sorted({concept for name in inside for concept in cell_concepts(name) if concept in others})
+    concepts = tuple(dict.fromkeys([*expression.concepts, *named]))
+    if len(concepts) > MOST_CONCEPTS:
+        raise ComposerError(
+            f"--test {folder}: its folders name {len(concepts)} concepts with those of the phrase; {MOST_CONCEPTS} are "
+            "the most"
+        )
     registry = load_registry()
     component = cast("type[ImageSource]", registry.find("images", "folder"))
     source = read_component(component, {"test": str(folder.absolute()), "size": size}, registry)
-    split = Split(expression.concepts, formula=expression)
+    split = Split(concepts, formula=expression)
     if problems := [message for _, message in source.split_problems(split)]:
         raise ComposerError("\n".join(f"--test: {message}" for message in problems))
     return source.load(split, run).asked_for(expression)
@@ -123,7 +135,7 @@ def _alone(parents: Mapping[str, Population], expression: Expression) -> dict[st
 def _swapped(
     parents: Mapping[str, Population], expression: Expression, zoo: Zoo, run: Run
 ) -> tuple[dict[str, ComposedModel], tuple[str, ...]]:
-    """(models with another concept in the place of one, the words for which the zoo has no other)."""
+    """(models with another concept in the place of one, what is said of those for which there is no other)."""
     rng = run.rng()
     found: dict[str, ComposedModel] = {}
     missing: list[str] = []
@@ -131,7 +143,7 @@ def _swapped(
         kind = zoo[concept].kind
         strangers = [other for other in zoo if other not in parents and zoo[other].kind == kind]
         if not strangers:
-            missing.append(concept)
+            missing.append(f"The zoo has no other {kind or 'concept'} to put in the place of {concept}.")
             continue
         other = strangers[int(rng.integers(len(strangers)))]
         parts = {**parents, concept: renamed(zoo[other].picked(), concept)}
