@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from composer import Component, ImageSource, RecipePath, Run, Split, hook
+from composer import Component, RecipePath, Run, Split, hook
 from composer_folder import layout
+from composer_folder.options import PictureFiles
 
 if TYPE_CHECKING:
     from composer import Images
 
 
-class Folder(ImageSource):
+class Folder(PictureFiles):
     """Your own pictures: `train/black/yes` and `train/black/no` to train, `test/black+cat` ... `test/none` to test.
 
     JPEG, PNG, WebP, BMP, GIF (first frame) and TIFF of any size, also in folders within these. Hidden files are left
@@ -33,20 +34,6 @@ class Folder(ImageSource):
         Path("test"),
         validate_default=True,
         description="folder of the test pictures: one folder per cell, named by the concepts it shows in any order",
-    )
-    size: int = Field(
-        32,
-        ge=1,
-        le=4096,
-        description="height and width, in pixels, made while the files are checked; "
-        "models may ask for any other, for which every file is read a second time",
-    )
-    alpha: Literal["white", "drop"] = Field(
-        "white",
-        description="`white` puts transparent pictures on white, `drop` keeps the colours under the transparency",
-    )
-    unreadable: float = Field(
-        0.05, ge=0, le=1, description="highest share of pictures that may be unreadable before it is an error"
     )
     limit: int | None = Field(
         None,

@@ -101,14 +101,14 @@ def empty_cells(groups: Iterable[Group], concepts: Sequence[str], ignore: Sequen
 def training_problems(train: Path, concept: str, ignore: Sequence[str]) -> Iterator[str]:
     """What keeps the concept's training pictures from being loaded."""
     if not (train / concept).is_dir():
-        yield _missing(train / concept)
+        yield missing(train / concept)
         return
     for answer in ANSWERS:
         folder = train / concept / answer
         if not folder.is_dir():
-            yield f"{_missing(folder)}; a concept's folder holds a folder `yes` and a folder `no`"
+            yield f"{missing(folder)}; a concept's folder holds a folder `yes` and a folder `no`"
         elif not _has_pictures(folder, ignore):
-            yield f"no pictures in {folder}: {_holding(folder)}"
+            yield f"no pictures in {folder}: {holding(folder)}"
 
 
 def test_problems(test: Path, split: Split, ignore: Sequence[str]) -> Iterator[str]:
@@ -117,22 +117,22 @@ def test_problems(test: Path, split: Split, ignore: Sequence[str]) -> Iterator[s
     targets, others = cells_of_the_target(split)
     cells = ", ".join(_cells(concepts).values())
     if not test.is_dir():
-        yield f"{_missing(test)}; it has to hold a folder for each cell: {cells}"
+        yield f"{missing(test)}; it has to hold a folder for each cell: {cells}"
         return
     for folder in entries(test, ignore):
         if folder.is_dir() and _shown_by(folder.name, concepts) is None:
-            meant = _did_you_mean(_nearest_cell(folder.name, concepts))
+            meant = did_you_mean(_nearest_cell(folder.name, concepts))
             yield f"{printable(folder)} is no cell{meant} (cells: {cells}; `ignore` leaves a folder out)"
     groups = test_groups(test, concepts, ignore)
     empty = empty_cells(groups, concepts, ignore)
     if set(targets) <= set(empty):
         shown = [group.folder for group in groups if _cells(concepts)[group.shown] in targets]
-        missing = " and no folder ".join(str(test / target) for target in targets)
-        wrong = f"no pictures in {shown[0]}" if shown else f"no folder {missing}"
-        yield f"{wrong}, which has to show the target: {_holding(test)}"
+        absent = " and no folder ".join(str(test / target) for target in targets)
+        wrong = f"no pictures in {shown[0]}" if shown else f"no folder {absent}"
+        yield f"{wrong}, which has to show the target: {holding(test)}"
     if set(others) <= set(empty):
         but = ", ".join(targets)
-        yield f"no pictures of any cell but {but}: {_holding(test)}; add at least one of {', '.join(others)}"
+        yield f"no pictures of any cell but {but}: {holding(test)}; add at least one of {', '.join(others)}"
 
 
 def cells_of_the_target(split: Split) -> tuple[list[str], list[str]]:
@@ -183,7 +183,7 @@ def _cannot_list(error: OSError) -> NoReturn:
     raise ComposerError(f"{printable(error.filename)}: cannot be listed: {error.strerror}; check the folder's rights")
 
 
-def _missing(folder: Path) -> str:
+def missing(folder: Path) -> str:
     """`no folder a/b/c; did you mean 'B'? a holds B, d`, from the innermost folder that there is."""
     if folder.exists():
         return f"{folder} is a file, not a folder"
@@ -191,19 +191,22 @@ def _missing(folder: Path) -> str:
     while not place.is_dir():
         place = place.parent
     there = [path.name for path in entries(place) if path.is_dir()]
-    missing = folder.relative_to(place).parts[0]
-    return f"no folder {folder}{_did_you_mean(_nearest(missing, there))} ({_holding(place)})"
+    absent = folder.relative_to(place).parts[0]
+    return f"no folder {folder}{did_you_mean(nearest(absent, there))} ({holding(place)})"
 
 
-def _holding(folder: Path) -> str:
+def holding(folder: Path) -> str:
+    """`FOLDER holds a, b and 3 more`, or nothing."""
     return printable(f"{folder} holds {listed([path.name for path in entries(folder)])}")
 
 
-def _did_you_mean(name: str | None) -> str:
+def did_you_mean(name: str | None) -> str:
+    """`; did you mean 'NAME'?`, or nothing where no name is near."""
     return f"; did you mean {printable(name)!r}?" if name else ""
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like another, capitals apart; None where none is."""
     by_folded = {other.casefold(): other for other in known}  # capitals are the most frequent slip
     found = get_close_matches(name.casefold(), by_folded, n=1)
     return by_folded[found[0]] if found else None
@@ -211,5 +214,5 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
 
 def _nearest_cell(name: str, concepts: Sequence[str]) -> str | None:
     """`cat+blck` -> `cat+black`, `Other` -> None."""
-    mended = cell_name(_nearest(part, concepts) or part for part in cell_concepts(name))
-    return mended if _shown_by(mended, concepts) else _nearest(name, _cells(concepts).values())
+    mended = cell_name(nearest(part, concepts) or part for part in cell_concepts(name))
+    return mended if _shown_by(mended, concepts) else nearest(name, _cells(concepts).values())
