@@ -102,6 +102,14 @@ class ImageSource(Component):
         """(option, message) for all that can be seen to be wrong with one split that a run will load."""
         return ()
 
+    def split_notes(self, split: Split) -> Iterable[str]:
+        """Sentences on one split that is no error and may yet mislead; said before any picture is looked at."""
+        return ()
+
+    def targets(self) -> Sequence[tuple[str, ...]]:
+        """The (attribute, object) pairs that a benchmark can hold out in turn; none where it is not for it to say."""
+        return ()
+
     def split_files(self, split: Split) -> Iterable[Path]:
         """The files whose content decides what one split holds."""
         return self.files()

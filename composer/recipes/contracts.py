@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from composer.component import Component
 from composer.networks.architecture import Architecture
 from composer.recipes.located_yaml import Path_
-from composer.recipes.recipe import models_path
+from composer.recipes.recipe import models_path, placed_splits
 from composer.registry import nearest
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ def meaning_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
             hint = nearest(concept.name, [*groups, *(names or ())], 5)
             message = f"{concept.models.name!r} has no class {concept.name!r}{hint} (`classes:` says which mean it)"
             yield models_path(recipe, concept), message
+
+
+def picture_notes(recipe: Recipe) -> Iterable[str]:
+    """What is worth knowing of the pictures before any is looked at, each sentence once."""
+    return dict.fromkeys(note for _, source, split in placed_splits(recipe) for note in source.split_notes(split))
 
 
 def log_odds_needed(recipe: Recipe, concept: str) -> bool:

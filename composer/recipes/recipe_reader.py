@@ -10,7 +10,7 @@ from typing import Any, cast
 from composer.data.expressions import MOST_CONCEPTS, Expression
 from composer.errors import Problem, RecipeError
 from composer.interfaces import Assembler, Criterion, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
-from composer.recipes.contracts import contract_problems, meaning_problems, without_misfits
+from composer.recipes.contracts import contract_problems, meaning_problems, picture_notes, without_misfits
 from composer.recipes.located_yaml import Document, Path_, read_document
 from composer.recipes.memory import memory_notes, memory_problems
 from composer.recipes.overrides import apply
@@ -116,7 +116,8 @@ class _Reader(SlotReader):
         self.check(recipe)
         if self.problems:
             raise RecipeError(self.problems)
-        return replace(recipe, notes=(*recipe.notes, *target_notes(recipe), *memory_notes(recipe)))
+        notes = (*target_notes(recipe), *memory_notes(recipe), *picture_notes(recipe))
+        return replace(recipe, notes=(*recipe.notes, *notes))
 
     # -- the parts ---------------------------------------------------------------------------
 
