@@ -36,9 +36,8 @@ def notes(pictures: Parted, split: Split) -> Iterator[str]:
     constant = frozenset.intersection(*(picture.shown for picture in chosen)) if chosen else frozenset()
     for other in sorted(frozenset.intersection(*shared) - constant - {split.concept}) if shared else ():
         yield (
-            f"all {len(shared)} training pictures of {split.concept!r} show {other!r}: they vary in nothing else, so "
-            f"what is learned as {split.concept!r} may be that of {other!r}; add pictures of {split.concept!r} "
-            f"without {other!r}"
+            f"all {len(shared)} training pictures of {split.concept!r} show {other!r}: its cells vary in nothing else, so "
+            f"what is learned as {split.concept!r} may be {other!r}; add some of {split.concept!r} without {other!r}"
         )
 
 
@@ -57,12 +56,8 @@ def _unknown(collection: Collection, concepts: Sequence[str]) -> Iterator[tuple[
     known = sorted(frozenset().union(*(picture.shown for picture in collection.pictures)))
     for concept in concepts:
         if concept not in known:
-            yield (
-                "",
-                (
-                    f"no picture shows {concept!r}{did_you_mean(nearest(concept, known))} (there are {listed(known, MOST)})"
-                ),
-            )
+            there = f"there are {listed(known, MOST)}"
+            yield "", f"no picture shows {concept!r}{did_you_mean(nearest(concept, known))} ({there})"
             continue
         columns = [name for name, values in collection.by_factor() if concept in values]
         if collection.factors and len(columns) > 1:
@@ -99,13 +94,8 @@ def _training_problems(pictures: Parted, split: Split, concept: str) -> Iterator
         if usable:
             yield _unparted(pictures.collection, usable, what, "training", "test")
         else:
-            yield (
-                "",
-                (
-                    f"no training picture is left that shows {what}: all {len(there)} that do show {split.held_out}, which "
-                    f"is kept out of training; add pictures of {what} with something else"
-                ),
-            )
+            why = f"all {len(there)} that do show {split.held_out}, which is kept out of training"
+            yield "", f"no training picture shows {what}: {why}; add pictures of {what} with something else"
 
 
 def _unparted(collection: Collection, there: Sequence[Picture], what: str, part: str, other: str) -> tuple[str, str]:
