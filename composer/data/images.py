@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor
 
 from composer.data.expressions import Expression, cell_name
 from composer.errors import ComposerError
+
+if TYPE_CHECKING:
+    from composer.data.pooling import FeaturePool
 
 Decoder = Callable[[int], Tensor]
 
@@ -52,6 +55,8 @@ class Images:
         self.decoded: dict[int, Tensor] = {}
         self.keeper: Keeper | None = None
         """Keeps sizes that are decoded later, once the pictures lie in the store."""
+        self.pool: FeaturePool | None = None
+        """Features of the same files in other sets of pictures, where somebody works on many such sets."""
         if isinstance(pixels, Tensor):
             if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3 or len(pixels) != len(self):
                 met = f"{pixels.dtype} {list(pixels.shape)}"
@@ -98,6 +103,12 @@ class Images:
         """The same pictures, asked for something else; the pixels are shared."""
         other = copy(self)
         other.asked = expression
+        return other
+
+    def as_one_concept(self, name: str) -> Images:
+        """The same pictures, labelled with what is asked for as if that were a concept; the pixels are shared."""
+        other = copy(self)
+        other.labels, other.asked = {name: self.target}, Expression.of(name)
         return other
 
     @property

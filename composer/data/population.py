@@ -126,6 +126,11 @@ class Population:
         return features
 
     def _compute_features(self, images: Images, device: torch.device | str) -> Tensor:
+        if images.pool is None:
+            return self._of_pixels(images, device)
+        return images.pool.features(self.body_digest, images, lambda others: self._of_pixels(others, device))
+
+    def _of_pixels(self, images: Images, device: torch.device | str) -> Tensor:
         pixels = images.at(self.preprocessing.size)
         weights = {name: tensor.to(device) for name, tensor in self.weights.items()}
         batches = [

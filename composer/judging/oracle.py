@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from composer.data.composed import ComposedModel
-from composer.data.expressions import Expression
-from composer.data.images import Images
 from composer.data.population import Population
 from composer.data.run import Run
 from composer.interfaces import ModelSource
@@ -18,8 +16,7 @@ from composer.interfaces import ModelSource
 def train_oracle(models: ModelSource, target: str, run: Run) -> Population:
     """A population that knows the target, from `run.pictures[0]` with labels of every concept."""
     (pictures,) = run.pictures
-    labelled = Images(pictures.names, {target: pictures.target}, pictures.at, Expression.of(target))
-    return models.load(target, replace(run, pictures=(labelled,)))
+    return models.load(target, replace(run, pictures=(pictures.as_one_concept(target),)))
 
 
 def alone(population: Population, run: Run) -> ComposedModel:

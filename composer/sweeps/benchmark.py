@@ -13,10 +13,11 @@ from typing import Any
 
 from composer.component import Component
 from composer.data.expressions import cell_name
+from composer.data.pooling import FeaturePool
 from composer.data.score_info import main_score
 from composer.data.scores import Score
 from composer.errors import ComposerError, RecipeError
-from composer.interfaces import Assembler, Evaluator, Translator
+from composer.interfaces import Assembler, Evaluator, ImageSource, Translator
 from composer.judging import gain
 from composer.judging.declared import declared_scores
 from composer.judging.gain import Sampled
@@ -25,6 +26,7 @@ from composer.recipes.located_yaml import Document
 from composer.recipes.overrides import apply
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import DEFAULT_EVALUATORS, read_data
+from composer.recipes.slots import read_component
 from composer.registry import Registry
 from composer.running.engine import Engine
 from composer.running.last_run import recall, remember
@@ -42,6 +44,27 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {"cyclegan": {"epochs": 150}, "distil
 
 
 @dataclass(frozen=True)
+class World:
+    """Pictures to compose in: the pairs to hold out, and the recipe's slots for pictures and models.
+
+    compositions: what is made of each pair; None for all that is installed. changing: the option of the pictures, if
+    any, that each seed gives another value. shared: whether pairs share parents, which are then kept in memory.
+    """
+
+    pairs: Sequence[tuple[str, ...]]
+    images: Mapping[str, Any]
+    models: Mapping[str, Any]
+    compositions: Mapping[str, Mapping[str, Any]] | None = None
+    changing: str | None = None
+    shared: bool = True
+
+
+DRAWINGS = World(PAIRS, PICTURES, MODELS)
+FITTED = {"use": "fit", "backbone": "efficientnet_lite"}
+"""Models for photographs: a head for each concept on one pretrained body."""
+
+
+@dataclass(frozen=True)
 class Entrants:
     """What takes part: recipe slots by name, which of them are controls, and what stays away and why."""
 
@@ -54,15 +77,19 @@ class Entrants:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One pair with one seed: AUCs of the picked members, and on resampled pictures those of the hardest cell."""
+    """One pair with one seed: AUCs of the picked members, over all and of the hardest cell, and on resampled pictures.
 
-    pair: tuple[str, str]
+    auc: also of `oracle` and of `better parent`. pictures: test pictures that show the pair, and all.
+    """
+
+    pair: tuple[str, ...]
     seed: int
-    auc: Mapping[str, float]
+    auc: Mapping[str, Sampled]
     hardest: Mapping[str, Sampled]
     parent: Sampled
     oracle: Sampled
     failed: Mapping[str, str]
+    pictures: tuple[int, int] = (0, 0)
 
 
 @dataclass
@@ -73,6 +100,8 @@ class Benchmark:
     judgements: list[Judgement] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     """Of every stage, whether it was computed now or before: its place in the store -> seconds."""
+    notes: dict[str, dict[str, None]] = field(default_factory=dict)
+    """What is worth knowing before any picture is looked at -> the pairs of which it was said."""
 
 
 def benchmark(
@@ -83,24 +112,51 @@ def benchmark(
     registry: Registry,
     say: Callable[[str], None],
     store: Path | None = None,
+    world: World = DRAWINGS,
 ) -> Benchmark:
     """Judges everything on the first `pairs` pairs with seeds 1 to `seeds`; what the store has is kept.
 
     folder: holds nothing but a lock and what the stages were made from. say: told of every pair that is done.
     """
-    found = Benchmark(find_entrants(registry))
-    rounds = [(seed, pair) for seed in range(1, seeds + 1) for pair in PAIRS[:pairs]]
-    recipes = [pair_recipe(pair, seed, found.entrants, overrides, registry) for seed, pair in rounds]
+    found = Benchmark(find_entrants(registry) if world.compositions is None else _entrants_of(world, registry))
+    rounds = [(seed, pair) for seed in range(1, seeds + 1) for pair in world.pairs[:pairs]]
+    recipes = [pair_recipe(pair, seed, found.entrants, overrides, registry, world) for seed, pair in rounds]
+    pool = FeaturePool()
     with working(folder), opened(store) as stages:  # only now that all of them are known to be right
         seen = recall(folder)
         engine = Engine(stages, choose_device("cpu"), registry, seen=seen)
         try:
             for done, (recipe, (seed, pair)) in enumerate(zip(recipes, rounds, strict=True), start=1):
-                found.judgements.append(judge(engine, recipe, found))
+                found.judgements.append(judge(engine, recipe, found, pool, world.shared))
                 say(f"{cell_name(pair)}, seed {seed}: {done} of {len(rounds)}")
         finally:
             remember(folder, seen)
     return found
+
+
+def world_of(name: str, root: Path, overrides: Sequence[str], registry: Registry) -> World:
+    """The pictures in a folder as the image source `name` reads them, each pair that it offers held out in turn."""
+    slot: dict[str, Any] = {"use": name, "root": str(root)}
+    document = Document({"images": dict(slot)}, "composer bench")
+    apply(document, [one for one in overrides if one.strip().startswith(("images.", "images="))])
+    component = registry.find("images", name)
+    source = read_component(component, document.data["images"], registry)
+    assert isinstance(source, ImageSource)
+    if not source.shows_target:
+        raise ComposerError(f"composer bench: images {name!r} have no labelled pictures of a target to measure gain by")
+    pairs = [pair for pair in source.targets() if len(pair) == 2]
+    if not pairs:
+        raise ComposerError(
+            f"composer bench: images {name!r} of {root} offer no pair to hold out: pictures show one of each of two "
+            "kinds, such as black and tshirt, and each of a pair must be shown with another one too"
+        )
+    changing = "seed" if "seed" in component.model_fields else None
+    return World(pairs, slot, FITTED, {"product": {"assembler": "product"}}, changing, shared=False)
+
+
+def _entrants_of(world: World, registry: Registry) -> Entrants:
+    """What the world says, and the controls that take one parent at a time."""
+    return Entrants(world.compositions or {}, find_entrants(registry).alone, frozenset(), {})
 
 
 def find_entrants(registry: Registry) -> Entrants:
@@ -161,15 +217,20 @@ def _paths(component: type[Component]) -> list[str]:
 
 
 def pair_recipe(
-    pair: tuple[str, str], seed: int, entrants: Entrants, overrides: Sequence[str], registry: Registry
+    pair: tuple[str, ...],
+    seed: int,
+    entrants: Entrants,
+    overrides: Sequence[str],
+    registry: Registry,
+    world: World = DRAWINGS,
 ) -> Recipe:
     """The recipe that judges all entrants on one pair."""
     data = {
         "name": "_".join(pair),
         "seed": seed,
         "concepts": list(pair),
-        "images": dict(PICTURES),
-        "models": dict(MODELS),
+        "images": {**world.images, **({world.changing: seed} if world.changing else {})},
+        "models": dict(world.models),
         "compositions": {name: dict(slots) for name, slots in entrants.compositions.items()},
         "controls": list(entrants.alone),
         "evaluators": [judging_evaluator(registry)],
@@ -190,9 +251,14 @@ def judging_evaluator(registry: Registry) -> str:
     raise ComposerError("composer bench: none of the usual evaluators declares a score to measure gain in")
 
 
-def judge(engine: Engine, recipe: Recipe, found: Benchmark) -> Judgement:
+def judge(engine: Engine, recipe: Recipe, found: Benchmark, pool: FeaturePool, shared: bool = True) -> Judgement:
     """One pair with one seed; a composition that fails says why, and the others go on."""
     plan = make_plan(recipe)
+    for note in recipe.notes:
+        found.notes.setdefault(note, {})[cell_name(recipe.names)] = None
+    for step in plan.steps():
+        if step.split is not None:
+            engine.result(step).pool = pool
     oracle = judge_oracle(engine, plan.oracle)
     if oracle is None or plan.oracle is None:
         raise ComposerError("composer bench: there is no oracle to measure gain by; take pictures of the drawings")
@@ -211,18 +277,23 @@ def judge(engine: Engine, recipe: Recipe, found: Benchmark) -> Judgement:
         facts = engine.cache.facts(step.name, step.key)
         if facts is not None:
             found.seconds[engine.cache.path(step.name, step.key).name] = facts["seconds"]
-    _let_go(engine, plan)
+    pictures = engine.result(plan.test) if plan.test else None
+    _let_go(engine, plan, shared)
     judged = {name: own for name, own in scores.items() if measure in own}
     failed.update({name: "it gives no log-odds" for name in scores if name not in judged})
     return Judgement(
-        (recipe.names[0], recipe.names[1]),
+        recipe.names,
         recipe.seed,
-        {name: Sampled.of(own[whole]).value for name, own in judged.items()}
-        | {"oracle": Sampled.of(oracle.report.scores[whole]).value},
+        {name: Sampled.of(own[whole]) for name, own in judged.items()}
+        | {
+            "oracle": Sampled.of(oracle.report.scores[whole]),
+            "better parent": gain.better_parent([Sampled.of(said.scores[whole]) for said in oracle.parents.values()]),
+        },
         {name: Sampled.of(own[measure]) for name, own in judged.items()},
         gain.better_parent([Sampled.of(said.scores[measure]) for said in oracle.parents.values()]),
         Sampled.of(oracle.report.scores[measure]),
         failed,
+        (0, 0) if pictures is None else (int(pictures.target.sum()), len(pictures)),
     )
 
 
@@ -232,11 +303,11 @@ def role(arm: str, recipe: Recipe) -> str:
     return f"{name}.{dict(zip(recipe.names, ('attribute', 'object'), strict=True))[concept]}" if concept else arm
 
 
-def _let_go(engine: Engine, plan: Plan) -> None:
+def _let_go(engine: Engine, plan: Plan, keeping: bool) -> None:
     """Forgets all that the next pair does not need."""
     for step in plan.populations.values():
         engine.result(step).forget_features()
-    shared = {step.key for step in (*plan.training.values(), *plan.populations.values())}
+    shared = {step.key for step in (*plan.training.values(), *plan.populations.values()) if keeping}
     for step in plan.steps():
         if step.key not in shared:
             engine.forget(step)

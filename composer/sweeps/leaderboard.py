@@ -24,7 +24,7 @@ class Row:
     auc: float
     hardest: float
     gain: Gain
-    by_pair: dict[tuple[str, str], Gain]
+    by_pair: dict[tuple[str, ...], Gain]
 
 
 def leaderboard(found: Benchmark) -> list[Row]:
@@ -36,7 +36,7 @@ def leaderboard(found: Benchmark) -> list[Row]:
         Row(
             name,
             "control" if name in controls else "composition",
-            float(np.mean([one.auc[name] for one in judgements])),
+            float(np.mean([one.auc[name].value for one in judgements])),
             float(np.mean([one.hardest[name].value for one in judgements])),
             pooled_gain(judgements, name),
             {pair: pooled_gain(own, name) for pair, own in by_pair(judgements).items()},
@@ -46,9 +46,9 @@ def leaderboard(found: Benchmark) -> list[Row]:
     return sorted(rows, key=lambda row: (row.kind == "control", -row.hardest))
 
 
-def by_pair(judgements: Sequence[Judgement]) -> dict[tuple[str, str], list[Judgement]]:
+def by_pair(judgements: Sequence[Judgement]) -> dict[tuple[str, ...], list[Judgement]]:
     """Pair -> its judgements, one a seed."""
-    found: dict[tuple[str, str], list[Judgement]] = {}
+    found: dict[tuple[str, ...], list[Judgement]] = {}
     for one in judgements:
         found.setdefault(one.pair, []).append(one)
     return found

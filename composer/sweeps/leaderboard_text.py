@@ -85,7 +85,7 @@ def leader_rows(found: Benchmark, rows: Sequence[Row]) -> list[tuple[str, ...]]:
     judgements = found.judgements
     parent = float(np.mean([one.parent.value for one in judgements]))
     oracle = float(np.mean([one.oracle.value for one in judgements]))
-    oracle_auc = float(np.mean([one.auc["oracle"] for one in judgements]))
+    oracle_auc = float(np.mean([one.auc["oracle"].value for one in judgements]))
     return [
         *((row.name, row.kind, f"{row.auc:.3f}", f"{row.hardest:.3f}", *gain_cells(row.gain.facts())) for row in rows),
         ("better parent", "reference", "", f"{parent:.3f}", "0", ""),
@@ -121,21 +121,22 @@ def absent(found: Benchmark) -> str:
 def made(found: Benchmark, overrides: Sequence[str]) -> str:
     """Sizes, machine, versions, time."""
     shown = {key: value for key, value in PICTURES.items() if key not in ("use", "held_out")}
-    options = [f"{name} {_settings(chosen)}" for name, chosen in OPTIONS.items()]
+    options = [f"{name} {settings(chosen)}" for name, chosen in OPTIONS.items()]
     lines = {
-        "pictures": f"{PICTURES['use']}, {_settings(shown)}",
+        "pictures": f"{PICTURES['use']}, {settings(shown)}",
         "networks": f"{MODELS['use']}, members {MODELS['members']}",
         "options": "; ".join(options),
         "changes": ", ".join(f"`{one}`" for one in overrides) or "none",
         "machine": f"{cores()} of {processor()}",
-        "versions": _settings(versions([])),
+        "versions": settings(versions([])),
         "computing": f"{seconds_text(sum(found.seconds.values()))} in {len(found.seconds)} stages, "
         "interrupted or not; on a machine that does other work too it takes longer",
     }
     return table(("", ""), list(lines.items()))
 
 
-def _settings(options: Mapping[str, object]) -> str:
+def settings(options: Mapping[str, object]) -> str:
+    """`size 32, train 1000`."""
     return ", ".join(f"{key} {value}" for key, value in options.items())
 
 

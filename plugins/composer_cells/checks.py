@@ -36,8 +36,8 @@ def notes(pictures: Parted, split: Split) -> Iterator[str]:
     constant = frozenset.intersection(*(picture.shown for picture in chosen)) if chosen else frozenset()
     for other in sorted(frozenset.intersection(*shared) - constant - {split.concept}) if shared else ():
         yield (
-            f"all {len(shared)} training pictures of {split.concept!r} show {other!r}: its cells vary in nothing else, so "
-            f"what is learned as {split.concept!r} may be {other!r}; add some of {split.concept!r} without {other!r}"
+            f"all {len(shared)} training pictures of {split.concept!r} show {other!r}: its cells vary in nothing else, "
+            f"so what is learned as {split.concept!r} may be {other!r}; add some of {split.concept!r} without {other!r}"
         )
 
 
