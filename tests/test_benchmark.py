@@ -102,7 +102,7 @@ def test_the_document_says_what_it_covers_and_on_which_machine(tiny: tuple[Path,
 def judgement(pair: tuple[str, str], seed: int, ours: float, parent: float, oracle: float) -> Judgement:
     flat = {value: Sampled(value, np.full(200, value)) for value in (ours, parent, oracle)}
     hardest = {"product": flat[ours], "random-refit": flat[parent]}
-    auc = {"product": 0.9, "random-refit": 0.7, "oracle": 1.0}
+    auc = {"product": flat[ours], "random-refit": flat[parent], "oracle": flat[oracle], "better parent": flat[parent]}
     return Judgement(pair, seed, auc, hardest, flat[parent], flat[oracle], {})
 
 
