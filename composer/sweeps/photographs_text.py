@@ -23,8 +23,8 @@ say, a black T-shirt is made of a model of *black* and one of *tshirt*. No train
 T-shirt; the test pictures show all combinations."""
 
 READING = """\
-AUC of the pair against all other test pictures, and against the cell that it is most easily taken for: of as many of
-the first concept without the second, the second without the first, and neither. *Better parent* is the better of the
+AUC of the pair against all other test pictures, and against the cell that it is most easily taken for: the
+first concept without the second, the second without the first, or neither. *Better parent* is the better of the
 two models alone, chosen with the test labels. *Above both* says by how much the composition is above it, with the 95 %
 interval of the difference on the same resampled pictures; `yes` where that interval is above 0. *Oracle* is a model of
 the same kind trained with pictures of the pair, its own training pictures. Intervals draw pictures again within each
@@ -153,7 +153,7 @@ def _bounds(sampled: Sampled) -> tuple[float, float]:
 
 
 def _range(counts: Sequence[int]) -> str:
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def named(root: Path) -> str:

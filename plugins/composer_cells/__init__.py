@@ -54,7 +54,7 @@ class Cells(PictureFiles):
     group: str | None = Field(
         GROUP,
         description="column of what belongs together, such as who took a picture: a group is never both in training "
-        f"and in test. Without a column {GROUP!r}, or with null, each picture stands for itself",
+        f"and in test. Without a column {GROUP!r}, with an empty one, or with null, each picture stands for itself",
     )
     split: str | None = Field(
         SPLIT,

@@ -36,7 +36,7 @@ def notes(pictures: Parted, split: Split) -> Iterator[str]:
     constant = frozenset.intersection(*(picture.shown for picture in chosen)) if chosen else frozenset()
     for other in sorted(frozenset.intersection(*shared) - constant - {split.concept}) if shared else ():
         yield (
-            f"all {len(shared)} training pictures of {split.concept!r} show {other!r}: its cells vary in nothing else, "
+            f"all training pictures of {split.concept!r} show {other!r}: its cells vary in nothing else, "
             f"so what is learned as {split.concept!r} may be {other!r}; add some of {split.concept!r} without {other!r}"
         )
 
@@ -56,7 +56,7 @@ def _unknown(collection: Collection, concepts: Sequence[str]) -> Iterator[tuple[
     known = sorted(frozenset().union(*(picture.shown for picture in collection.pictures)))
     for concept in concepts:
         if concept not in known:
-            there = f"there are {listed(known, MOST)}"
+            there = f"there are {listed(known, MOST)}{_other_table(collection)}"
             yield "", f"no picture shows {concept!r}{did_you_mean(nearest(concept, known))} ({there})"
             continue
         columns = [name for name, values in collection.by_factor() if concept in values]
@@ -68,6 +68,12 @@ def _unknown(collection: Collection, concepts: Sequence[str]) -> Iterator[tuple[
                     "or leave a column out of `factors`"
                 ),
             )
+
+
+def _other_table(collection: Collection) -> str:
+    """A table beside folders that nobody has named: perhaps it says what the pictures show."""
+    tables = [path.name for path in collection.strays if path.suffix == ".csv"]
+    return "" if collection.tables or not tables else f", by the folders' names; `labels: {tables[0]}` reads the table"
 
 
 def _test_problems(pictures: Parted, split: Split) -> Iterator[tuple[str, str]]:

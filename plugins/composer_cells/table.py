@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -51,6 +51,14 @@ class _Columns:
     def needed(self) -> tuple[str, ...]:
         return (self.file, *self.factors, *filter(None, (self.group,)))
 
+    def filled(self, rows: Sequence[Mapping[str, str]]) -> _Columns:
+        """Without those of group and split that are empty in every row."""
+
+        def kept(column: str | None) -> str | None:
+            return column if column and any(row[column] for row in rows) else None
+
+        return replace(self, group=kept(self.group), split=kept(self.split))
+
 
 def read_table(source: Cells, table: Path) -> Collection:
     """The pictures of a table; RefusedError for all that is wrong with it."""
@@ -60,13 +68,13 @@ def read_table(source: Cells, table: Path) -> Collection:
     described = list(rows.read(wrong))
     if not described and not wrong.lines:
         _refuse("labels", table, "has no row below its header")
-    split = columns.split if any(row[columns.split] for _, row in described if columns.split) else None
+    columns = columns.filled([row for _, row in described])
     seen: dict[str, int] = {}
     pictures = []
     for line, row in described:
-        _check(row, line, columns, split, wrong)
+        _check(row, line, columns, wrong)
         path = source.root / row[columns.file]
-        if row[columns.file] and not path.is_file():
+        if row[columns.file] and not os.path.isfile(path):  # noqa: PTH113  # False too for a name that no disk takes
             wrong.add("labels", "there is no such file", line, f" ({layout.printable(row[columns.file])})")
         first = seen.setdefault(os.path.normpath(path), line)
         if row[columns.file] and first != line:
@@ -77,22 +85,23 @@ def read_table(source: Cells, table: Path) -> Collection:
                 row[columns.file],
                 tuple(row[factor] for factor in columns.factors),
                 row[columns.group] if columns.group else "",
-                PARTS.get(row[split].casefold()) if split else None,
+                PARTS.get(row[columns.split].casefold()) if columns.split else None,
             )
         )
     if wrong.lines:
         raise RefusedError(list(wrong.problems()))
     ordered = tuple(sorted(pictures, key=lambda picture: picture.name))
-    return Collection(ordered, columns.factors, (table,), (), columns.group is not None, split is not None)
+    return Collection(ordered, columns.factors, (table,), (), columns.group is not None, columns.split is not None)
 
 
-def _check(row: Mapping[str, str], line: int, columns: _Columns, split: str | None, wrong: _Wrong) -> None:
+def _check(row: Mapping[str, str], line: int, columns: _Columns, wrong: _Wrong) -> None:
     for column in columns.needed:
         if not row[column]:
             wrong.add("labels", f"column {column!r} is empty; fill it in", line)
     for column in columns.factors:
         if "+" in row[column]:
             wrong.add("labels", f"column {column!r} has a '+', which joins what is shown", line, f" ({row[column]!r})")
+    split = columns.split
     if split and row[split].casefold() not in PARTS:
         what = f"column {split!r} must be one of {', '.join(PARTS)} in every row, or empty in all"
         wrong.add("split", what, line, f" ({row[split]!r})")
@@ -103,7 +112,7 @@ class _Rows:
 
     def __init__(self, source: Cells, table: Path, text: str) -> None:
         self.table = table
-        first = text.lstrip("\r\n").partition("\n")[0]
+        first = next((line for line in text.splitlines() if line.strip()), "")
         self.delimiter = next((sign for sign in DELIMITERS if source.file in _cut(first, sign)), None) or max(
             DELIMITERS, key=first.count
         )

@@ -158,6 +158,13 @@ def test_a_column_of_splits_decides(tmp_path: Path) -> None:
     assert len(load(tmp_path)[0]) == 24, "an empty column says nothing"
 
 
+def test_an_empty_column_of_groups_says_nothing(tmp_path: Path) -> None:
+    write(tmp_path, [row.partition("person")[0] for row in rows_of()])
+    assert len({group_of(name) for name in load(tmp_path)[0].names}) == GROUPS
+    (note,) = source(tmp_path).split_notes(TEST)
+    assert note.startswith("nothing says which pictures belong together")
+
+
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     write(tmp_path, rows_of(), "Datei,Farbe,Ding,wer")
     (tmp_path / "labels.csv").rename(tmp_path / "tabelle.csv")
@@ -213,7 +220,7 @@ def test_a_concept_shown_with_one_other_value_alone_is_noted_before_any_work(tmp
         path.write_bytes(b"")
     split = Split(("arla", "milk"), "arla")
     note = (
-        "all 6 training pictures of 'arla' show 'yoghurt': its cells vary in nothing else, so what is learned as "
+        "all training pictures of 'arla' show 'yoghurt': its cells vary in nothing else, so what is learned as "
         "'arla' may be 'yoghurt'; add some of 'arla' without 'yoghurt'"
     )
     assert list(source(tmp_path).split_notes(split)) == [note]
@@ -232,7 +239,7 @@ def test_a_concept_shown_with_one_other_value_alone_is_noted_before_any_work(tmp
 def test_what_all_pictures_share_is_no_confusion(tmp_path: Path) -> None:
     write(tmp_path, [f"{row},here" for row in rows_of()], f"{HEADER},place")
     assert list(source(tmp_path).split_notes(BLACK)) == [
-        "all 6 training pictures of 'black' show 'trousers': its cells vary in nothing else, so what is learned as "
+        "all training pictures of 'black' show 'trousers': its cells vary in nothing else, so what is learned as "
         "'black' may be 'trousers'; add some of 'black' without 'trousers'"
     ]
 
@@ -297,6 +304,7 @@ def changed(number: int, old: str, new: str) -> Callable[[list[str]], list[str]]
 @pytest.mark.parametrize(
     ("change", "header", "parts"),
     [
+        (changed(3, "0-1-1.png", "0" * 999), HEADER, ["line 5 (000", "there is no such file"]),
         (changed(3, "0-1-1.png", "0-1-9.png"), HEADER, ["labels: ", "labels.csv: line 5 (0-1-9.png): there is no"]),
         (changed(3, "black", ""), HEADER, ["line 5: column 'attribute' is empty; fill it in"]),
         (changed(3, "black", "  "), HEADER, ["line 5: column 'attribute' is empty; fill it in"]),
@@ -363,10 +371,11 @@ def test_all_wrong_rows_are_said_at_once_and_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-8"), (",", "utf-8-sig")])
-def test_tables_of_spreadsheets_are_read(table: Path, delimiter: str, encoding: str) -> None:
+@pytest.mark.parametrize("ending", ["\r\n", "\r"])
+def test_tables_of_spreadsheets_are_read(table: Path, delimiter: str, encoding: str, ending: str) -> None:
     before = load(table)[0].names
-    text = (table / "labels.csv").read_text(encoding="utf-8").replace(",", delimiter).replace("\n", "\r\n")
-    (table / "labels.csv").write_bytes(f"\r\n{text}\r\n".encode(encoding))
+    text = (table / "labels.csv").read_text(encoding="utf-8").replace(",", delimiter).replace("\n", ending)
+    (table / "labels.csv").write_bytes(f"{ending}{text}{ending}".encode(encoding))
     assert load(table)[0].names == before
 
 
@@ -431,6 +440,12 @@ def test_wrong_folders_are_refused(folders: Path) -> None:
     (folders / "red+red").rename(folders / "BLACK+shoes")
     draw(folders / "BLACK+shoes" / "0.png", 1)
     assert "'BLACK' and 'black' differ in capitals only" in said(folders)[0]
+
+
+def test_a_table_of_another_name_beside_folders_is_named(folders: Path) -> None:
+    write(folders, [], drawn=False).joinpath("labels.csv").rename(folders / "meta.csv")
+    (problem,) = said(folders, Split(("shirt", "trousers"), "shirt"))
+    assert problem.endswith(", by the folders' names; `labels: meta.csv` reads the table)")
 
 
 def test_a_folder_with_neither_table_nor_folders_is_refused(tmp_path: Path) -> None:
