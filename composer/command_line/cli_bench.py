@@ -33,7 +33,7 @@ NAME = "benchmark.md"
 @click.option(
     "--root",
     "roots",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path),
     multiple=True,
     help="With --images: the folder of the photographs. May be repeated.",
 )

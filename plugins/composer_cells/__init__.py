@@ -12,8 +12,7 @@ from composer import Component, RecipePath, Run, Split, hook
 from composer_cells import checks
 from composer_cells.collection import RefusedError, collect
 from composer_cells.parting import parted
-from composer_folder.layout import is_readable
-from composer_folder.options import PictureFiles
+from composer_folder import PictureFiles, layout
 
 if TYPE_CHECKING:
     from composer import Images
@@ -97,7 +96,7 @@ class Cells(PictureFiles):
             return []
         # Test pictures are compared with the training pictures, to warn of those that are both.
         chosen = pictures.of(split) if split.concept is not None else pictures.all
-        return [*pictures.collection.tables, *(each.path for each in chosen if is_readable(each.path))]
+        return [*pictures.collection.tables, *(each.path for each in chosen if layout.is_readable(each.path))]
 
     def picture_count(self, split: Split) -> tuple[str, int] | None:
         pictures = self._parted()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from composer import Split, cell_concepts, cell_name, cell_names
 from composer_cells.collection import Collection, Picture
 from composer_cells.parting import Parted
-from composer_folder.layout import cells_of_the_target, did_you_mean, listed, nearest
+from composer_folder import layout
 
 MOST = 30
 """Names that a message writes out."""
@@ -56,8 +56,8 @@ def _unknown(collection: Collection, concepts: Sequence[str]) -> Iterator[tuple[
     known = sorted(frozenset().union(*(picture.shown for picture in collection.pictures)))
     for concept in concepts:
         if concept not in known:
-            there = f"there are {listed(known, MOST)}{_other_table(collection)}"
-            yield "", f"no picture shows {concept!r}{did_you_mean(nearest(concept, known))} ({there})"
+            there = f"there are {layout.listed(known, MOST)}{_other_table(collection)}"
+            yield "", f"no picture shows {concept!r}{layout.did_you_mean(layout.nearest(concept, known))} ({there})"
             continue
         columns = [name for name, values in collection.by_factor() if concept in values]
         if collection.factors and len(columns) > 1:
@@ -78,7 +78,7 @@ def _other_table(collection: Collection) -> str:
 
 def _test_problems(pictures: Parted, split: Split) -> Iterator[tuple[str, str]]:
     """Where no test picture shows the target, or none shows anything else."""
-    targets, others = cells_of_the_target(split)
+    targets, others = layout.cells_of_the_target(split)
     for cells, what in ((targets, f"the target {split.target}"), (others, f"anything but {split.target}")):
         if any(_cell(picture, split) in cells for picture in pictures.of(split)):
             continue
@@ -87,7 +87,10 @@ def _test_problems(pictures: Parted, split: Split) -> Iterator[tuple[str, str]]:
             yield _unparted(pictures.collection, there, what, "test", "training")
         else:
             held = sorted({cell_name(picture.values) for picture in pictures.collection.pictures})
-            yield "", f"no picture shows {what}, so there is nothing to test on; pictures show {listed(held, MOST)}"
+            yield (
+                "",
+                f"no picture shows {what}, so there is nothing to test on; pictures show {layout.listed(held, MOST)}",
+            )
 
 
 def _training_problems(pictures: Parted, split: Split, concept: str) -> Iterator[tuple[str, str]]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from composer import ComposerError, Images, Run, Split, require_both_classes
 from composer_cells import checks
 from composer_cells.parting import parted
-from composer_folder.layout import is_readable
-from composer_folder.pictures import PictureReader
+from composer_folder import PictureReader, layout
 
 if TYPE_CHECKING:
     from composer_cells import Cells
@@ -31,6 +30,6 @@ def load(source: Cells, split: Split, run: Run) -> Images:
     if not split.labelled:
         reader.warn_of_missing_cells(checks.missing_cells(chosen, split))
         reader.warn_of_others(pictures.collection.strays)
-        training = [picture.path for picture in pictures.training if is_readable(picture.path)]
+        training = [picture.path for picture in pictures.training if layout.is_readable(picture.path)]
         reader.warn_of_leaks(read, training, source.root)
     return images

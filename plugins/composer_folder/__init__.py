@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -14,6 +14,18 @@ from composer_folder.options import PictureFiles
 
 if TYPE_CHECKING:
     from composer import Images
+    from composer_folder.pictures import PictureReader
+
+__all__ = ["Folder", "PictureFiles", "PictureReader", "layout"]
+"""What other sources of picture files share: their options, how they are read, and what lies in folders."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "PictureReader":
+        from composer_folder.pictures import PictureReader  # imports torch
+
+        return PictureReader
+    raise AttributeError(f"module 'composer_folder' has no attribute {name!r}")
 
 
 class Folder(PictureFiles):
