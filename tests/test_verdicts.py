@@ -11,6 +11,7 @@ import pytest
 
 from composer import ComposedModel, Evaluator, Images, Report, Run, ScoreInfo
 from composer.command_line.terminal_results import print_results
+from composer.data.pooling import FeaturePool
 from composer.data.score_info import main_score
 from composer.judging.declared import declared_scores
 from composer.pipeline import opened, run_recipe
@@ -67,7 +68,7 @@ def test_terminal_page_card_and_benchmark_say_the_same(
     )
     found = Benchmark(Entrants({}, (), frozenset(), {}))
     with opened() as cache:
-        found.judgements.append(judge(Engine(cache, "cpu", load_registry()), recipe, found))
+        found.judgements.append(judge(Engine(cache, "cpu", load_registry()), recipe, found, FeaturePool()))
     assert leaderboard_text.verdict(leaderboard(found)).endswith(f"`product` {SAID}.")
 
 
