@@ -23,7 +23,7 @@ from composer.registry import load_registry
 from composer.zoo import learning
 from composer.zoo.adding import entry_of
 from composer.zoo.checking import checked
-from composer.zoo.drawn import APART, DrawnWorld
+from composer.zoo.drawn import APART, SYNONYMS, DrawnWorld
 from composer.zoo.entry import Concept
 from composer.zoo.learning import Lesson
 from composer.zoo.writing import Entry, put, read_probes
@@ -340,10 +340,12 @@ def test_the_drawn_concepts_are_learned_without_the_pictures_that_are_kept_apart
         seen = " ".join((*source._seen[0].names, *entry.probes.names)).split()
         assert concept in seen
         assert not hidden & set(seen)
+        assert entry.synonyms == SYNONYMS.get(concept, ())
     assert list(world.chosen(())) == list(world.concepts)
     assert DrawnWorld.usual(load_registry()).images.options()["held_out"] == list(APART)
     assert {"small", "purple", "umbrella"} <= set(world.concepts)
-    assert set(APART) <= set(world.concepts)
+    assert {*APART, *SYNONYMS} <= set(world.concepts)
+    assert SYNONYMS["cat"] == ("kitten",)
     with pytest.raises(ComposerError, match="nothing called 'catt' can be drawn; did you mean 'cat'"):
         world.chosen(["catt"])
 

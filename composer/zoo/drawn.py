@@ -21,6 +21,17 @@ APART = (
     *("cat", "dog", "bird", "fish", "butterfly", "flower", "tree", "apple", "car", "boat", "house"),
 )
 """No picture that these attributes are learned from shows one of these objects, nor the other way round."""
+SYNONYMS = {
+    "striped": ("stripes", "stripy"),
+    "spotted": ("spots", "polka dots"),
+    "small": ("tiny", "little"),
+    "large": ("big", "huge"),
+    "cat": ("kitten",),
+    "dog": ("puppy",),
+    "car": ("automobile",),
+    "boat": ("ship",),
+    "mug": ("cup",),
+}
 PICTURES = {"size": 32, "train": 1250}
 """Drawn for each concept; a fifth of them is held out."""
 
@@ -66,7 +77,8 @@ class DrawnWorld:
         """One concept out of its own pictures."""
         run = Run(stage_seed(self.seed, f"drawings of {concept}"), lesson.device, report_progress=lesson.progress)
         entry = lesson.learn(concept, self.images.load(self._split(concept), run))
-        return replace(entry, source=f"{self.source}, {described(lesson.source)}, seed {self.seed}")
+        source = f"{self.source}, {described(lesson.source)}, seed {self.seed}"
+        return replace(entry, source=source, synonyms=SYNONYMS.get(concept, ()))
 
     def lesson(self) -> Lesson:
         """How its concepts are learned."""
