@@ -237,6 +237,21 @@ def test_the_parts_of_a_run_are_added_one_by_one_with_their_quality(tmp_path: Pa
     assert entry_of(tmp_path / "run", "kitty", called="cat").population.concept == "kitty"
 
 
+def test_a_concept_of_another_zoo_is_added_with_all_that_is_known_of_it(tmp_path: Path) -> None:
+    other, zoo = Zoo(tmp_path / "other"), Zoo(tmp_path / "zoo")
+    images = tiny_images()
+    probes = Images(images.names, {"black": images.labels["black"]}, images.at(16))
+    entry = Entry(tiny_population(), ("dark",), "attribute", 0.75, 20, "by hand", "MIT", picked=2, probes=probes)
+    given = other.put(entry)
+    taken = zoo.add("raven black", given.folder)
+    assert replace(taken, name="black", folder=given.folder) == given
+    assert taken.picked().members == given.picked().members == ("black 2",)
+    kept = read_probes(taken)
+    assert kept is not None
+    assert torch.equal(kept.at(16), images.at(16))
+    assert (kept.labels["raven black"] == images.labels["black"]).all()
+
+
 def test_what_gives_no_log_odds_is_no_concept(zoo: Zoo) -> None:
     headless = replace(tiny_population("dog"), outputs=())
     with pytest.raises(ComposerError, match="nothing says which of them mean"):

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from composer.data.files import read_part
+from composer.data.images import Images
 from composer.data.population import Population
 from composer.data.records import ParentRecord, PicturesRecord, Record
 from composer.data.run import Run
@@ -17,8 +18,9 @@ from composer.errors import ComposerError
 from composer.interfaces import ModelSource
 from composer.models.model_folder import MODELS, REPORT, ModelFolder, find_model
 from composer.running.locking import reading
+from composer.zoo.entry import FILE, Concept, read_concept
 from composer.zoo.learning import described, renamed
-from composer.zoo.writing import Entry
+from composer.zoo.writing import Entry, read_probes
 
 
 class ParentsRecord(Record):
@@ -44,7 +46,7 @@ def entry_of(model: Population | ModelSource | str | Path, concept: str, source:
     folder = Path(model).absolute()
     with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
         home = find_model(Path(model))
-        return _of_folder(home, concept, source or f"{home.name} of {_run(home).name}", called)
+        return _of_folder(home, concept, source, called)
 
 
 def _of_folder(home: ModelFolder, concept: str, source: str, called: str) -> Entry:
@@ -58,9 +60,28 @@ def _of_folder(home: ModelFolder, concept: str, source: str, called: str) -> Ent
     index = names.index(wanted) if wanted in names else 0
     population = home.population(index)
     picked = home.member(None) if len(population) > 1 else 0
-    entry = replace(_entry(population, concept, source), picked=picked)
+    entry = replace(_entry(population, concept, source or f"{home.name} of {_run(home).name}"), picked=picked)
+    if (home.path / FILE).is_file():
+        return _with_facts(entry, read_concept(home.path.absolute()), source)
     quality = _quality(_run(home) / REPORT, names[index])
     return entry if quality is None else replace(entry, auc=quality[0], pictures=quality[1])
+
+
+def _with_facts(entry: Entry, known: Concept, source: str) -> Entry:
+    """The entry with all that another zoo knows of it, its pictures too."""
+    probes = read_probes(known)
+    if probes is not None:
+        probes = Images(probes.names, {entry.name: probes.labels[known.name]}, probes.at(entry.probe_size))
+    return replace(
+        entry,
+        synonyms=tuple(word for word in known.synonyms if word != entry.name),
+        kind=known.kind,
+        auc=known.auc,
+        pictures=known.pictures,
+        source=source or known.source,
+        licence=known.licence,
+        probes=probes,
+    )
 
 
 def _entry(population: Population, concept: str, source: str) -> Entry:

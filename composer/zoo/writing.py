@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from composer.data.composed import ComposedModel
 from composer.data.files import clear_parts, part_of, remove, write_json, write_text, writing
 from composer.data.images import Images
@@ -61,6 +63,11 @@ class Entry:
     def name(self) -> str:
         return self.population.concept
 
+    @property
+    def probe_size(self) -> int:
+        """Height and width of the pictures that are kept."""
+        return min(self.population.preprocessing.size, PROBE_SIZE)
+
     def record(self) -> ConceptRecord:
         """The content of concept.json."""
         return ConceptRecord(
@@ -101,11 +108,8 @@ class Entry:
         write_tensors(folder / WEIGHTS, tensors)
         write_json(folder / CONFIG, self.config())
         if self.probes is not None:
-            size = min(self.population.preprocessing.size, PROBE_SIZE)
-            shown = self.probes.labels[self.name]
-            import torch
-
-            write_tensors(folder / PROBES, {"pixels": self.probes.at(size), "shown": torch.from_numpy(shown)})
+            shown = torch.from_numpy(self.probes.labels[self.name])
+            write_tensors(folder / PROBES, {"pixels": self.probes.at(self.probe_size), "shown": shown})
         write_text(folder / CARD, card(self.record()))
         write_json(folder / FILE, self.record().model_dump())
 

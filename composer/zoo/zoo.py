@@ -167,11 +167,9 @@ class Zoo:
         """Keeps what was learned or read."""
         from composer.zoo.writing import put  # imports torch
 
-        words = as_synonyms(synonyms, entry.name)
+        words = as_synonyms(synonyms or entry.synonyms, entry.name)
         self._require_own(words, entry.name)
-        whole = dataclasses.replace(
-            entry, synonyms=words or entry.synonyms, kind=kind or entry.kind, licence=licence or entry.licence
-        )
+        whole = dataclasses.replace(entry, synonyms=words, kind=kind or entry.kind, licence=licence or entry.licence)
         put(self.folder, whole, replace)
         self.refresh()
         return self[entry.name]
