@@ -246,6 +246,8 @@ def test_a_concept_of_another_zoo_is_added_with_all_that_is_known_of_it(tmp_path
     taken = zoo.add("raven black", given.folder)
     assert replace(taken, name="black", folder=given.folder) == given
     assert taken.picked().members == given.picked().members == ("black 2",)
+    zoo.add("dark", tiny_population("dark"))
+    assert zoo.add("ebony", given.folder).synonyms == (), "it means another concept here"
     kept = read_probes(taken)
     assert kept is not None
     assert torch.equal(kept.at(16), images.at(16))

@@ -164,11 +164,19 @@ class Zoo:
         licence: str = "",
         replace: bool = False,
     ) -> Concept:
-        """Keeps what was learned or read."""
+        """Keeps what was learned or read; of its own synonyms those that mean no other concept here already.
+
+        synonyms: in place of its own. ComposerError where one means another concept, or the name is taken.
+        """
         from composer.zoo.writing import put  # imports torch
 
         words = as_synonyms(synonyms or entry.synonyms, entry.name)
-        self._require_own(words, entry.name)
+        others = {
+            word: one.name for one in self.concepts if one.name != entry.name for word in (one.name, *one.synonyms)
+        }
+        if taken := [word for word in words if word in others and synonyms]:
+            raise ComposerError(f"synonym {taken[0]!r}: it means the zoo's concept {others[taken[0]]!r} already")
+        words = tuple(word for word in words if word not in others)
         whole = dataclasses.replace(entry, synonyms=words, kind=kind or entry.kind, licence=licence or entry.licence)
         put(self.folder, whole, replace)
         self.refresh()
@@ -224,13 +232,6 @@ class Zoo:
         if problems := list(formula_problems(text, list(known), f"the zoo {self.folder}")):
             raise ComposerError(f"target: {'; '.join(problems)}")
         return formula
-
-    def _require_own(self, words: Sequence[str], name: str) -> None:
-        """Raises ComposerError where a synonym means another concept already."""
-        for other in self.concepts:
-            taken = [word for word in words if other.name != name and word in (other.name, *other.synonyms)]
-            if taken:
-                raise ComposerError(f"synonym {taken[0]!r}: it means the zoo's concept {other.name!r} already")
 
     @property
     def damaged(self) -> Mapping[str, str]:
