@@ -14,10 +14,10 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from composer import ComposerError, Expression, Images, Zoo, load
+from composer import ComposerError, Expression, Images, Run, Zoo, load
 from composer.command_line.cli import main
 from composer.recipes.recipe_reader import read_recipe
-from composer.zoo.composing import make
+from composer.zoo.composing import balanced, make
 from composer.zoo.learning import few
 from composer.zoo.made_folder import what_is_known, write
 from composer.zoo.phrases import understand_in
@@ -200,6 +200,20 @@ def test_one_network_learns_from_what_the_zoo_keeps(zoo: Zoo) -> None:
         own = Images(images.names, {name: images.labels[name]}, images.at(16))
         zoo.put(Entry(tiny_population(name), probes=few(own, name)))
     assert make(zoo, "black cat", understand_in(zoo, "black cat"), one=True, steps=1).taught == 224
+
+
+def test_what_the_parents_seldom_say_is_seen_more_often() -> None:
+    images = tiny_images(per_cell=50)
+    parent = tiny_population("black")
+    answers = parent.log_odds(images).mean(0)
+    bias = parent.weights["fc1.bias"] - torch.tensor([float(answers.quantile(0.9)), 0.0])
+    rare = replace(parent, weights={**parent.weights, "fc1.bias": bias}, _memo={})  # one picture in ten
+    often = balanced(images, [rare], Run(1))
+    assert often.names[: len(images)] == images.names
+    assert len(often) == len(images) + 2000
+    share = [float((rare.log_odds(each).mean(0) > 0).float().mean()) for each in (images, often)]
+    assert share[0] == pytest.approx(0.1, abs=0.01)
+    assert share[1] == pytest.approx((0.1 * 200 + 1000) / 2200, abs=0.01)
 
 
 def test_heads_on_one_body_are_one_network_already(zoo: Zoo, tmp_path: Path) -> None:

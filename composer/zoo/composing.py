@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 
 from composer.data.composed import ComposedModel
@@ -27,6 +28,8 @@ from composer.zoo.zoo import Zoo
 
 FEWEST_TO_TEACH = 200
 """Pictures that one network learns from, below which others have to be given."""
+ADDED = 2000
+"""Pictures that one network sees again."""
 STEPS = 800
 """Of one network's learning."""
 
@@ -88,8 +91,7 @@ def make(
     one = one and len(set(product.bodies)) > 1  # else it is one network already
     if one:
         seen = kept_pictures(zoo, largest) if pictures is None else _pictures(pictures)
-        run.pictures = (seen,)
-        model = student([concept.population() for concept in concepts], run, steps).answering(expression)
+        model = student([concept.population() for concept in concepts], seen, run, steps).answering(expression)
         taught = len(seen)
     scoring = None
     if images is not None:
@@ -107,11 +109,27 @@ def side_by_side(parents: Sequence[Population]) -> ComposedModel:
     return ComposedModel(tuple(parents), members if len(parents) > 1 else parents[0].members)
 
 
-def student(parents: Sequence[Population], run: Run, steps: int = STEPS) -> ComposedModel:
-    """One network that learned what the parents, all of their members, say of `run.pictures`."""
+def student(parents: Sequence[Population], seen: Images, run: Run, steps: int = STEPS) -> ComposedModel:
+    """One network that learned what the parents, all of their members, say of pictures."""
     registry = load_registry()
     assembler = cast("type[Assembler]", registry.find("assembler", "distil"))
+    run.pictures = (balanced(seen, parents, run),)
     return read_component(assembler, {"members": 1, "steps": steps}, registry).assemble(None, parents, run)
+
+
+def balanced(images: Images, parents: Sequence[Population], run: Run) -> Images:
+    """The pictures, and again those of which the parents say what they seldom say; no label is looked at.
+
+    ADDED more, equally many of each cell that the parents see: of a thousand pictures few show a small black thing, and
+    a network that sees few does not learn it.
+    """
+    said = np.stack([parent.log_odds(images, run.device).mean(0).numpy() > 0 for parent in parents])  # [P, N]
+    for parent in parents:
+        parent.forget_features()
+    cells = (said * 2 ** np.arange(len(parents))[:, None]).sum(0)
+    there, rng = np.unique(cells), run.rng()
+    again = [np.resize(rng.permutation(np.flatnonzero(cells == cell)), ADDED // len(there)) for cell in there]
+    return images.select(np.concatenate([np.arange(len(images)), *again]))
 
 
 def kept_pictures(zoo: Zoo, size: int) -> Images:
