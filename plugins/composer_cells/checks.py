@@ -95,16 +95,18 @@ def _test_problems(pictures: Parted, split: Split) -> Iterator[tuple[str, str]]:
 
 def _training_problems(pictures: Parted, split: Split, concept: str) -> Iterator[tuple[str, str]]:
     """Where no training picture that may be used shows the concept, or all of them do."""
-    for wanted, what in ((True, f"{concept!r}"), (False, f"no {concept!r}")):
+    for wanted, what, which in ((True, f"{concept!r}", "show"), (False, f"no {concept!r}", "are without")):
         if any((concept in picture.shown) is wanted for picture in pictures.of(split)):
             continue
         there = [picture for picture in pictures.collection.pictures if (concept in picture.shown) is wanted]
         usable = [picture for picture in there if not split.held_out.true_of(picture.shown)]
         if usable:
             yield _unparted(pictures.collection, usable, what, "training", "test")
+        elif there:
+            why = f"all {len(there)} that {which} {concept!r} show {split.held_out}, which is kept out of training"
+            yield "", f"there is no training picture of {what}: {why}; add some of {what} with something else"
         else:
-            why = f"all {len(there)} that do show {split.held_out}, which is kept out of training"
-            yield "", f"no training picture shows {what}: {why}; add pictures of {what} with something else"
+            yield "", f"every picture shows {concept!r}, so nothing tells it from others; add pictures without it"
 
 
 def _unparted(collection: Collection, there: Sequence[Picture], what: str, part: str, other: str) -> tuple[str, str]:

@@ -80,11 +80,20 @@ def collect(source: Cells) -> Collection:
         found = read_table(source, table)
     elif source.labels != TABLE:
         raise RefusedError([("labels", layout.missing(table).replace("no folder", "no file", 1))])
+    elif columns := _columns_asked_for(source):
+        said = f"names a column, and there is no table {table}; folders say what their pictures show by their names"
+        raise RefusedError([(option, said) for option in columns])
     else:
         found = _read_folders(source.root)
     if problems := list(_capitals(found)):
         raise RefusedError(problems)
     return found
+
+
+def _columns_asked_for(source: Cells) -> list[str]:
+    """The options that name columns in other words than by default."""
+    usual = {option: type(source).model_fields[option].default for option in ("file", "factors", "group", "split")}
+    return [option for option, name in usual.items() if getattr(source, option) not in (name, None)]
 
 
 def _read_folders(root: Path) -> Collection:

@@ -416,7 +416,10 @@ def test_what_an_option_names_has_to_be_there(table: Path, options: dict[str, An
         (Split(("blck", "tshirt"), "blck"), ["no picture shows 'blck'; did you mean 'black'? (there are black, blue"]),
         (Split(("black", "shoe")), ["no picture shows 'shoe'"]),
         (Split(("black", "blue")), ["no picture shows the target black+blue"]),
-        (Split(("blue", "shoes"), "shoes"), ["no training picture shows 'shoes': all 10 that do show blue+shoes"]),
+        (
+            Split(("blue", "shoes"), "shoes"),
+            ["there is no training picture of 'shoes': all 10 that show 'shoes' show blue"],
+        ),
     ],
 )
 def test_concepts_that_cannot_be_learned_or_tested_are_refused(tmp_path: Path, split: Split, parts: list[str]) -> None:
@@ -424,6 +427,18 @@ def test_concepts_that_cannot_be_learned_or_tested_are_refused(tmp_path: Path, s
     problems = said(write(tmp_path, rows_of(cells)), split)
     for part in parts:
         assert part in problems[0]
+
+
+def test_columns_are_refused_where_there_is_no_table(folders: Path) -> None:
+    met = said(folders, group="who", factors=["colour"], split=None)
+    assert [problem.partition(":")[0] for problem in met] == ["factors", "group"]
+    assert f"names a column, and there is no table {folders}/labels.csv" in met[0]
+
+
+def test_what_every_picture_shows_cannot_be_learned(tmp_path: Path) -> None:
+    write(tmp_path, rows_of([("black", "tshirt"), ("red", "tshirt")]))
+    (problem,) = said(tmp_path, TSHIRT)
+    assert problem == ": every picture shows 'tshirt', so nothing tells it from others; add pictures without it"
 
 
 def test_wrong_folders_are_refused(folders: Path) -> None:
