@@ -22,6 +22,7 @@ TINY = (
     "models={use: train, architecture: {use: cnn, filters: [2, 3], size: 16}, members: 2, epochs: 1}",
     "compositions.cyclegan-refit.translator.epochs=1",
     "compositions.cyclegan-transplant.translator.epochs=1",
+    "compositions.distil.assembler.steps=10",
 )
 
 
