@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from composer.data.records import title_of_row
 from composer.results.results_table import interval_text
 from composer.results.sheet import number
 from composer.results.verification import Verification
@@ -53,7 +54,9 @@ def print_comparison(found: Mapping[str, Any]) -> None:
             table.add_row("controls:")
             controls = True
         texts = [_score_text(cells.get(title, {})) for title in titles]
-        table.add_row(f"  {name}" if control else name, *texts, style="dim" if control else "")
+        labels = max(cell.get("target_labels", 0) for cell in cells.values())
+        title = title_of_row(name, {"labels": labels})
+        table.add_row(f"  {title}" if control else title, *texts, style="dim" if control else "")
     console.print(table)
     _print_differences(found)
 

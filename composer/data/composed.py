@@ -20,12 +20,14 @@ class ComposedModel:
 
     A single part is a network of its own; several are run side by side, and their log-odds combined as the target says
     (`Expression.log_odds`). Parts that share a body are one network with several heads: the body is kept, counted and
-    run once. target: a formula of the parts' concepts; left out, all of them at once.
+    run once. target: a formula of the parts' concepts; left out, all of them at once. labels: how many labelled
+    pictures of the target it was made with.
     """
 
     parts: tuple[Population, ...]
     members: tuple[str, ...]
     target: Expression | None = None
+    labels: int = 0
 
     def __post_init__(self) -> None:
         for part in self.parts:

@@ -45,6 +45,7 @@ class ArmRecord(Record):
     picked_member: int = Field(default=0, ge=0)
     picked_by: str = ""
     dead: int = Field(default=0, ge=0)
+    labels: int = Field(default=0, ge=0)
     scores: dict[str, ScoreRecord]
 
     @model_validator(mode="after")
@@ -60,6 +61,12 @@ class ArmRecord(Record):
 def target_of(report: Mapping[str, Any]) -> str:
     """What a report's compositions were made for: `black+cat`; runs that were written before have no target."""
     return str(report.get("target") or cell_name(report["concepts"]))
+
+
+def title_of_row(name: str, arm: Mapping[str, Any]) -> str:
+    """A composition as tables name it: `few (20 labels)` where labelled pictures of the target were used."""
+    labels = arm.get("labels", 0)  # runs that were written before have none
+    return f"{name} ({labels} label{'' if labels == 1 else 's'})" if labels else name
 
 
 class DeclaredRecord(Record):

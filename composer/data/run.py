@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from composer.data.expressions import Expression
     from composer.data.images import Images
     from composer.data.kernels import KernelSet
 
@@ -29,6 +30,7 @@ class Run:
     pictures: the parents' own training pictures, one set per parent, where the contract asks for them.
     kernels: for an evaluator whose contract asks for them, the kernels of each parent; none where the composition
     was made without any.
+    target: for an assembler, what its model is to tell; none where all concepts at once are asked for.
     picked: for an evaluator, the member that was picked without labels: replicates and figures are of this one.
     """
 
@@ -41,6 +43,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     measured: dict[str, list[float]] = field(default_factory=dict)
     picked: int = 0
+    target: Expression | None = None
 
     def generator(self) -> torch.Generator:
         """A fresh CPU generator that starts from the stage's seed."""

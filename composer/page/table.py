@@ -117,6 +117,7 @@ class Line:
     """A row of the table of results. verdict: which of the kinds of `verdicts.KINDS`, and why; empty of a control."""
 
     name: str
+    title: str
     control: bool
     verdict: tuple[str, str]
 
@@ -143,8 +144,8 @@ def results(report: Mapping[str, Any]) -> Results:
     main = 1 + (len(chosen) > 1 and (chosen[1].score, chosen[1].statistic) == (chosen[0].score, "interval"))
     found = judged(report)
     lines = [
-        Line(each, report["compositions"][each]["control"], _verdict(each, found.get(each, ("", ""))))
-        for each in name.texts
+        Line(each, title, report["compositions"][each]["control"], _verdict(each, found.get(each, ("", ""))))
+        for each, title in zip(map(str, name.values), name.texts, strict=True)
     ]
     return Results(lines, scores[:main], [*scores[main:], *counts])
 

@@ -140,7 +140,8 @@ def _facts(run: SavedRun) -> dict[str, Any]:
 
 def _shown(run: SavedRun, composition: str, score: str) -> dict[str, Any]:
     arm = _arms(run)[composition]
-    return {"control": arm["control"], "members": arm["members"], **arm["scores"].get(score, {})}
+    labels = {"target_labels": arm["labels"]} if arm.get("labels") else {}
+    return {"control": arm["control"], "members": arm["members"], **labels, **arm["scores"].get(score, {})}
 
 
 def _comparable(run: SavedRun) -> dict[str, Any]:

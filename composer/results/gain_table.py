@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from composer.data.score_info import read_declared
+from composer.results.results_table import named
 from composer.results.sheet import Cell, Row, Sheet, numeric, word
 
 
@@ -19,7 +20,7 @@ def gain_sheet(report: Mapping[str, Any]) -> Sheet | None:
         return None
     arms, score = report["compositions"], oracle["score"]
     rows = [
-        Row((word(name), numeric(_picked(arms[name]["scores"], score)), *_gain(oracle["gains"][name])), group)
+        Row((named(name, arms[name]), numeric(_picked(arms[name]["scores"], score)), *_gain(oracle["gains"][name])), group)
         for control, group in ((False, ""), (True, "controls"))
         for name in arms
         if arms[name]["control"] is control

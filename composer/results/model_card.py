@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from composer.data.files import write_json, write_text
-from composer.data.records import target_of
+from composer.data.records import target_of, title_of_row
 from composer.data.score_info import main_score, read_declared, title_of
 from composer.models.model_folder import CARD, CONFIG, picked_member, read_folder
 from composer.registry import load_registry
@@ -136,7 +136,8 @@ def _results(report: Mapping[str, Any], composition: str) -> str:
     shown = {composition: arms[composition], **{name: arm for name, arm in arms.items() if arm["control"]}}
     rows = [["", "members", *(title for _, title, _ in columns)], ["---", *["---:"] * (len(columns) + 1)]]
     for name, arm in shown.items():
-        title = f"**{name}**" if name == composition else f"control: {name}"
+        shown_as = title_of_row(name, arm)
+        title = f"**{shown_as}**" if name == composition else f"control: {shown_as}"
         rows.append(
             [title, str(arm["members"]), *(_cell(arm["scores"].get(score), kind) for score, _, kind in columns)]
         )

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from composer.data.records import target_of
+from composer.data.records import target_of, title_of_row
 from composer.data.score_info import Statistic, main_score, read_declared
 from composer.recipes.recipe import Recipe
-from composer.results.sheet import Cell, Row, Sheet, number, numeric, word
+from composer.results.sheet import Cell, Row, Sheet, number, numeric
 
 BEATS = "▲"
 """Marks a composition's number that is shown to be better than every control's."""
@@ -102,7 +102,7 @@ def columns_by_evaluator(report: Mapping[str, Any]) -> list[list[ScoreColumn]]:
 def fitting(report: Mapping[str, Any], columns: Iterable[ScoreColumn], width: int) -> list[ScoreColumn]:
     """The first of `columns`, as many as `width` characters have room for."""
     compositions = report["compositions"]
-    longest = max((len(name) + 2 for name in compositions), default=0)
+    longest = max((len(title_of_row(*named)) + 2 for named in compositions.items()), default=0)
     room = width - min(longest, LONGEST_NAME)
     for header, key in zip(COUNTS, ("members", "parameters"), strict=True):
         room -= max(len(text) for text in [header, *(count_text(arm[key]) for arm in compositions.values())]) + 1
@@ -123,7 +123,7 @@ def _plain_column(name: str) -> ScoreColumn:
 def results_sheet(report: Mapping[str, Any], columns: Sequence[ScoreColumn]) -> Sheet:
     """A row per composition, then one per control, the best first."""
     rows = [
-        Row((word(name), *_counts(arm), *(column.cell(arm["scores"]) for column in columns)), group)
+        Row((named(name, arm), *_counts(arm), *(column.cell(arm["scores"]) for column in columns)), group)
         for control, group in ((False, ""), (True, "controls"))
         for name, arm in best_first(report)
         if arm["control"] is control
@@ -152,6 +152,11 @@ def _names(report: Mapping[str, Any]) -> list[str]:
 
 def _evaluator(score: str) -> str:
     return score.partition(".")[0]
+
+
+def named(name: str, arm: Mapping[str, Any]) -> Cell:
+    """A composition's name as tables show it, sorted by the name itself."""
+    return Cell(title_of_row(name, arm), name)
 
 
 def _counts(arm: Mapping[str, Any]) -> tuple[Cell, Cell]:

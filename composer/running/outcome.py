@@ -20,6 +20,7 @@ from composer.registry import Registry, load_registry
 from composer.running import reporting, sealing
 from composer.running.cache import StageCache
 from composer.running.engine import Engine, Seen, told
+from composer.running.labelled import refuse_test_pictures
 from composer.running.plan import Arm, Gather, OracleSteps, Plan, make_plan
 from composer.running.watching import Watchers
 
@@ -81,10 +82,10 @@ def compute(
     if workers > 1:
         engine.work_ahead(plan.steps(), workers)
     parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.populations}
-    arms = [_judge(engine, arm) for arm in plan.arms]
+    test: Images | None = None if plan.test is None else engine.result(plan.test)
+    arms = [_judge(engine, arm, test) for arm in plan.arms]
     oracle = judge_oracle(engine, plan.oracle)
     engine.complete(plan)
-    test: Images | None = None if plan.test is None else engine.result(plan.test)
     report = reporting.report(recipe, test, arms, parents, [*recipe.notes, *engine.warnings(plan)])
     report["oracle"] = reporting.oracle_facts(recipe, oracle, arms, () if test is None else test.cells)
     stages = list(engine.finished.values())
@@ -118,18 +119,19 @@ def judge_oracle(engine: Engine, steps: OracleSteps | None) -> reporting.Oracle 
     return reporting.Oracle(len(population), population.parameters, engine.result(steps.report), parents, steps.score)
 
 
-def _judge(engine: Engine, arm: Arm) -> reporting.Judged:
+def _judge(engine: Engine, arm: Arm, test: Images | None) -> reporting.Judged:
     """Evaluates one composition; its features are let go of before the next."""
     reports: dict[str, Report] = {}
-    for label, step in arm.reports.items():
-        try:
+    try:
+        model: ComposedModel = engine.result(arm.model)
+        refuse_test_pictures(model, arm.model.read_files, test)
+        for label, step in arm.reports.items():
             reports[label] = engine.result(step)
-        except (ComposerError, PluginError) as error:
-            raise told(error, f"composition {arm.composition.name!r}") from (error.__cause__ or error)
-    model: ComposedModel = engine.result(arm.model)
+    except (ComposerError, PluginError) as error:
+        raise told(error, f"composition {arm.composition.name!r}") from (error.__cause__ or error)
     pick: Pick | None = None if arm.pick is None else engine.result(arm.pick)
     shown = {} if arm.page is None else engine.result(arm.page).content
-    judged = reporting.Judged(arm.composition, len(model), model.members, model.parameters, pick, reports, shown)
+    judged = reporting.Judged(arm.composition, len(model), model.members, model.parameters, model.labels, pick, reports, shown)
     for part in model.parts:
         part.forget_features()
     engine.forget(arm.model)

@@ -32,6 +32,7 @@ class Judged:
     members: int
     names: Sequence[str]
     parameters: int
+    labels: int
     pick: Pick | None
     reports: Mapping[str, Report]
     shown: Mapping[str, Any]
@@ -115,6 +116,7 @@ def report(
                 "control": arm.composition.control,
                 "members": arm.members,
                 "parameters": arm.parameters,
+                "labels": arm.labels,
                 "picked_member": arm.pick.member if arm.pick else 0,
                 "picked_by": arm.pick.by if arm.pick else "",
                 "dead": arm.pick.dead if arm.pick else 0,

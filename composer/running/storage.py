@@ -219,7 +219,8 @@ def _pack_model(model: ComposedModel) -> Packed:
         if first != index:
             packed[index][0]["body"] = first
     target = None if model.target is None else model.target.text
-    return {"members": list(model.members), "parts": [facts for facts, _ in packed], "expression": target}, tensors
+    about = {"expression": target, **({"labels": model.labels} if model.labels else {})}
+    return {"members": list(model.members), "parts": [facts for facts, _ in packed], **about}, tensors
 
 
 def _unpack_model(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ComposedModel:
@@ -227,7 +228,7 @@ def _unpack_model(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Co
     for index, part in enumerate(facts["parts"]):
         names = weights_of_part(facts["parts"], index, tensors)
         parts.append(_unpack_population(part, {name: tensors[stored] for stored, name in names.items()}))
-    return ComposedModel(tuple(parts), tuple(facts["members"]), formula(facts))
+    return ComposedModel(tuple(parts), tuple(facts["members"]), formula(facts), facts.get("labels", 0))
 
 
 def weights_of_part(parts: Sequence[Mapping[str, Any]], index: int, stored: Iterable[str]) -> dict[str, str]:

@@ -84,10 +84,11 @@ def assembled(step: Step, inputs: Sequence[Any], run: Run) -> ComposedModel:
     assembler: Any = step.component
     with_kernels = isinstance(inputs[0], KernelSet)
     kernels, models = (inputs[0], list(inputs[1:])) if with_kernels else (None, list(inputs))
-    model: ComposedModel = assembler.assemble(kernels, models, run)
+    target = Expression.parse(step.about["target"])
+    model: ComposedModel = assembler.assemble(kernels, models, replace(run, target=target))
     if first_fault(assembler, model, inputs, None):
         return model  # whoever looks at the result says what is wrong
-    return model.answering(Expression.parse(step.about["target"]))
+    return model.answering(target)
 
 
 def picked(step: Step, inputs: Sequence[Any], run: Run) -> Pick:

@@ -1,0 +1,145 @@
+"""Heads moved by labels: as far from the parents' own as leave-one-out says that the labels pay for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from composer import Expression
+
+FREEDOMS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Prior variances that are tried, in squared log-odds: how far labels may move what a parent says of a usual picture."""
+STEPS = 20
+HALVINGS = 8
+SETTLED = 1e-4
+"""Nats by which a step lowers the penalised loss when it is the last."""
+LEAST = 1e-9
+"""Least weight of a picture in a step: nothing weighs nothing."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one member of every parent says of n labelled pictures; all float64.
+
+    features: of each parent [n, D]. log_odds: of each parent's concept, [C, n]. yes: 1 for the target, else 0, [n].
+    """
+
+    concepts: tuple[str, ...]
+    target: Expression
+    features: Sequence[Tensor]
+    log_odds: Tensor
+    yes: Tensor
+
+    def of_target(self, log_odds: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-odds of the target [n], and by how much each parent's log-odds move them, [C, n]."""
+        with torch.enable_grad():
+            each = log_odds.detach().requires_grad_()
+            whole = self.target.log_odds(dict(zip(self.concepts, each, strict=True))).double()
+            (slopes,) = torch.autograd.grad(whole.sum(), each)
+        return whole.detach(), slopes
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What is added to each parent's head, and how well a picture is told that it was not fitted to.
+
+    slopes: of each parent [D]. shifts: [C]. freedom: the prior variance, 0 where nothing moved.
+    """
+
+    slopes: Sequence[Tensor]
+    shifts: Tensor
+    freedom: float
+    losses: Sequence[float]
+
+
+def moved(shown: Shown, freedoms: Sequence[float] = FREEDOMS, stay: bool = True) -> Moved:
+    """The most probable heads under a normal prior about the parents' own, the variance chosen by leave-one-out.
+
+    stay: whether the parents' own heads are among the choices.
+    """
+    centred = [own - own.mean(0) for own in shown.features]
+    scales = [own.square().sum(1).mean().clamp(min=1e-12) for own in centred]
+    kernels = torch.stack([own @ own.T / scale + 1 for own, scale in zip(centred, scales, strict=True)])  # [C, n, n]
+    here, _ = shown.of_target(shown.log_odds)
+    best = (float(cross_entropy(here, shown.yes)), 0.0, torch.zeros_like(shown.log_odds))
+    losses = [best[0]]
+    if not stay:
+        best = (float("inf"), *best[1:])
+    for freedom in freedoms:
+        weights, loss = _most_probable(shown, freedom * kernels)
+        losses.append(loss)
+        if loss < best[0]:
+            best = (loss, freedom, weights)
+    _, freedom, weights = best
+    slopes = [
+        freedom * (own * weight[:, None]).sum(0) / scale
+        for own, scale, weight in zip(centred, scales, weights, strict=True)
+    ]
+    shifts = torch.stack(
+        [
+            freedom * weight.sum() - slope @ own.mean(0)
+            for weight, slope, own in zip(weights, slopes, shown.features, strict=True)
+        ]
+    )
+    return Moved(slopes, shifts, freedom, losses)
+
+
+def _most_probable(shown: Shown, kernels: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of the pictures in each parent's head [C, n], and the loss of each picture left out [n]."""
+    weights = torch.zeros_like(shown.log_odds)
+    value, parts = _penalised(shown, kernels, weights)
+    for _ in range(STEPS):
+        whole, slopes = shown.of_target(parts)
+        full = slopes * _step(shown, kernels, weights, whole, slopes)
+        size = 1.0
+        for _ in range(HALVINGS):
+            tried = weights + size * (full - weights)
+            reached, there = _penalised(shown, kernels, tried)
+            if reached <= value:
+                break
+            size /= 2
+        else:
+            break
+        gained, weights, value, parts = value - reached, tried, reached, there
+        if gained < SETTLED:
+            break
+    return weights, _left_out(shown, kernels, parts)
+
+
+def _penalised(shown: Shown, kernels: Tensor, weights: Tensor) -> tuple[float, Tensor]:
+    added = (kernels @ weights[..., None])[..., 0]  # [C, n]
+    parts = shown.log_odds + added
+    whole, _ = shown.of_target(parts)
+    return float(cross_entropy(whole, shown.yes, reduction="sum") + (weights * added).sum() / 2), parts
+
+
+def _step(shown: Shown, kernels: Tensor, weights: Tensor, whole: Tensor, slopes: Tensor) -> Tensor:
+    """Where Newton's step of the linearised problem leads: one weight a picture, [n] (Rasmussen and Williams, 3.1)."""
+    joint, root = _joint(kernels, slopes, whole)
+    probable = torch.sigmoid(whole)
+    added = (slopes * (kernels @ weights[..., None])[..., 0]).sum(0)
+    wanted = root.square() * added + shown.yes - probable
+    inner = torch.eye(len(root), dtype=root.dtype) + root[:, None] * joint * root
+    return wanted - root * torch.linalg.solve(inner, root * (joint @ wanted))
+
+
+def _joint(kernels: Tensor, slopes: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+    """Prior covariance of the target's log-odds, linearised, [n, n]; the root of each picture's weight [n]."""
+    joint = (slopes[:, :, None] * kernels * slopes[:, None, :]).sum(0)
+    probable = torch.sigmoid(whole)
+    return joint, (probable * (1 - probable)).clamp(min=LEAST).sqrt()
+
+
+def _left_out(shown: Shown, kernels: Tensor, parts: Tensor) -> Tensor:
+    """Cross-entropy [n] of each picture by heads fitted without it, to first order (Opper and Winther 2000)."""
+    whole, slopes = shown.of_target(parts)
+    joint, root = _joint(kernels, slopes, whole)
+    inner = torch.eye(len(root), dtype=root.dtype) + root[:, None] * joint * root
+    spread = (joint - joint @ (root[:, None] * torch.linalg.solve(inner, root[:, None] * joint))).diagonal()
+    error = shown.yes - torch.sigmoid(whole)
+    own = (1 - root.square() * spread).clamp(min=1e-6)
+    return cross_entropy(whole - spread * error / own, shown.yes, reduction="none")
