@@ -1,0 +1,203 @@
+"""The assembler `few_shot` and its control `few_alone`: heads moved by labelled pictures of the target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from composer import ComposedModel, ComposerError, Expression, Population, Run, auc
+from composer.running.storage import pack, unpack
+from composer.testing import check_assembler
+from composer_assembly import Product
+from composer_cnn import CNN
+from composer_few import FewAlone, FewShot, moving
+from composer_few.moving import Shown, moved
+from tiny import tiny_images, tiny_population
+
+IMAGES = tiny_images(per_cell=30, seed=5)
+"""Labelled pictures are of the first 80, tests of the last 40."""
+TEST = IMAGES.select(range(80, 120))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return written(tmp_path / "labels", 8)
+
+
+def written(folder: Path, count: int) -> Path:
+    """A folder of `count` pictures of each kind."""
+    for answer, kind in (("yes", True), ("no", False)):
+        (folder / answer).mkdir(parents=True)
+        for index in np.flatnonzero(IMAGES.target[:80] == kind)[:count]:
+            pixels = IMAGES.at(16)[index].permute(1, 2, 0).numpy()
+            Image.fromarray(pixels).save(folder / answer / f"{index}.png")
+    return folder
+
+
+def parent(concept: str, members: int = 2, architecture: CNN | None = None) -> Population:
+    """Untrained networks."""
+    seed = {"black": 0, "cat": 1}[concept]
+    return tiny_population(concept, members, seed, architecture or CNN(filters=(4, 6), size=16))
+
+
+def turned(population: Population) -> Population:
+    """The same networks, which say the opposite."""
+    head = {name: -population.weights[name] for name in ("fc1.weight", "fc1.bias")}
+    return replace(population, weights={**population.weights, **head}, _memo={})
+
+
+PARENTS = (parent("black"), parent("cat"))
+
+
+def ranked(model: ComposedModel) -> float:
+    return float(auc(model.log_odds(TEST).double().numpy(), TEST.target).mean())
+
+
+def test_without_labels_it_is_the_product(folder: Path) -> None:
+    model, product = FewShot(folder=folder, most=0).assemble(None, PARENTS, Run()), Product().assemble(None, PARENTS, Run())
+    assert torch.equal(model.log_odds(TEST), product.log_odds(TEST))
+    assert (model.members, model.labels) == (product.members, 0)
+
+
+def test_labels_that_teach_nothing_leave_the_parents_as_they_are() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = [torch.randn(40, 5, generator=generator).double() for _ in range(2)]
+    even = torch.full((2, 40), 0.8814).double()  # each parent at 0.707, so that the target is as likely as not
+    yes = (torch.arange(40) % 2).double()
+    said = moved(Shown(("black", "cat"), Expression.all_of(["black", "cat"]), features, even, yes))
+    assert said.freedom == 0, "the labels are a coin's"
+    assert not said.shifts.any()
+
+
+def test_labels_make_poor_parents_better_and_are_counted(folder: Path) -> None:
+    parents = [turned(PARENTS[0]), PARENTS[1]]
+    model = FewShot(folder=folder).assemble(None, parents, Run())
+    assert model.labels == 16
+    assert ranked(model) > ranked(Product().assemble(None, parents, Run())) + 0.1
+
+
+def test_a_head_moves_the_log_odds_of_its_concept_by_a_linear_function_of_the_features(folder: Path) -> None:
+    many = replace(
+        PARENTS[1],
+        weights={
+            **PARENTS[1].weights,
+            "fc1.weight": torch.cat([PARENTS[1].weights["fc1.weight"]] * 2, 1),
+            "fc1.bias": torch.cat([PARENTS[1].weights["fc1.bias"]] * 2, 1),
+        },
+        outputs=(0, 2),
+        _memo={},
+    )
+    model = FewShot(folder=folder).assemble(None, [PARENTS[0], many], Run())
+    part = model.parts[1]
+    step = (part.log_odds(TEST) - many.log_odds(TEST))[0].double()
+    assert step.abs().max() > 0.01
+    features = torch.nn.functional.pad(many.features(TEST)[0].double(), (0, 1), value=1)
+    fitted = features @ torch.linalg.lstsq(features, step[:, None]).solution
+    torch.testing.assert_close(fitted[:, 0], step, atol=1e-4, rtol=1e-4)
+
+
+def test_leaving_out_in_closed_form_is_close_to_leaving_out() -> None:
+    generator = torch.Generator().manual_seed(1)
+    features = [torch.randn(20, 3, generator=generator).double() for _ in range(2)]
+    log_odds = torch.randn(2, 20, generator=generator).double()
+    yes = ((features[0][:, 0] > 0) & (features[1][:, 0] > 0)).double()
+    target = Expression.all_of(["black", "cat"])
+    kernels = torch.stack([own @ own.T / 3 + 1 for own in features])
+
+    def shown(kept: list[int]) -> Shown:
+        return Shown(("black", "cat"), target, [own[kept] for own in features], log_odds[:, kept], yes[kept])
+
+    _, closed = moving._most_probable(shown(list(range(20))), kernels)
+    really = []
+    for left_out in range(20):
+        kept = [index for index in range(20) if index != left_out]
+        weights, _ = moving._most_probable(shown(kept), kernels[:, kept][:, :, kept])
+        added = (kernels[:, left_out, kept] * weights).sum(1)
+        whole, _ = shown([left_out]).of_target(log_odds[:, [left_out]] + added[:, None])
+        really.append(moving.cross_entropy(whole, yes[[left_out]]))
+    assert abs(float(closed.mean()) - float(torch.stack(really).mean())) < 0.05 * float(torch.stack(really).mean())
+
+
+def test_formulas_are_asked_for_as_the_recipe_says(folder: Path) -> None:
+    target = Expression.parse("black and not cat")
+    run = Run(target=target)
+    changed = FewShot(folder=folder).assemble(None, PARENTS, run).answering(target)
+    plain = Product().assemble(None, PARENTS, Run()).answering(target)
+    shows = IMAGES.target[:80]
+    labelled = IMAGES.select(np.concatenate([np.flatnonzero(shows)[:8], np.flatnonzero(~shows)[:8]]))
+
+    def loss(model: ComposedModel) -> float:
+        yes = torch.from_numpy(labelled.target).float()
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(model.log_odds(labelled)[0], yes))
+
+    assert loss(changed) < loss(plain), "what is in `yes` counts as the formula's target"
+
+
+def test_the_parents_may_differ_in_architecture_and_number(folder: Path) -> None:
+    one = parent("cat", members=1, architecture=CNN(filters=(3, 5), size=24))
+    model = FewShot(folder=folder).assemble(None, [PARENTS[0], one], Run())
+    assert [len(part) for part in model.parts] == [2, 1]
+    assert ranked(model) > 0.6
+
+
+@pytest.mark.parametrize("component", [FewShot, FewAlone])
+def test_contracts_are_kept(component: type[FewShot | FewAlone], folder: Path) -> None:
+    check_assembler(component(folder=folder))
+
+
+def test_untrained_bodies_keep_their_contract_too(folder: Path) -> None:
+    check_assembler(FewAlone(folder=folder, bodies="untrained"))
+
+
+def test_the_control_knows_nothing_of_the_parents_heads(folder: Path) -> None:
+    others = [turned(one) for one in PARENTS]
+    models = [FewAlone(folder=folder).assemble(None, parents, Run()) for parents in (PARENTS, others)]
+    assert torch.equal(models[0].log_odds(TEST), models[1].log_odds(TEST))
+    assert ranked(models[0]) > 0.7
+
+
+def test_labels_are_stored_with_the_model(folder: Path) -> None:
+    model = FewShot(folder=folder, most=3).assemble(None, PARENTS, Run())
+    facts, tensors = pack(model)
+    kept = unpack({"type": "ComposedModel", **facts}, tensors)
+    assert isinstance(kept, ComposedModel)
+    assert kept.labels == 6
+    del facts["labels"]
+    older = unpack({"type": "ComposedModel", **facts}, tensors)
+    assert isinstance(older, ComposedModel)
+    assert older.labels == 0
+
+
+def test_what_is_wrong_with_a_folder_is_said_before_any_work(folder: Path, tmp_path: Path) -> None:
+    def problem(made: FewShot) -> str:
+        return "; ".join(f"{option}: {message}" for option, message in made.problems(["black", "cat"]))
+
+    assert problem(FewShot(folder=folder)) == ""
+    assert "no folder" in problem(FewShot(folder=tmp_path / "nowhere"))
+    assert "most: asks for 9 pictures of each kind" in problem(FewShot(folder=folder, most=9))
+    first = next((folder / "yes").iterdir())
+    (folder / "no" / "copy.png").write_bytes(first.read_bytes())
+    assert "are the same picture, byte for byte" in problem(FewShot(folder=folder))
+    for file in (folder / "no").iterdir():
+        file.unlink()
+    assert "holds no picture" in problem(FewShot(folder=folder))
+    (folder / "no").rmdir()
+    assert "has no folder 'no'" in problem(FewShot(folder=folder))
+
+
+def test_an_unreadable_picture_is_named(folder: Path) -> None:
+    (folder / "yes" / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(ComposerError, match=r"few_shot: folder: .*broken\.png: cannot be read"):
+        FewShot(folder=folder).assemble(None, PARENTS, Run())
+
+
+def test_a_parent_without_a_head_is_refused(folder: Path) -> None:
+    headless = replace(PARENTS[0], outputs=(), _memo={})
+    for component in (FewShot(folder=folder), FewAlone(folder=folder)):
+        with pytest.raises(ComposerError, match=component.name):
+            component.assemble(None, [headless, PARENTS[1]], Run())
