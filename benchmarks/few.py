@@ -36,7 +36,14 @@ Floats = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "few.md"
 BEGIN, END = "<!-- begin: benchmarks/few.py -->\n", "<!-- end -->"
-CHOSEN_ON = {("black", "car"), ("striped", "car")}
+CHOSEN_ON = {
+    ("black", "car"),
+    ("striped", "car"),
+    ("white", "fish"),
+    ("striped", "cat"),
+    ("white", "car"),
+    ("black", "dog"),
+}
 """Pairs on which the options of `few_shot` were chosen: nothing is measured on them."""
 LABELS = (0, 1, 2, 5, 10, 20, 50)
 """Pictures of each kind."""
@@ -87,10 +94,13 @@ def pair_of(concepts: tuple[str, str], engine: Engine) -> Pair:
         "oracle": True,
     }
     plan = make_plan(read_data(data, "few", engine.registry))
-    assert plan.test is not None and plan.oracle is not None, "drawings have test and labelled pictures"
+    assert plan.test is not None, "drawings have test pictures"
+    assert plan.oracle is not None, "and labelled ones of the target"
     test, labelled = (engine.result(step) for step in (plan.test, plan.oracle.population.pictures[0]))
     parents = [engine.result(plan.populations[concept]) for concept in concepts]
-    oracle = ComposedModel((engine.result(plan.oracle.population),), ("oracle",) * int(MODELS["members"]))
+    oracle = ComposedModel(
+        (engine.result(plan.oracle.population),), tuple(map(str, range(len(engine.result(plan.oracle.population)))))
+    )
     return Pair(
         concepts,
         Known.of(parents, labelled),
@@ -211,7 +221,7 @@ def verdicts(whole: dict[str, Floats], labels: Sequence[int]) -> Iterable[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", type=Path, default=None, help="store of a finished `composer bench`")
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--labels", type=int, nargs="+", default=list(LABELS))
     parser.add_argument("--document", type=Path, default=DOCUMENT)
@@ -233,7 +243,9 @@ def said(
 ) -> str:
     """What the document says of the pairs that are done."""
     names = ", ".join("+".join(pair) for pair in pairs)
-    heading = f"Mean over {len(pairs)} pairs ({names}) and {draws} draws; in brackets\n95 % intervals over pairs and draws.\n"
+    heading = (
+        f"Mean over {len(pairs)} pairs ({names}) and {draws} draws; in brackets\n95 % intervals over pairs and draws.\n"
+    )
     return heading + "".join(table(found, labels))
 
 

@@ -79,14 +79,26 @@ def _panel(report: Mapping[str, Any], palette: Palette, score: str, title: str) 
     for name, arm, facts in arms:
         colour = palette.compositions.get(name, GREY)
         if facts is None:
-            bars.append(Bar(title_of_row(name, arm), arm["control"], colour, "-", f"{name}: no {title}", None, None, None))
+            bars.append(
+                Bar(title_of_row(name, arm), arm["control"], colour, "-", f"{name}: no {title}", None, None, None)
+            )
             continue
         interval = facts["interval"]
         ends = (None, None) if interval is None else (place(interval[0]), place(interval[1]))
         said = f"{name}: {number(facts['picked'])}"
         if interval is not None:
             said += f", 95% interval {number(interval[0])} to {number(interval[1])}"
-        bars.append(Bar(title_of_row(name, arm), arm["control"], colour, number(facts["picked"]), said, place(facts["picked"]), *ends))
+        bars.append(
+            Bar(
+                title_of_row(name, arm),
+                arm["control"],
+                colour,
+                number(facts["picked"]),
+                said,
+                place(facts["picked"]),
+                *ends,
+            )
+        )
     marks = [Mark(f"{label} {number(value)}", place(value)) for label, value in fixed.items()]
     return Panel(title, bars, marks, [Mark(f"{tick:g}", place(tick)) for tick in ticks])
 

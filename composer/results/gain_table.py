@@ -20,7 +20,10 @@ def gain_sheet(report: Mapping[str, Any]) -> Sheet | None:
         return None
     arms, score = report["compositions"], oracle["score"]
     rows = [
-        Row((named(name, arms[name]), numeric(_picked(arms[name]["scores"], score)), *_gain(oracle["gains"][name])), group)
+        Row(
+            (named(name, arms[name]), numeric(_picked(arms[name]["scores"], score)), *_gain(oracle["gains"][name])),
+            group,
+        )
         for control, group in ((False, ""), (True, "controls"))
         for name in arms
         if arms[name]["control"] is control

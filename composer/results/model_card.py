@@ -176,7 +176,9 @@ def _labels(report: Mapping[str, Any], composition: str, target: str) -> str:
             "and no member was picked."
         )
     fitted = [name for name, score in report["compositions"][composition]["scores"].items() if _fits(score)]
-    said = (
+    used = report["compositions"][composition].get("labels", 0)
+    said = f"Made with {used} labelled pictures, some of {target}, none of them a test picture. " if used else ""
+    said += (
         "Composer gave the steps before the evaluation the pictures that the recipe trains each parent's own concept "
         f"from, and neither the test split nor the oracle's pictures of {target}. What a parent that was not trained "
         "here had learned from, and whether a picture of one split is one of the other too, was not looked at unless a "

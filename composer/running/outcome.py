@@ -131,7 +131,9 @@ def _judge(engine: Engine, arm: Arm, test: Images | None) -> reporting.Judged:
         raise told(error, f"composition {arm.composition.name!r}") from (error.__cause__ or error)
     pick: Pick | None = None if arm.pick is None else engine.result(arm.pick)
     shown = {} if arm.page is None else engine.result(arm.page).content
-    judged = reporting.Judged(arm.composition, len(model), model.members, model.parameters, model.labels, pick, reports, shown)
+    judged = reporting.Judged(
+        arm.composition, len(model), model.members, model.parameters, model.labels, pick, reports, shown
+    )
     for part in model.parts:
         part.forget_features()
     engine.forget(arm.model)

@@ -19,8 +19,8 @@ REFERENCE = (
     "2006, algorithm 3.1 (the fit); Opper and Winther 2000 (leave-one-out in closed form)"
 )
 FOLDER: RecipePath = Field(
-    description="folder with the pictures that show the target in `yes`, and some that do not in `no`; none of them may "
-    "be a test picture"
+    description="folder with pictures that show the target in `yes`, and some that do not in `no`; none of them may be "
+    "a test picture"
 )
 MOST: int | None = Field(
     None,

@@ -11,8 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from composer import ComposedModel, ComposerError, Expression, FileDecoder, Images, Population, Run
-from composer import UnreadablePictureError as Unreadable
+from composer import (
+    ComposedModel,
+    ComposerError,
+    Expression,
+    FileDecoder,
+    Images,
+    Population,
+    Run,
+    UnreadablePictureError,
+    picture_files,
+)
 from composer_few import layout
 from composer_few.moving import Moved, Shown, moved
 
@@ -43,7 +52,7 @@ def labelled(who: str, folder: Path, most: int | None, run: Run) -> tuple[Images
     taken: list[Path] = []
     yes: list[bool] = []
     for answer in layout.ANSWERS:
-        own = layout.picture_files(folder / answer)
+        own = picture_files(folder / answer)
         count = len(own) if most is None else most
         taken += [own[index] for index in sorted(rng.permutation(len(own))[:count])]
         yes += [answer == "yes"] * count
@@ -52,7 +61,7 @@ def labelled(who: str, folder: Path, most: int | None, run: Run) -> tuple[Images
     def at(size: int) -> Tensor:
         try:
             return decode(size)
-        except Unreadable as error:
+        except UnreadablePictureError as error:
             raise ComposerError(f"{who}: folder: {error}") from None
 
     return Images([str(path.relative_to(folder)) for path in taken], {}, at), np.asarray(yes, dtype=np.bool_)
@@ -78,7 +87,9 @@ def with_moved_heads(
     if not len(pictures):
         return ComposedModel(tuple(parts), members)
     target = run.target or Expression.all_of([part.concept for part in parts])
-    known = [(part.features(pictures, run.device).double(), part.log_odds(pictures, run.device).double()) for part in parts]
+    known = [
+        (part.features(pictures, run.device).double(), part.log_odds(pictures, run.device).double()) for part in parts
+    ]
     found = []
     for member in run.progress(range(count), "moving heads", count):
         each = [(own[member % len(own)], said[member % len(said)]) for own, said in known]
