@@ -246,7 +246,9 @@ def said(
     heading = (
         f"Mean over {len(pairs)} pairs ({names}) and {draws} draws; in brackets\n95 % intervals over pairs and draws.\n"
     )
-    return heading + "".join(table(found, labels))
+    lines = "".join(table(found, labels)).splitlines()
+    wrapped = [line if line.startswith("|") else textwrap.fill(line, 120, subsequent_indent="  ") for line in lines]
+    return "\n".join([heading, *wrapped]) + "\n"
 
 
 def write(text: str, document: Path) -> None:

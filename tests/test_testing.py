@@ -71,6 +71,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "cyclegan": ("epochs=1",),
     "distil": ("steps=20",),
     "drawings": ("size=16", "train=40", "test=16"),
+    **dict.fromkeys(("few_shot", "few_alone"), ("folder={folder}/labels",)),
     "fit": ("backbone={{use: torchvision, model: mobilenet_v3_small, weights: null}}",),
     "folder": ("train={folder}/train", "test={folder}/test"),
     "timm": ("model=resnet18", "pretrained=false", "size=32"),
@@ -131,6 +132,10 @@ def prepare(name: str, folder: Path) -> None:
             pictures = examples.cell_images()
             for cell, picture in zip(pictures.cells, pictures.at(SIZE), strict=True):
                 save(picture, folder / "cells" / cell)
+    if name in ("few_shot", "few_alone"):
+        labelled = examples.cell_images(per_cell=2)
+        for shows, picture in zip(labelled.target, labelled.at(SIZE), strict=True):
+            save(picture, folder / "labels" / ("yes" if shows else "no"))
     if name == "folder":
         test = examples.cell_images()
         for cell, picture in zip(test.cells, test.at(SIZE), strict=True):

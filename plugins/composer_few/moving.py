@@ -136,7 +136,8 @@ def _step(shown: Shown, kernels: Tensor, weights: Tensor, whole: Tensor, slopes:
     added = (slopes * (kernels @ weights[..., None])[..., 0]).sum(0)
     wanted = root.square() * added + shown.yes - probable
     inner = torch.eye(len(root), dtype=root.dtype) + root[:, None] * joint * root
-    return wanted - root * torch.linalg.solve(inner, root * (joint @ wanted))
+    step: Tensor = wanted - root * torch.linalg.solve(inner, root * (joint @ wanted))
+    return step
 
 
 def _joint(kernels: Tensor, slopes: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:

@@ -148,12 +148,7 @@ def test_the_parents_may_differ_in_architecture_and_number(folder: Path) -> None
     assert ranked(model) > 0.6
 
 
-@pytest.mark.parametrize("component", [FewShot, FewAlone])
-def test_contracts_are_kept(component: type[FewShot | FewAlone], folder: Path) -> None:
-    check_assembler(component(folder=folder))
-
-
-def test_untrained_bodies_keep_their_contract_too(folder: Path) -> None:
+def test_untrained_bodies_keep_the_contract_too(folder: Path) -> None:
     check_assembler(FewAlone(folder=folder, bodies="untrained"))
 
 
