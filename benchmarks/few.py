@@ -11,6 +11,7 @@ Nothing is chosen here: the options of `few_shot` were chosen on the pairs in CH
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,8 +245,9 @@ def said(
     """What the document says of the pairs that are done."""
     names = ", ".join("+".join(pair) for pair in pairs)
     heading = (
-        f"Mean over {len(pairs)} pairs ({names}) and {draws} draws; in brackets\n95 % intervals over pairs and draws.\n"
+        f"Mean over {len(pairs)} pairs ({names}) and {draws} draws; in brackets 95 % intervals over pairs and draws."
     )
+    heading = textwrap.fill(heading, 120)
     lines = "".join(table(found, labels)).splitlines()
     wrapped = [line if line.startswith("|") else textwrap.fill(line, 120, subsequent_indent="  ") for line in lines]
     return "\n".join([heading, *wrapped]) + "\n"
