@@ -13,8 +13,7 @@ from composer import Expression
 
 FREEDOMS = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Prior variances that are tried, in squared log-odds: how far labels may move what a parent says of a usual picture.
-Chosen on drawn pairs (benchmarks/few.py says which), as DOUBT was: 0.5 gave 0.003 of AUC with 20 labels of each kind, 1
-gave 0.002; at 2 hardly anything moved. A variance of 100 cost 0.003 of AUC with one label of each kind."""
+Chosen, as DOUBT was, on drawn pairs of which nothing is reported (CHOSEN_ON in benchmarks/few.py)."""
 FREEDOMS_ALONE = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Of heads that know nothing but the labels."""
 DOUBT = 0.5
