@@ -17,6 +17,7 @@ from composer.recipes.recipe import NO_PICTURES, Recipe
 from composer.registry import Registry, load_registry
 from composer.running.cache import StageCache
 from composer.running.engine import Engine
+from composer.running.forecast import Forecast, forecast
 from composer.running.last_run import recall, remember
 from composer.running.locking import COMING, changing, run_lock
 from composer.running.outcome import choose_device, compute
@@ -81,6 +82,12 @@ def prepare_output(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise ComposerError(f"--output {folder}: cannot be written: {error.strerror or error}") from None
+
+
+def forecast_recipe(recipe: Recipe, store: Path | None = None) -> list[Forecast]:
+    """What a run of the recipe would do; nothing is computed or written."""
+    with opened(store) as stages:
+        return forecast(make_plan(recipe, gathered), stages)
 
 
 def load_pictures(

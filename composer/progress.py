@@ -194,5 +194,10 @@ def stage_line(stage: Stage) -> Text:
     return Text(f"{_title(stage):<42} {seconds_text(stage.seconds):>9}  {outcome}", style=style)
 
 
+def stage_title(name: str, subject: str) -> str:
+    """`population.black`, or `assemble.refit of cyclegan` where the name does not say for what."""
+    return name if name.endswith(f".{subject}") else f"{name} of {subject}"
+
+
 def _title(stage: Stage) -> str:
-    return stage.name if stage.name.endswith(f".{stage.subject}") else f"{stage.name} of {stage.subject}"
+    return stage_title(stage.name, stage.subject)

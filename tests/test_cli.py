@@ -45,6 +45,7 @@ COMMANDS = (
     "sweep",
     "zoo",
     "learn",
+    "compose",
     "bench",
     "store",
     "new-plugin",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.command_line.cli_models import examples
+from composer.command_line.cli_options import examples
 from composer.command_line.cli_zoo import device_option, zoo_option
 from composer.errors import ComposerError
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from composer.command_line.cli_models import asked_pictures, examples
+from composer.command_line.cli_models import asked_pictures
+from composer.command_line.cli_options import examples
 from composer.errors import ComposerError
 
 

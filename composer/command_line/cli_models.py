@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.command_line.cli_options import examples
 from composer.data.files import PICTURE_SUFFIXES, picture_files
 from composer.errors import ComposerError
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-3
 """Largest difference in log-odds between an ONNX file and PyTorch that is rounding."""
-
-
-def examples(*lines: str) -> str:
-    """Examples for the end of a help text, a line each."""
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b keeps click from joining the lines
 
 
 model_argument = click.argument("model", metavar="RUN_OR_MODEL", type=click.Path(path_type=Path))

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""What several commands have: options, and how their examples are shown."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ workers_option = click.option(
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
+
+
+def examples(*lines: str) -> str:
+    """Text for the end of a help page; the backspace tells click to keep the lines as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

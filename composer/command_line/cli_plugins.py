@@ -41,7 +41,7 @@ Checked = Sequence[tuple["Subject", Sequence["Outcome"]]]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
 def check_plugin(name: str, settings: tuple[str, ...], concepts: str, as_json: bool) -> None:
-    """Check whether the components of a plugin keep their contracts.
+    """Check whether a plugin's components keep their contracts.
 
     NAME is a plugin, a distribution or a component, as list-plugins shows them. Every component is tried out on tiny
     pictures and networks that are made here.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from composer.command_line.cli_options import examples
 from composer.errors import ComposerError
 from composer.results.run_folder import COLUMNS
 
@@ -17,15 +18,11 @@ TOUCHED = 2
 """Exit code of `verify` for a run that is not as it was left."""
 
 
-def _examples(*lines: str) -> str:
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b keeps click from joining the lines
-
-
 run_argument = click.argument("run", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 
 
-@click.command(epilog=_examples("composer report runs/black_cat", "composer report runs/black_cat --csv > members.csv"))
+@click.command(epilog=examples("composer report runs/black_cat", "composer report runs/black_cat --csv > members.csv"))
 @run_argument
 @click.option("--json", "as_json", is_flag=True, help="Print its scores as JSON, an object per member, instead.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print its scores as CSV, a row per member, instead.")
@@ -60,7 +57,7 @@ def report(run: Path, as_json: bool, as_csv: bool) -> None:
 
 
 @click.command(
-    epilog=_examples(
+    epilog=examples(
         "composer compare runs/black_cat runs/white_dog",
         "composer compare runs/* --score recognition.auc_hardest_cell",
         "composer compare runs/a runs/b --csv > members.csv",
@@ -97,7 +94,7 @@ def compare(runs: tuple[Path, ...], score: str | None, as_json: bool, as_csv: bo
     print_comparison(found)
 
 
-@click.command(epilog=_examples("composer verify runs/black_cat"))
+@click.command(epilog=examples("composer verify runs/black_cat"))
 @run_argument
 @json_option
 def verify(run: Path, as_json: bool) -> None:

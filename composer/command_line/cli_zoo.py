@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from composer.command_line.cli_models import examples
+from composer.command_line.cli_options import examples
 from composer.command_line.cli_store import store_option
 from composer.errors import ComposerError
 

