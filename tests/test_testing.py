@@ -32,6 +32,7 @@ from composer import (
     ScoreInfo,
     Split,
     Translator,
+    Zoo,
 )
 from composer.command_line.cli import main
 from composer.component import Component
@@ -78,6 +79,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "torchvision": ("model=mobilenet_v3_small", "weights=null", "size=32"),
     "train": ("members=2", "epochs=1", f"architecture={{{{use: cnn, size: {SIZE}}}}}"),
     "clusters": ("umap_figure=false",),
+    "zoo": ("concept=black", "folder={folder}/zoo"),
     **dict.fromkeys(("task_arithmetic", "ties", "dare"), ("base={folder}/base.pth",)),
 }
 """Options in place of defaults that take long or cannot be made up; {folder} is what `prepare` filled."""
@@ -136,6 +138,8 @@ def prepare(name: str, folder: Path) -> None:
         labelled = examples.cell_images(per_cell=2)
         for shows, picture in zip(labelled.target, labelled.at(SIZE), strict=True):
             save(picture, folder / "labels" / ("yes" if shows else "no"))
+    if name == "zoo":
+        Zoo(folder / "zoo").add("black", examples.population("black", 2))
     if name == "folder":
         test = examples.cell_images()
         for cell, picture in zip(test.cells, test.at(SIZE), strict=True):
