@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from scipy import stats
 
 from composer.command_line.cli import main
-from composer.errors import RecipeError
+from composer.errors import PluginError, RecipeError
+from composer.recipes.recipe import Recipe
+from composer.recipes.recipe_reader import read_recipe
 from composer.sweeps.grid import axes, points
-from composer.sweeps.sweep import interval_of_mean
+from composer.sweeps.sweep import interval_of_mean, point_of
 from conftest import TINY
 
 
@@ -123,12 +127,31 @@ def test_a_setting_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> N
         TINY.replace("{product: {assembler: product}}", "{one: {assembler: {use: distil, steps: 1, teachers: pairs}}}")
     )
     over = ["--set", "compositions.one.assembler.members=2,9"]
-    said = CliRunner().invoke(main, ["sweep", str(recipe), *over, "--output", str(tmp_path / "out")])
+    asked = ["sweep", str(recipe), *over, "--random", "2", "--output", str(tmp_path / "out")]
+    said = CliRunner().invoke(main, asked)
     assert said.exit_code == 2
     assert "failed: compositions.one.assembler.members=9: " in said.stderr
     assert "need as many pairs of teachers" in said.stderr
     assert "one" in said.stdout
-    assert "Failed: 1" in (tmp_path / "out" / "sweep.html").read_text()
+    page = (tmp_path / "out" / "sweep.html").read_text()
+    assert "Failed: 1" in page
+    assert "members=2,9 --random 2" in page
+
+
+def test_a_bug_of_a_plugin_at_one_setting_is_told_with_its_traceback_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(TINY)
+    read = read_recipe(recipe)
+
+    def computed(_: Recipe) -> Any:
+        raise PluginError("population.black for black: this is a bug in the plugin mine") from KeyError("lost")
+
+    with caplog.at_level(logging.ERROR, "composer"):
+        point = point_of({"seed": "1"}, read, computed)
+    assert (point.report, point.failed) == (None, "population.black for black: this is a bug in the plugin mine")
+    assert "KeyError: 'lost'" in caplog.text
 
 
 def test_a_setting_that_no_recipe_can_have_is_refused_before_any_work(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def sweep(
     against each key. What settings share, such as parents, is computed once; a sweep that was stopped goes on where it
     was. A setting that fails says why, and the others go on; the command then ends with exit code 2.
     """
+    from composer.progress import watching
     from composer.recipes.recipe_reader import read_recipe
     from composer.registry import load_registry
     from composer.sweeps.grid import axes, points
@@ -59,10 +60,13 @@ def sweep(
     from composer.sweeps.sweep import sweep as swept
 
     folder = output or Path("runs") / f"{recipes[0][1].name}_sweep"
-    found = swept(recipes, folder, registry, lambda line: click.echo(line, err=True), device, store, workers)
+    with watching(registry):
+        found = swept(recipes, folder, registry, lambda line: click.echo(line, err=True), device, store, workers)
     failed = sweep_files.failures(found)
     if found.score is not None:
-        command = shlex.join(["composer", "sweep", str(recipe), *(part for one in settings for part in ("--set", one))])
+        asked = [part for one in settings for part in ("--set", one)]
+        asked += ["--random", str(at_random)] if at_random is not None else []
+        command = shlex.join(["composer", "sweep", str(recipe), *asked])
         sweep_files.write_csv(found, folder / sweep_files.CSV)
         sweep_files.write_page(found, folder / sweep_files.PAGE, command)
         console = make_console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from composer.data.score_info import main_score, read_declared, title_of
-from composer.errors import ComposerError
+from composer.errors import ComposerError, PluginError
 from composer.pipeline import opened, working
 from composer.recipes.recipe import Recipe
 from composer.registry import Registry
@@ -21,6 +22,8 @@ from composer.running.outcome import choose_device, compute
 from composer.running.plan import make_plan
 from composer.running.step import Step
 from composer.sweeps.grid import SEED
+
+log = logging.getLogger("composer")
 
 Setting = Mapping[str, str]
 FEWEST = 3
@@ -155,7 +158,9 @@ def sweep(
                 engine = Engine(stages, choose_device(device), registry, seen=seen)
                 engine.work_ahead(list(steps.values()), workers, onward=True)
             for number, (setting, recipe) in enumerate(recipes, start=1):
-                points.append(_point(setting, recipe, lambda one: compute(one, stages, device, False, registry, seen)))
+                points.append(
+                    point_of(setting, recipe, lambda one: compute(one, stages, device, False, registry, seen))
+                )
                 say(f"{_named(setting)}: {number} of {len(recipes)}{points[-1].failed and ', failed'}")
         finally:
             remember(folder, seen)
@@ -163,10 +168,14 @@ def sweep(
     return Sweep(recipes[0][1].name, keys, points)
 
 
-def _point(setting: Setting, recipe: Recipe, computed: Callable[[Recipe], Any]) -> Point:
+def point_of(setting: Setting, recipe: Recipe, computed: Callable[[Recipe], Any]) -> Point:
+    """One recipe computed, or why it could not be."""
     try:
         return Point(setting, computed(recipe).report)
     except ComposerError as error:
+        return Point(setting, None, str(error))
+    except PluginError as error:  # what was raised is told once, here; the other settings may do without it
+        log.error("%s", error, exc_info=error.__cause__)
         return Point(setting, None, str(error))
 
 
