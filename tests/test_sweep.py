@@ -78,6 +78,7 @@ def test_settings_drawn_at_random_are_some_of_the_grid_each_with_all_seeds() -> 
     assert len({(point["a"], point["b"]) for point in drawn}) == 5
     assert len(drawn) == 10
     assert drawn == points(over, at_random=5)
+    assert len({(point["a"], point["b"]) for point in points(over, at_random=39)}) == 39
     assert points(over, at_random=100) == whole
 
 

@@ -45,9 +45,10 @@ def test_workers_work_at_once_and_one_that_is_killed_costs_its_step_alone(
     broken = step("broken", "fail")
     never = step("never", "meet", broken, folder=here, other="one")
     with caplog.at_level(logging.WARNING, "composer"), StageCache(tmp_path / "store") as store:
-        ended = worked([one, other, killed, broken, never], tmp_path / "store", count=2)
+        ended = worked([one, other, killed, broken, never], tmp_path / "store", threads=3, count=2)
         made = [store.load(each.name, each.key) for each in (one, other)]
         processes = {value.content["process"] for value in made if isinstance(value, Facts)}
+        threads = {value.content["threads"] for value in made if isinstance(value, Facts)}
         facts = store.facts("one", one.key)
     assert {name: each.status for name, each in ended.items()} == {
         "one": "computed",
@@ -56,6 +57,7 @@ def test_workers_work_at_once_and_one_that_is_killed_costs_its_step_alone(
         "broken": "broken",
     }
     assert len(processes - {os.getpid()}) == 2
+    assert threads == {3}
     assert facts is not None
     assert facts["warnings"] == ["met"]
     assert (
@@ -95,8 +97,10 @@ def test_a_run_with_workers_has_the_bytes_of_one_worker_alone(tmp_path: Path) ->
     (tmp_path / "recipe.yaml").write_text(TINY.replace("[parents]", "[]"))
     many, one, at = tmp_path / "many", tmp_path / "one", tmp_path / "run"
     asked = ["--workers", "2", "--verbose", "--store", str(many), "--output", str(at)]
+    before = os.times().children_user
     said = CliRunner().invoke(main, ["run", str(tmp_path / "recipe.yaml"), *asked])
     assert said.exit_code == 0, said.output
+    assert os.times().children_user > before + 0.5, "other processes have imported torch and worked"
     lines = said.stderr.splitlines()
     assert any(line.startswith("population.black ") and line.endswith("computed (new)") for line in lines)
     assert not any("kept" in line for line in lines)
@@ -117,6 +121,15 @@ def test_an_error_of_a_plugin_elsewhere_is_told_as_one_from_here(tmp_path: Path)
     assert "not a number of mine" in str(raised.value.__cause__)
     (stage,) = engine.finished.values()
     assert stage.status == "failed"
+
+
+def test_who_goes_on_after_an_error_elsewhere_has_all_the_other_results(tmp_path: Path) -> None:
+    fine = step("fine", "die", folder=str(tmp_path), times=0)
+    with StageCache(tmp_path / "store") as store:
+        engine = Engine(store, "cpu", load_registry())
+        engine.work_ahead([step("broken", "fail"), fine], 1, onward=True)
+        assert store.whole(fine.name, fine.key)
+    assert list(engine.finished) == [fine.key]
 
 
 def test_workers_share_the_cores() -> None:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from composer.data.facts import Facts
 
 
@@ -20,7 +22,7 @@ def meet(step: Any, _: Any, run: Any) -> Facts:
         assert time.monotonic() < deadline, "nobody works beside this"
         time.sleep(0.01)
     run.warn("met")
-    return Facts({"process": os.getpid()})
+    return Facts({"process": os.getpid(), "threads": torch.get_num_threads()})
 
 
 def die(step: Any, _: Any, run: Any) -> Facts:
