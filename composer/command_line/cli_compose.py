@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.command_line.cli_options import examples
-from composer.command_line.cli_zoo import device_option, zoo_option
+from composer.command_line.cli_options import device_option, examples
+from composer.command_line.cli_zoo import zoo_option
 from composer.errors import ComposerError
 
 if TYPE_CHECKING:

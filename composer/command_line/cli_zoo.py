@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from composer.command_line.cli_options import examples
+from composer.command_line.cli_options import device_option, examples
 from composer.command_line.cli_store import store_option
 from composer.errors import ComposerError
 
@@ -30,9 +30,6 @@ kind_option = click.option(
     help="Said of things, as adjectives are, or a thing, as nouns.",
 )
 licence_option = click.option("--licence", default="", help="Under which it may be used, in words.")
-device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
-)
 
 
 @click.group(
