@@ -128,7 +128,7 @@ def test_a_concept_is_learned_from_folders(tmp_path: Path) -> None:
     options = ("--architecture", "cnn", "--synonym", "gloomy", "--kind", "attribute", "--licence", "CC0")
     learned = call("learn", "dim", "--yes", "dim", "--no", "bright", *options)
     assert learned.exit_code == 0, learned.output
-    assert "dim: AUC 1.000 on 8 held-out pictures" in learned.stdout
+    assert "dim: AUC 1.000 on 8 pictures held out from learning" in learned.stdout
     concept = Zoo()["dim"]
     assert (concept.synonyms, concept.kind, concept.licence) == (("gloomy",), "attribute", "CC0")
     checked = call("zoo", "check", "--json")

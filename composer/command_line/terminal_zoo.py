@@ -9,7 +9,7 @@ from rich.text import Text
 
 from composer.command_line.terminal import print_note
 from composer.text import make_console, plain_table
-from composer.zoo.entry import Concept
+from composer.zoo.entry import Concept, how_known
 from composer.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -71,20 +71,13 @@ def counted(concepts: int) -> str:
     return "1 concept" if concepts == 1 else f"{concepts} concepts"
 
 
-def known_text(concept: Concept) -> str:
-    """How well a concept is known, in words."""
-    if concept.auc is None:
-        return "how well it is known was not measured"
-    return f"AUC {concept.auc:.3f} on {concept.pictures} held-out pictures"
-
-
 def print_concept(concept: Concept) -> None:
     """All that is known of a concept, a line each."""
     home = concept.architecture
     facts = {
         "also called": ", ".join(concept.synonyms) or "-",
         "kind": concept.kind or "not said",
-        "known": known_text(concept),
+        "known": how_known(concept),
         "network": f"{home.name}, pictures of {home.input_size} x {home.input_size}",
         "source": concept.source or "not said",
         "licence": concept.licence or "not said",
@@ -99,7 +92,7 @@ def print_concept(concept: Concept) -> None:
 
 def print_learned(concept: Concept) -> None:
     """What was learned or added, and how to use it."""
-    make_console().print(Text(f"{concept.name}: {known_text(concept)}; {concept.folder}"), soft_wrap=True)
+    make_console().print(Text(f"{concept.name}: {how_known(concept)}; {concept.folder}"), soft_wrap=True)
 
 
 def print_checks(checks: Sequence[Check]) -> None:

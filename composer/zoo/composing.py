@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -153,13 +153,3 @@ def _pictures(folder: Path) -> Images:
     if len(files) < FEWEST_TO_TEACH:
         raise ComposerError(f"--pictures {folder}: has {len(files)} pictures, and {FEWEST_TO_TEACH} are the fewest")
     return Images(files, {}, FileDecoder(files))
-
-
-def quality(concepts: Sequence[Concept]) -> Mapping[str, str]:
-    """How well each concept is known by itself, in words."""
-    return {
-        concept.name: f"AUC {concept.auc:.3f} on {concept.pictures} pictures held out from learning"
-        if concept.auc is not None
-        else "nobody has measured how well it is known"
-        for concept in concepts
-    }

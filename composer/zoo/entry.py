@@ -172,6 +172,13 @@ def require_replaceable(folder: Path, replace: bool) -> None:
         )
 
 
+def how_known(concept: Concept | ConceptRecord) -> str:
+    """How well a concept is known by itself, in words."""
+    if concept.auc is None:
+        return "nobody has measured how well it is known"
+    return f"AUC {concept.auc:.3f} on {concept.pictures} pictures held out from learning"
+
+
 def plain_name(text: str) -> str:
     """A name as zoos write it: in small letters, single spaces."""
     return " ".join(text.lower().split())

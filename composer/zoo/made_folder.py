@@ -19,7 +19,8 @@ from composer.models.in_memory import in_no_folder
 from composer.models.loading import LoadedModel
 from composer.models.model_folder import CARD
 from composer.version import __version__
-from composer.zoo.composing import Made, quality
+from composer.zoo.composing import Made
+from composer.zoo.entry import how_known
 from composer.zoo.scoring import AUC, HARDEST, SELF
 
 FACTS = "compose.json"
@@ -105,7 +106,7 @@ def what_is_known(made: Made) -> list[str]:
     """How well it tells what was asked for, a line each; without test pictures what is not known."""
     target = made.understanding.expression
     if made.scoring is None:
-        said = [f"{name}: {known}" for name, known in quality(made.concepts).items()]
+        said = [f"{concept.name}: {how_known(concept)}" for concept in made.concepts]
         if len(made.concepts) > 1:
             said.append(
                 f"How well it tells {target.text} is not known: no picture of it was looked at (--test FOLDER)."

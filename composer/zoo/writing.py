@@ -29,6 +29,7 @@ from composer.zoo.entry import (
     Concept,
     ConceptRecord,
     Kind,
+    how_known,
     is_concept,
     require_replaceable,
 )
@@ -166,12 +167,9 @@ def read_probes(concept: Concept) -> Images | None:
 
 def card(record: ConceptRecord) -> str:
     """What the folder is, for people who open it."""
-    known = "nobody has measured how well it knows it"
-    if record.auc is not None:
-        known = f"AUC {record.auc:.3f} on {record.pictures} pictures held out from learning"
     facts = {
         "also called": ", ".join(record.synonyms),
-        "how well it knows it": known,
+        "how well it is known": how_known(record),
         "where it came from": record.source or "not said",
         "licence": record.licence or "not said",
     }
