@@ -224,6 +224,17 @@ def test_weights_that_are_cut_are_said_when_they_are_read(zoo: Zoo) -> None:
         zoo["cat"].population()
 
 
+def test_kept_pictures_that_are_damaged_are_said(zoo: Zoo) -> None:
+    images = tiny_images()
+    probes = Images(images.names, {"dog": images.labels["black"]}, images.at(16))
+    file = zoo.put(Entry(tiny_population("dog"), probes=probes)).folder / "probes.safetensors"
+    whole = file.read_bytes()
+    for content in (whole[:-100], whole.replace(b"shown", b"shewn"), b""):
+        file.write_bytes(content)
+        with pytest.raises(ComposerError, match=r"dog/probes.safetensors: damaged \(.*; learn 'dog' again"):
+            read_probes(zoo["dog"])
+
+
 def test_the_parts_of_a_run_are_added_one_by_one_with_their_quality(tmp_path: Path) -> None:
     saved_run(tmp_path / "run")
     zoo = Zoo(tmp_path / "zoo")

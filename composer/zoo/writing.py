@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from composer.data.composed import ComposedModel
 from composer.data.files import clear_parts, part_of, remove, write_json, write_text, writing
@@ -159,9 +160,7 @@ def read_probes(concept: Concept) -> Images | None:
         pixels, shown = tensors["pixels"], tensors["shown"].numpy()
         names = [f"{concept.name} {'yes' if one else 'no'} {index}" for index, one in enumerate(shown)]
         return Images(names, {concept.name: shown}, pixels)
-    except Exception as error:
-        if not isinstance(error, (OSError, KeyError, ValueError)) and type(error).__name__ != "SafetensorError":
-            raise
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ComposerError(f"{file}: damaged ({error}); learn {concept.name!r} again") from error
 
 
