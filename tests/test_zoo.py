@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -440,6 +441,20 @@ def _learned(zoo: Zoo, name: str, images: Images, shown: Iterable[bool]) -> Conc
     )
     probes = Images(images.names, {name: list(shown)}, images.at(16))
     return zoo.put(Entry(replace(trained, concept=name), probes=probes))
+
+
+def test_where_no_pictures_are_kept_nothing_is_said_but_what_is_damaged(zoo: Zoo) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = checked(zoo.concepts)
+    assert [(one.concept, one.own, one.fires, one.doubts) for one in found] == [
+        ("black", None, {}, ()),
+        ("cat", None, {}, ()),
+    ]
+    file = zoo.folder / "cat" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ComposerError, match="cannot be read"):
+        checked(zoo.concepts)
 
 
 def test_names_that_lie_are_doubtful(tmp_path: Path) -> None:

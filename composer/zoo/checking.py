@@ -77,7 +77,7 @@ def _doubts(check: Check, said: Mapping[str, NDArray[np.float64]]) -> list[str]:
 
 
 def _alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    if one.std() == 0 or other.std() == 0:
+    if not len(one) or one.std() == 0 or other.std() == 0:
         return False
     return bool(np.corrcoef(one, other)[0, 1] > ALIKE)
 
@@ -86,9 +86,12 @@ def _log_odds(concepts: Sequence[Concept], probes: Mapping[str, Images]) -> dict
     """Of each concept on the pictures of all, in the order of `probes`."""
     of_size: dict[int, Images] = {}
     bodies: list[Population] = []
-    said = {}
+    said: dict[str, NDArray[np.float64]] = {}
     for concept in concepts:
         own = concept.picked()
+        said[concept.name] = np.zeros(0)
+        if not probes:
+            continue  # its weights were read: damaged ones are said all the same
         body = next((one for one in bodies if own.shares_body(one)), None)
         if body is None:
             bodies.append(own)
@@ -96,8 +99,7 @@ def _log_odds(concepts: Sequence[Concept], probes: Mapping[str, Images]) -> dict
             own = own.on_body_of(body)  # what the body makes of the pictures is computed once
         size = own.preprocessing.size
         if size not in of_size:
-            pixels = torch.cat([images.at(size) for images in probes.values()]) if probes else torch.empty(0)
-            of_size[size] = Images([str(number) for number in range(len(pixels))], {}, lambda _, pixels=pixels: pixels)  # type: ignore[misc]
-        images = of_size[size]
-        said[concept.name] = own.log_odds(images)[0].double().numpy() if len(images) else np.zeros(0)
+            names = [name for images in probes.values() for name in images.names]
+            of_size[size] = Images(names, {}, torch.cat([images.at(size) for images in probes.values()]))
+        said[concept.name] = own.log_odds(of_size[size])[0].double().numpy()
     return said
