@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from composer.data.composed import ComposedModel
 from composer.data.files import write_json, write_text
 from composer.errors import ComposerError
+from composer.models.folder_files import CARD, CONFIG, WEIGHTS
 from composer.models.loading import LoadedModel, Part
-from composer.models.model_folder import CARD, CONFIG, WEIGHTS
 from composer.running.storage import pack, write_tensors
 
 Format = Literal["onnx", "torch_export", "safetensors"]

@@ -22,7 +22,8 @@ from composer.data.decoding import UnreadablePictureError, printable, read_pictu
 from composer.data.expressions import Expression
 from composer.data.population import Population, concept_log_odds
 from composer.errors import ComposerError
-from composer.models.model_folder import MODELS, ModelFolder, find_model
+from composer.models.folder_files import MODELS
+from composer.models.model_folder import ModelFolder, find_model
 from composer.recipes.target import formula_problems
 from composer.running.locking import reading
 

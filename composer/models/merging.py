@@ -17,9 +17,9 @@ from composer.data.population import Population, Preprocessing
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import Assembler
+from composer.models.folder_files import CARD, CONFIG, WEIGHTS
 from composer.models.inspection import recognised
 from composer.models.known_networks import shapes_of
-from composer.models.model_folder import CARD, CONFIG, WEIGHTS
 from composer.models.network_weights import architecture_title
 from composer.models.responses import population_of
 from composer.networks.architecture import Architecture

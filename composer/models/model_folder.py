@@ -19,14 +19,9 @@ from composer.data.population import Population
 from composer.data.records import JudgedModels
 from composer.data.score_info import best_of, main_score, read_declared, title_of
 from composer.errors import ComposerError
+from composer.models.folder_files import CONFIG, MODELS, REPORT, WEIGHTS
 from composer.registry import nearest
 from composer.running.storage import formula, unpack, weights_of_part
-
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-CARD = "README.md"
-REPORT = "report.json"
-MODELS = "models"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import yaml
 from composer.data.files import write_json, write_text
 from composer.data.records import target_of, title_of_row
 from composer.data.score_info import main_score, read_declared, title_of
-from composer.models.model_folder import CARD, CONFIG, picked_member, read_folder
+from composer.models.folder_files import CARD, CONFIG
+from composer.models.model_folder import picked_member, read_folder
 from composer.registry import load_registry
 from composer.results import words
 from composer.version import __version__

@@ -13,6 +13,7 @@ import yaml
 
 from composer.data.figures import Figure, draw
 from composer.data.files import write_json, write_text
+from composer.models.folder_files import CONFIG, WEIGHTS
 from composer.recipes.recipe import Recipe
 from composer.results import model_card
 from composer.results.run_folder import COLUMNS, SCORES
@@ -70,8 +71,8 @@ def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[s
         home = models / name
         home.mkdir()
         made = cache.path(arm.model.name, arm.model.key)
-        shutil.copyfile(made / TENSORS, home / "model.safetensors")
-        shutil.copyfile(made / FACTS, home / "config.json")
+        shutil.copyfile(made / TENSORS, home / WEIGHTS)
+        shutil.copyfile(made / FACTS, home / CONFIG)
         model_card.complete(home, content, name)
 
 

@@ -16,7 +16,8 @@ from composer.data.records import ParentRecord, PicturesRecord, Record
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import ModelSource
-from composer.models.model_folder import MODELS, REPORT, ModelFolder, find_model
+from composer.models.folder_files import MODELS, REPORT
+from composer.models.model_folder import ModelFolder, find_model
 from composer.running.locking import reading
 from composer.zoo.entry import FILE, Concept, read_concept
 from composer.zoo.learning import described, renamed

@@ -13,6 +13,7 @@ from composer.data.expressions import NONE
 from composer.data.files import one_line, read_part
 from composer.data.records import Record
 from composer.errors import ComposerError
+from composer.models.folder_files import CONFIG, WEIGHTS
 from composer.networks.architecture import Architecture
 from composer.recipes.recipe import why_no_name
 from composer.registry import load_registry
@@ -25,8 +26,6 @@ FILE = "concept.json"
 """What a folder is known for a concept's by."""
 FORMAT = 1
 """Of `concept.json`; another is of another version of composer."""
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-"""The model's own files, as in any model folder."""
 PROBES = "probes.safetensors"
 """A few pictures with and without the concept that it did not learn from."""
 RESERVED = ("and", "or", "not", NONE)

@@ -15,9 +15,9 @@ from composer.data.expressions import Expression
 from composer.data.files import part_of, remove, write_json, write_text, writing
 from composer.errors import ComposerError
 from composer.models.exporting import export
+from composer.models.folder_files import CARD
 from composer.models.in_memory import in_no_folder
 from composer.models.loading import LoadedModel
-from composer.models.model_folder import CARD
 from composer.version import __version__
 from composer.zoo.composing import Made
 from composer.zoo.entry import how_known

@@ -17,16 +17,15 @@ from composer.data.files import clear_parts, part_of, remove, write_json, write_
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.errors import ComposerError
+from composer.models.folder_files import CARD, CONFIG, WEIGHTS
 from composer.registry import load_registry
 from composer.running.locking import held
 from composer.running.storage import pack, read_tensors, write_tensors
 from composer.version import __version__
 from composer.zoo.entry import (
-    CONFIG,
     FILE,
     FORMAT,
     PROBES,
-    WEIGHTS,
     Concept,
     ConceptRecord,
     Kind,
@@ -37,7 +36,6 @@ from composer.zoo.entry import (
 
 LOCK = ".zoo.lock"
 """Held for the moment in which a concept is put in place or taken away."""
-CARD = "README.md"
 MOST_PROBES = 16
 """Pictures that are kept of a concept, with it and without it each."""
 PROBE_SIZE = 128

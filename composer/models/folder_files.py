@@ -1,0 +1,11 @@
+"""What the files in a composition's folder and beside it are called; nothing here imports torch."""
+
+CONFIG = "config.json"
+"""What the model is."""
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
+"""What it is, for people."""
+REPORT = "report.json"
+"""What its run found, in the run's own folder."""
+MODELS = "models"
+"""Where a run's folder holds those of its compositions."""
