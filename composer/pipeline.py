@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from composer.data.files import clear_parts, part_of
+from composer.data.files import clear_parts, make_writable
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.errors import ComposerError
@@ -64,24 +64,13 @@ def opened(store: Path | None = None) -> Iterator[StageCache]:
 @contextmanager
 def working(folder: Path, wait: bool = True) -> Iterator[None]:
     """Holds a run's folder against other runs: one works at a time, and others wait or are refused."""
-    prepare_output(folder)
+    make_writable(folder, f"--output {folder}:")
     with run_lock(folder, wait):
         if (folder / COMING).exists():
             with changing(folder):  # a run was killed while it put its results in place
                 pass
         clear_parts(folder)
         yield
-
-
-def prepare_output(folder: Path) -> None:
-    """Makes the run's folder; ComposerError where it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = part_of(folder / "probe")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ComposerError(f"--output {folder}: cannot be written: {error.strerror or error}") from None
 
 
 def forecast_recipe(recipe: Recipe, store: Path | None = None) -> list[Forecast]:

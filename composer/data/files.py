@@ -80,6 +80,20 @@ def writing(place: Path) -> Iterator[None]:
         raise refused(place, said) from error
 
 
+def make_writable(folder: Path, subject: str, mend: str = "") -> None:
+    """Makes a folder and tries to write there, before any work; ComposerError where that is refused.
+
+    subject: begins the message, such as `--output FOLDER:`. mend: ends it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = part_of(folder / "probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ComposerError(f"{subject} cannot be written: {error.strerror or error}{mend}") from None
+
+
 def refused(place: Path, error: OSError) -> ComposerError:
     """The sentence for a write that the system refused."""
     file = error.filename if isinstance(error.filename, str) else place

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from composer.data.composed import ComposedModel
-from composer.data.files import clear_parts, part_of, remove, write_json, write_text, writing
+from composer.data.files import clear_parts, make_writable, part_of, remove, write_json, write_text, writing
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.errors import ComposerError
@@ -181,16 +181,8 @@ def card(record: ConceptRecord) -> str:
 
 def prepare(zoo: Path) -> None:
     """Makes the zoo's folder where it is missing; ComposerError where it cannot be written, before any work."""
-    try:
-        zoo.mkdir(parents=True, exist_ok=True)
-        probe = part_of(zoo / "probe")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ComposerError(
-            f"the zoo {zoo} cannot be written: {error.strerror or error}; name another folder (--zoo, or the "
-            "environment variable COMPOSER_ZOO)"
-        ) from None
+    another = "; name another folder (--zoo, or the environment variable COMPOSER_ZOO)"
+    make_writable(zoo, f"the zoo {zoo}", another)
 
 
 @contextmanager
