@@ -92,6 +92,10 @@ def test_the_folder_says_how_the_phrase_was_understood_and_what_is_not_known(zoo
     assert [word["concept"] for word in facts["words"]] == ["small", "black", "cat"]
     assert facts["words"][1]["how"].startswith("the nearest colour")
     assert facts["test"] is None
+    config = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert config["id2label"] == {"0": "not small+black+cat", "1": "small+black+cat"}
+    assert (config["composition"], config["concepts"]) == ("product", ["small", "black", "cat"])
+    assert list(config["plugins"]) == config["architectures"] == ["cnn"], "whoever lacks one is told what offers it"
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "charcoal: black, the nearest colour" in card
     assert "is not known: no picture of it was looked at" in card

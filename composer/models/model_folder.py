@@ -20,8 +20,9 @@ from composer.data.records import JudgedModels
 from composer.data.score_info import best_of, main_score, read_declared, title_of
 from composer.errors import ComposerError
 from composer.models.folder_files import CONFIG, MODELS, REPORT, WEIGHTS
-from composer.registry import nearest
+from composer.registry import load_registry, nearest
 from composer.running.storage import formula, unpack, weights_of_part
+from composer.version import __version__
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,38 @@ def read_folder(path: Path) -> ModelFolder:
     except (KeyError, TypeError, IndexError) as error:
         raise ComposerError(f"{file}: is damaged or of another version ({error!r})") from error
     return ModelFolder(path, config)
+
+
+def about(
+    architectures: Sequence[str], composition: str, concepts: Sequence[str], target: str, picked: tuple[int, str]
+) -> dict[str, Any]:
+    """What config.json says beside the model itself, for people and other programs.
+
+    picked: the member that people get, and what picked it. ComposerError where no installed plugin offers one of the
+    architectures: whoever loads the model needs it.
+    """
+    return {
+        "model_type": "composer",
+        "library_name": "composer",
+        "composer_version": __version__,
+        "architectures": list(dict.fromkeys(architectures)),
+        "plugins": {name: _offered_by(name) for name in dict.fromkeys(architectures)},
+        "composition": composition,
+        "concepts": list(concepts),
+        "target": target,
+        "id2label": {"0": f"not {target}", "1": target},
+        "picked_member": picked[0],
+        "picked_by": picked[1],
+    }
+
+
+def _offered_by(architecture: str) -> str:
+    for component, plugin in load_registry().components("architecture"):
+        if component.name == architecture:
+            return f"{plugin.distribution} {plugin.version} (plugin {plugin.name})"
+    raise ComposerError(
+        f"no installed plugin offers the architecture {architecture!r}, and whoever loads the model needs one"
+    )
 
 
 def picked_member(report: Mapping[str, Any], composition: str) -> tuple[int, str]:

@@ -12,10 +12,8 @@ from composer.data.files import write_json, write_text
 from composer.data.records import target_of, title_of_row
 from composer.data.score_info import main_score, read_declared, title_of
 from composer.models.folder_files import CARD, CONFIG
-from composer.models.model_folder import picked_member, read_folder
-from composer.registry import load_registry
+from composer.models.model_folder import about, picked_member, read_folder
 from composer.results import words
-from composer.version import __version__
 
 MOST_WARNINGS = 10
 
@@ -54,29 +52,9 @@ def model_card(config: Mapping[str, Any], report: Mapping[str, Any], composition
 
 
 def _facts(parts: Sequence[Mapping[str, Any]], report: Mapping[str, Any], composition: str) -> dict[str, Any]:
-    architectures = list(dict.fromkeys(part["architecture"]["use"] for part in parts))
-    member, picked_by = picked_member(report, composition)
-    target = target_of(report)
-    return {
-        "model_type": "composer",
-        "library_name": "composer",
-        "composer_version": __version__,
-        "architectures": architectures,
-        "plugins": {name: _offered_by(name) for name in architectures},
-        "composition": composition,
-        "concepts": list(report["concepts"]),
-        "target": target,
-        "id2label": {"0": f"not {target}", "1": target},
-        "picked_member": member,
-        "picked_by": picked_by,
-    }
-
-
-def _offered_by(architecture: str) -> str:
-    for component, plugin in load_registry().components("architecture"):
-        if component.name == architecture:
-            return f"{plugin.distribution} {plugin.version} (plugin {plugin.name})"
-    raise ValueError(f"no installed plugin offers architecture {architecture!r}, of which a model was just saved")
+    architectures = [part["architecture"]["use"] for part in parts]
+    picked = picked_member(report, composition)
+    return about(architectures, composition, report["concepts"], target_of(report), picked)
 
 
 def _front_matter(report: Mapping[str, Any], composition: str) -> str:

@@ -18,6 +18,7 @@ from composer.models.exporting import export
 from composer.models.folder_files import CARD
 from composer.models.in_memory import in_no_folder
 from composer.models.loading import LoadedModel
+from composer.models.model_folder import about
 from composer.version import __version__
 from composer.zoo.composing import Made
 from composer.zoo.entry import how_known
@@ -53,9 +54,10 @@ def write(made: Made, folder: Path, replace: bool = False) -> None:
     require_free(folder, replace)
     expression = made.understanding.expression
     composition = "student" if made.one else "product"
-    target, home = str(expression), in_no_folder(str(folder), composition, made.model)
-    about = {"composer_version": __version__, "target": target, "concepts": list(expression.concepts)}
-    home = dataclasses.replace(home, config={**home.config, **about, "id2label": {"0": f"not {target}", "1": target}})
+    architectures = [part.architecture.name for part in made.model.parts]
+    known = about(architectures, composition, expression.concepts, str(expression), (0, "the only member"))
+    home = in_no_folder(str(folder), composition, made.model)
+    home = dataclasses.replace(home, config={**home.config, **known})
     part, old = part_of(folder), part_of(folder)
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from composer.data.images import Images
 from composer.data.population import Population
 from composer.errors import ComposerError
 from composer.models.folder_files import CARD, CONFIG, WEIGHTS
-from composer.registry import load_registry
+from composer.models.model_folder import about
 from composer.running.locking import held
 from composer.running.storage import pack, read_tensors, write_tensors
 from composer.version import __version__
@@ -85,22 +85,10 @@ class Entry:
     def config(self) -> dict[str, Any]:
         """What `composer.load` needs to know beside the weights, as of any model folder."""
         facts, _ = pack(self._model())
-        architecture = self.population.architecture.name
-        return {
-            "type": "ComposedModel",
-            **facts,
-            "model_type": "composer",
-            "library_name": "composer",
-            "composer_version": __version__,
-            "architectures": [architecture],
-            "plugins": {architecture: _offered_by(architecture)},
-            "composition": self.name,
-            "concepts": [self.name],
-            "target": self.name,
-            "id2label": {"0": f"not {self.name}", "1": self.name},
-            "picked_member": self.picked,
-            "picked_by": "agreement with the other members" if len(self.population) > 1 else "the only member",
-        }
+        picked_by = "agreement with the other members" if len(self.population) > 1 else "the only member"
+        name, architectures = self.name, [self.population.architecture.name]
+        known = about(architectures, name, [name], name, (self.picked, picked_by))
+        return {"type": "ComposedModel", **facts, **known}
 
     def write(self, folder: Path) -> None:
         """Fills an empty folder."""
@@ -193,12 +181,3 @@ def _prepared(zoo: Path) -> Iterator[None]:
         if os.name != "nt":  # there nothing tells whether a process of that number is alive
             clear_parts(zoo)
         yield
-
-
-def _offered_by(architecture: str) -> str:
-    for component, plugin in load_registry().components("architecture"):
-        if component.name == architecture:
-            return f"{plugin.distribution} {plugin.version} (plugin {plugin.name})"
-    raise ComposerError(
-        f"no installed plugin offers the architecture {architecture!r}, and whoever loads the concept needs one"
-    )
