@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from pydantic import PrivateAttr
 
@@ -79,6 +80,23 @@ def test_a_concept_is_a_model_folder(zoo: Zoo) -> None:
     model = composer.load(zoo.folder / "cat")
     wanted = tiny_population("cat", seed=1).log_odds(images)[0]
     assert torch.allclose(model(images.at(16)), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("licence", "said"),
+    [
+        ("", {"license": "unknown"}),
+        ("MIT", {"license": "mit"}),
+        ("mine: ask me # first", {"license": "other", "license_name": "mine: ask me # first"}),
+    ],
+)
+def test_a_card_says_the_licence_as_the_hub_reads_it(zoo: Zoo, licence: str, said: dict[str, str]) -> None:
+    concept = zoo.add("cat", zoo["cat"].population(), licence=licence, replace=True)
+    _, begin, text = (concept.folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    facts = yaml.safe_load(begin)
+    assert {key: value for key, value in facts.items() if key.startswith("license")} == said
+    assert (facts["library_name"], facts["pipeline_tag"]) == ("composer", "image-classification")
+    assert f"- **licence**: {licence or 'not said'}" in text
 
 
 def test_an_unknown_concept_is_refused_with_the_nearest(zoo: Zoo, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from composer.version import __version__
 from composer.zoo.composing import Made
 from composer.zoo.entry import how_known
 from composer.zoo.scoring import AUC, HARDEST, SELF
+from composer.zoo.writing import front_matter
 
 FACTS = "compose.json"
 """What a folder is known by that `composer compose` wrote."""
@@ -162,7 +163,7 @@ def card(made: Made) -> str:
         for concept in made.concepts
     )
     sections = [
-        "---\nlibrary_name: composer\npipeline_tag: image-classification\nlicense: unknown\n---",
+        front_matter(),  # of several concepts nobody knows under which licence the whole may be used
         f"# {target.text}",
         f"Tells pictures of **{target.text}** from all others: {kind}, {made.model.parameters:,} parameters, input "
         f"{sizes} pixels a side. Made by composer {__version__} out of a zoo.",
