@@ -9,7 +9,7 @@ from rich.text import Text
 
 from composer.command_line.terminal import print_note
 from composer.text import make_console, plain_table
-from composer.zoo.entry import Concept, how_known
+from composer.zoo.entry import FILL, Concept, how_known
 from composer.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def print_zoo(zoo: Zoo) -> None:
             cells = (called, concept.kind or "-", known, pictures)
             table.add_row(*(Text(f"{cell}  ") for cell in cells), Text(concept.source or "-"))
         console.print(table)
-    empty = "" if len(zoo) else "; fill it with `composer zoo drawings`, `composer learn` or `composer zoo add`"
+    empty = "" if len(zoo) else f"; {FILL}"
     console.print(f"{zoo.folder}: {counted(len(zoo))}{empty}", soft_wrap=True)
     print_damaged(zoo)
 

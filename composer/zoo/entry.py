@@ -30,6 +30,8 @@ PROBES = "probes.safetensors"
 """A few pictures with and without the concept that it did not learn from."""
 RESERVED = ("and", "or", "not", NONE)
 """Words that formulas need for themselves."""
+FILL = "fill it with `composer zoo drawings`, `composer learn` or `composer zoo add`"
+"""What to do with an empty zoo."""
 Kind = Literal["attribute", "object"]
 
 

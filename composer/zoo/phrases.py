@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from composer.data.expressions import MOST_CONCEPTS, Expression
 from composer.errors import ComposerError
 from composer.recipes.target import always, never
+from composer.zoo.entry import FILL
 from composer.zoo.grammar import formula_of
 from composer.zoo.items import items_of
 from composer.zoo.near_words import usual_encoder
@@ -37,8 +38,7 @@ class Understanding:
 def understand_in(zoo: Zoo, phrase: str, choose: Choose | None = None) -> Understanding:
     """What a phrase asks for of a zoo's concepts; ComposerError where the zoo has none, or it names a damaged one."""
     if not len(zoo):
-        fill = "`composer zoo drawings`, `composer learn` or `composer zoo add`"
-        raise ComposerError(f"the zoo {zoo.folder} is empty; fill it with {fill}")
+        raise ComposerError(f"the zoo {zoo.folder} is empty; {FILL}")
     try:
         return understand(phrase, Words(zoo.concepts, choose, usual_encoder()))
     except PhraseError:

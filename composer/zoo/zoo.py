@@ -17,6 +17,7 @@ from composer.interfaces import ModelSource
 from composer.recipes.target import formula_problems
 from composer.registry import load_registry, nearest
 from composer.zoo.entry import (
+    FILL,
     Concept,
     Kind,
     as_name,
@@ -26,7 +27,6 @@ from composer.zoo.entry import (
     read_concept,
     require_replaceable,
 )
-from composer.zoo.phrases import understand_in
 
 if TYPE_CHECKING:
     from composer.data.population import Population
@@ -228,6 +228,8 @@ class Zoo:
         except ValueError:
             formula = None
         if formula is None or not known.issuperset(formula.concepts):
+            from composer.zoo.phrases import understand_in  # only phrases need words and grammar
+
             return understand_in(self, text).expression
         if problems := list(formula_problems(text, list(known), f"the zoo {self.folder}")):
             raise ComposerError(f"target: {'; '.join(problems)}")
@@ -265,5 +267,5 @@ class Zoo:
 
     def _near(self, name: str) -> str:
         if not self._read:
-            return "; it is empty: fill it with `composer zoo drawings`, `composer learn` or `composer zoo add`"
+            return f"; it is empty: {FILL}"
         return nearest(name, list(self._read), MOST_NAMED)
