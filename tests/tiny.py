@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from composer import Architecture, Expression, Images, KernelSet, Population, Preprocessing, stack
+from composer import Architecture, Expression, Images, KernelSet, Population, Preprocessing, Zoo, stack
 from composer_cnn import CNN
 
 ARCHITECTURE = CNN(filters=(2, 3), size=16)
@@ -48,6 +49,14 @@ def tiny_population(
     weights = stack([{name: value.detach() for name, value in network.state_dict().items()} for network in networks])
     names = tuple(f"{concept} {index}" for index in range(members))
     return Population(concept, architecture, weights, names, Preprocessing(size=architecture.input_size))
+
+
+def tiny_zoo(folder: Path) -> Zoo:
+    """Black and cat, three members each."""
+    zoo = Zoo(folder)
+    zoo.add("black", tiny_population("black"), synonyms=["dark", "ebony"], kind="attribute", source="made up")
+    zoo.add("cat", tiny_population("cat", seed=1), kind="object")
+    return zoo
 
 
 def tiny_kernels(concept: str = "black", members: int = 3, seed: int = 0) -> KernelSet:
