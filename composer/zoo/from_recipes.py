@@ -22,13 +22,9 @@ from composer.zoo.writing import Entry
 
 
 def parents_of(
-    recipe: Recipe,
-    registry: Registry,
-    device: str = "auto",
-    store: Path | None = None,
-    without: frozenset[str] = frozenset(),
+    recipe: Recipe, registry: Registry, device: str = "auto", store: Path | None = None
 ) -> Iterator[tuple[Entry, list[str]]]:
-    """Each of a recipe's concepts as an entry, with what its stage warned of; those in `without` are not made.
+    """Each of a recipe's concepts as an entry, with what its stage warned of.
 
     Test pictures say how well each is known; where the recipe has none, what the model source measured on training
     pictures that it held out.
@@ -36,7 +32,7 @@ def parents_of(
     plan = make_plan(recipe)
     with opened(store) as stages:
         engine = Engine(stages, choose_device(device), registry)
-        for concept in (one for one in recipe.concepts if one.name not in without):
+        for concept in recipe.concepts:
             step = plan.populations[concept.name]
             population: Population = engine.result(step)
             if not population.has_head:
