@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from composer import ComposedModel, Images, KernelSet, Population, Report, Score
-from composer.data.files import write_json
+from composer.data.files import put_in_place, write_json
 from composer.running.locking import STORE_LOCK
 from composer.running.storage import FolderKeeper, load, save
 from tiny import tiny_images, tiny_kernels, tiny_population
@@ -106,3 +106,16 @@ def test_pictures_of_files_that_have_moved_are_looked_for_again(tmp_path: Path) 
     assert torch.equal(again.at(8), images.at(8))
     file.rename(tmp_path / "elsewhere.png")
     assert cache.load("images.test", "0" * 64) is None
+
+
+def test_a_folder_takes_the_place_of_another_or_leaves_it_there(tmp_path: Path) -> None:
+    home, part = tmp_path / "home", tmp_path / "part"
+    for name, folder in (("old", home), ("new", part)):
+        folder.mkdir()
+        (folder / name).touch()
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "nowhere", home)
+    assert [path.name for path in home.iterdir()] == ["old"], "what could not be replaced is there still"
+    put_in_place(part, home)
+    assert [path.name for path in home.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]

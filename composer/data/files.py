@@ -162,6 +162,20 @@ def remove(place: Path) -> None:
         place.unlink(missing_ok=True)
 
 
+def put_in_place(part: Path, home: Path) -> None:
+    """Gives a folder that is whole its name; what was called so is removed, or stays where the system refuses."""
+    old = part_of(home)
+    try:
+        if os.path.lexists(home):
+            home.rename(old)
+        part.rename(home)
+    except BaseException:
+        if os.path.lexists(old) and not os.path.lexists(home):
+            old.rename(home)
+        raise
+    remove(old)
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a file beside, which then gets its name: there complete, or not at all."""
     part = part_of(path)

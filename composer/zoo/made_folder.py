@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from composer.data.expressions import Expression
-from composer.data.files import part_of, remove, write_json, write_text, writing
+from composer.data.files import part_of, put_in_place, remove, write_json, write_text, writing
 from composer.errors import ComposerError
 from composer.models.exporting import export
 from composer.models.folder_files import CARD
@@ -59,7 +59,7 @@ def write(made: Made, folder: Path, replace: bool = False) -> None:
     known = about(architectures, composition, expression.concepts, str(expression), (0, "the only member"))
     home = in_no_folder(str(folder), composition, made.model)
     home = dataclasses.replace(home, config={**home.config, **known})
-    part, old = part_of(folder), part_of(folder)
+    part = part_of(folder)
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -68,12 +68,9 @@ def write(made: Made, folder: Path, replace: bool = False) -> None:
             write_text(part / CARD, card(made))
             if recipe := recipe_text(made):
                 write_text(part / RECIPE, recipe)
-            if os.path.lexists(folder):
-                folder.rename(old)
-            part.rename(folder)
+            put_in_place(part, folder)
         finally:
             remove(part)
-            remove(old)
 
 
 def facts(made: Made) -> dict[str, Any]:

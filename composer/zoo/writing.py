@@ -14,7 +14,16 @@ import yaml
 from safetensors import SafetensorError
 
 from composer.data.composed import ComposedModel
-from composer.data.files import clear_parts, make_writable, part_of, remove, write_json, write_text, writing
+from composer.data.files import (
+    clear_parts,
+    make_writable,
+    part_of,
+    put_in_place,
+    remove,
+    write_json,
+    write_text,
+    writing,
+)
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.errors import ComposerError
@@ -113,7 +122,7 @@ class Entry:
 def put(zoo: Path, entry: Entry, replace: bool = False) -> Path:
     """Writes a concept into the zoo; ComposerError where one of that name is there and is not to be replaced."""
     home = zoo / entry.name
-    part, old = part_of(home), part_of(home)
+    part = part_of(home)
     with _prepared(zoo):
         try:
             part.mkdir()
@@ -121,11 +130,9 @@ def put(zoo: Path, entry: Entry, replace: bool = False) -> Path:
             with held(zoo / LOCK):
                 if os.path.lexists(home):
                     require_replaceable(home, replace)
-                    home.rename(old)
-                part.rename(home)
+                put_in_place(part, home)
         finally:
             remove(part)
-            remove(old)
     return home
 
 
