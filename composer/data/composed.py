@@ -150,3 +150,9 @@ def _by_concept(concepts: Sequence[str], values: Sequence[Tensor]) -> dict[str, 
     for concept, value in zip(concepts, values, strict=True):
         found.setdefault(concept, []).append(value)
     return found
+
+
+def side_by_side(parents: Sequence[Population]) -> ComposedModel:
+    """Networks of one member each; of several what each says of its own concept."""
+    members = (" x ".join(parent.members[0] for parent in parents),)
+    return ComposedModel(tuple(parents), members)

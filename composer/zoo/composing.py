@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from composer.data.composed import ComposedModel
+from composer.data.composed import ComposedModel, side_by_side
 from composer.data.decoding import FileDecoder
 from composer.data.files import picture_files
 from composer.data.images import Images
@@ -101,12 +101,6 @@ def make(
     return Made(
         phrase, understanding, concepts, model, zoo.folder, seed, one, taught, pictures, test, scoring, warnings
     )
-
-
-def side_by_side(parents: Sequence[Population]) -> ComposedModel:
-    """Networks of one member each; of several what each says of its own concept."""
-    members = (" x ".join(parent.members[0] for parent in parents),)
-    return ComposedModel(tuple(parents), members if len(parents) > 1 else parents[0].members)
 
 
 def student(parents: Sequence[Population], seen: Images, run: Run, steps: int = STEPS) -> ComposedModel:

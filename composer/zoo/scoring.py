@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from composer.data.composed import ComposedModel
+from composer.data.composed import ComposedModel, side_by_side
 from composer.data.expressions import MOST_CONCEPTS, Expression, cell_concepts
 from composer.data.images import Images
 from composer.data.population import Population
@@ -126,10 +126,7 @@ def _alone(parents: Mapping[str, Population], expression: Expression) -> dict[st
     """What each word alone says of the target, where there are several."""
     if len(parents) < 2:
         return {}
-    return {
-        f"{concept} alone": ComposedModel((parent,), parent.members).answering(expression)
-        for concept, parent in parents.items()
-    }
+    return {f"{concept} alone": side_by_side([parent]).answering(expression) for concept, parent in parents.items()}
 
 
 def _swapped(
@@ -147,9 +144,7 @@ def _swapped(
             continue
         other = strangers[int(rng.integers(len(strangers)))]
         parts = {**parents, concept: renamed(zoo[other].picked(), concept)}
-        members = (" x ".join(part.members[0] for part in parts.values()),)
-        model = ComposedModel(tuple(parts.values()), members if len(parts) > 1 else parts[concept].members)
-        found[f"{other} for {concept}"] = model.answering(expression)
+        found[f"{other} for {concept}"] = side_by_side(list(parts.values())).answering(expression)
     return found, tuple(missing)
 
 

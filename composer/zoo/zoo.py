@@ -206,19 +206,13 @@ class Zoo:
         `composer.models.exporting.export(model, folder, "safetensors")` writes it. ComposerError where the text is
         neither, can be read in two ways, or names what the zoo does not have.
         """
-        from composer.models.in_memory import in_no_folder, product  # imports torch
+        from composer.data.composed import side_by_side  # imports torch
+        from composer.models.in_memory import in_no_folder
         from composer.models.loading import LoadedModel
 
         asked = self._asked(target)
-        text = asked.text
-        parents = [self[concept] for concept in asked.concepts]
-        if len(parents) > 1:
-            return product(*parents, target=text)
-        from composer.data.composed import ComposedModel
-
-        own = parents[0].picked()
-        model = ComposedModel((own,), own.members).answering(asked)
-        return LoadedModel(model, in_no_folder(f"composer.Zoo.compose({text!r})", "product", model))
+        model = side_by_side([self[concept].picked() for concept in asked.concepts]).answering(asked)
+        return LoadedModel(model, in_no_folder(f"composer.Zoo.compose({asked.text!r})", "product", model))
 
     def _asked(self, target: str | Expression) -> Expression:
         """A formula of concepts that are here; of a text that is none what it asks for as a phrase."""
