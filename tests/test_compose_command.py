@@ -21,6 +21,7 @@ from composer.zoo.composing import balanced, make
 from composer.zoo.learning import few
 from composer.zoo.made_folder import what_is_known, write
 from composer.zoo.phrases import understand_in
+from composer.zoo.scoring import read_test_folder
 from composer.zoo.writing import Entry
 from tiny import tiny_images, tiny_population
 
@@ -106,8 +107,17 @@ def test_its_recipe_composes_the_same_concepts(zoo: Zoo, cells: Path, tmp_path: 
     recipe = read_recipe(tmp_path / "out" / "recipe.yaml")
     assert recipe.target == Expression.parse("black and cat")
     assert [concept.models.name for concept in recipe.concepts] == ["zoo", "zoo"]
+    written = yaml.safe_load((tmp_path / "out" / "recipe.yaml").read_text(encoding="utf-8"))
+    assert written["images"] == {"use": "folder", "test": str(cells), "size": 16}
     made(zoo, tmp_path / "one", "cats")
     assert not (tmp_path / "one" / "recipe.yaml").exists(), "a recipe has two concepts or more"
+
+
+def test_the_card_says_where_each_concept_came_from(zoo: Zoo, tmp_path: Path) -> None:
+    zoo.add("cat", tiny_population("cat"), source="by hand", licence="CC0", replace=True)
+    made(zoo, tmp_path / "out", "black cats")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "- **black**: not said; licence: not said\n- **cat**: by hand; licence: CC0\n" in card
 
 
 def test_python_takes_phrases_and_formulas(zoo: Zoo) -> None:
@@ -151,6 +161,9 @@ def test_test_pictures_judge_it_beside_other_words_and_single_ones(zoo: Zoo, cel
         each = np.array([one.probability for one in model.predict(order)])
         area = np.sign(each[shown][:, None] - each[~shown][None]).mean() / 2 + 0.5
         assert facts["scores"][name]["auc"]["value"] == pytest.approx(area, abs=0.01), name
+    doubtful = [one["control"] for one in facts["comparisons"] if one["verdict"] != "better"]
+    assert doubtful, "none of them has learned anything"
+    assert facts["verdict"] == f"In the hardest cell it is not clearly better than: {', '.join(doubtful)}."
     hardest = facts["hardest_cell"]
     assert facts["scores"]["model"][f"auc_against.{hardest}"] == facts["scores"]["model"]["auc_hardest_cell"]
 
@@ -170,13 +183,38 @@ def test_a_word_without_another_of_its_kind_is_said(zoo: Zoo, cells: Path, tmp_p
     assert "The zoo has no other object to put in the place of cat." in said
 
 
+def test_words_of_a_phrase_stand_for_no_other_word_of_it(zoo: Zoo, tmp_path: Path) -> None:
+    for cell in ("cat+dog", "cat", "dog", "none"):
+        for index in range(2):
+            pixels = np.full((16, 16, 3), 30 * len(cell) + index, np.uint8)
+            save(tmp_path / "cells" / cell / f"{index}.png", pixels)
+    said = made(zoo, tmp_path / "out", "cat or dog", "--test", str(tmp_path / "cells"))
+    for name in ("cat", "dog"):
+        assert f"The zoo has no other object to put in the place of {name}." in said
+    assert content(tmp_path / "out")["test"]["controls"] == ["cat alone", "dog alone"]
+
+
+def test_a_test_folder_names_no_more_concepts_than_a_model_can_know(tmp_path: Path) -> None:
+    others = [f"concept{letter}" for letter in "abcdefgh"]
+    for name in others:
+        (tmp_path / name).mkdir()
+    with pytest.raises(ComposerError, match="its folders name 9 concepts with those of the phrase; 8 are the most"):
+        read_test_folder(tmp_path, Expression.of("black"), 16, Run(), others)
+
+
 def test_the_same_seed_draws_the_same_words(zoo: Zoo, cells: Path, tmp_path: Path) -> None:
     for name in "ab":
         made(zoo, tmp_path / name, "black cat", "--test", str(cells), "--seed", "3")
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
-def test_one_network_learns_from_pictures_without_labels(zoo: Zoo, tmp_path: Path) -> None:
+def test_other_seeds_draw_other_words(zoo: Zoo, cells: Path) -> None:
+    understood = understand_in(zoo, "black cat")
+    drawn = [make(zoo, "black cat", understood, test=cells, seed=seed).scoring for seed in range(6)]
+    assert {name for each in drawn if each for name in each.controls} >= {"small for black", "white for black"}
+
+
+def test_one_network_learns_from_pictures_without_labels(zoo: Zoo, cells: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for index in range(200):
         save(tmp_path / "pictures" / f"{index}.png", rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
@@ -185,11 +223,17 @@ def test_one_network_learns_from_pictures_without_labels(zoo: Zoo, tmp_path: Pat
     write(found, tmp_path / "out")
     assert (found.one, found.networks, found.taught) == (True, 1, 200)
     assert content(tmp_path / "out")["learned_from"] == 200
-    assert load(tmp_path / "out").target == "black+cat"
+    assert found.warnings, "three steps teach nothing, and the assembler says so"
+    assert content(tmp_path / "out")["warnings"] == found.warnings
+    assert (load(tmp_path / "out").composition, load(tmp_path / "out").target) == ("student", "black+cat")
     assert load(tmp_path / "out", target="black and not cat").bodies == (0, 0), "it answers other formulas too"
     recipe = yaml.safe_load((tmp_path / "out" / "recipe.yaml").read_text(encoding="utf-8"))
     assert recipe["compositions"]["student"]["assembler"]["use"] == "distil"
     assert what_is_known(found)[-1] == "Nor is it known how much the one network has lost of what its parents know."
+    judged = make(zoo, "black cat", understanding, one=True, pictures=tmp_path / "pictures", steps=1, test=cells)
+    assert judged.scoring is not None
+    assert list(judged.scoring.scores)[:2] == ["model", "product"], "beside what it learned from"
+    assert {one.composition for one in judged.scoring.comparisons} == {"model"}, "the product is no rival of controls"
 
 
 def test_one_network_learns_from_what_the_zoo_keeps(zoo: Zoo) -> None:

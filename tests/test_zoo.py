@@ -16,7 +16,7 @@ import composer
 from composer import ComposerError, Images, Parent, Preprocessing, Zoo
 from composer.zoo.adding import entry_of
 from composer.zoo.writing import Entry, put, read_probes
-from saved_run import saved_run
+from saved_run import saved_run, score
 from tiny import tiny_images, tiny_population, tiny_zoo
 
 
@@ -186,9 +186,29 @@ def test_a_folder_that_was_copied_is_no_second_concept_of_that_name(zoo: Zoo) ->
     assert "says 'cat'" in again.damaged["kitten"]
 
 
+def test_networks_of_another_concept_are_not_taken_for_its_own(zoo: Zoo) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(zoo.folder / "cat" / name, zoo.folder / "black" / name)
+    with pytest.raises(ComposerError, match=r"is not the network of 'black'; remove it \(composer zoo remove 'black'"):
+        zoo["black"].population()
+
+
+def test_an_architecture_that_nobody_offers_is_said(zoo: Zoo) -> None:
+    file = zoo.folder / "cat" / "config.json"
+    file.write_text(file.read_text(encoding="utf-8").replace('"use": "cnn"', '"use": "gone"'), encoding="utf-8")
+    with pytest.raises(ComposerError, match=r"config.json: .*'gone'.*; install the plugin that offers it, or remove"):
+        _ = zoo["cat"].architecture
+
+
+def test_pictures_are_kept_small() -> None:
+    assert Entry(tiny_population()).probe_size == 16
+    assert Entry(replace(tiny_population(), preprocessing=Preprocessing(300))).probe_size == 128
+
+
 def test_a_folder_of_somebody_is_no_concept_and_is_left_alone(zoo: Zoo) -> None:
     (zoo.folder / "photos").mkdir()
     (zoo.folder / "photos" / "1.png").touch()
+    shutil.copytree(zoo.folder / "cat", zoo.folder / ".part-of-somebody")
     again = Zoo(zoo.folder)
     assert list(again) == ["black", "cat"]
     assert not again.damaged
@@ -219,8 +239,13 @@ def test_kept_pictures_that_are_damaged_are_said(zoo: Zoo) -> None:
 
 def test_the_parts_of_a_run_are_added_one_by_one_with_their_quality(tmp_path: Path) -> None:
     saved_run(tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    known = {"scores": {"auc": score(0.8, 0)}, "members": 3, "parameters": 1, "measured": {}}
+    report["parents"] = {"cat": known}
+    (tmp_path / "run" / "report.json").write_text(json.dumps(report))
     zoo = Zoo(tmp_path / "zoo")
     concept = zoo.add("cat", tmp_path / "run")
+    assert (concept.auc, concept.pictures) == (0.75, 20)
     model = composer.load(tmp_path / "run", "product")
     pixels = tiny_images().at(16)
     assert torch.allclose(composer.load(concept.folder)(pixels), model.parts[1](pixels), atol=1e-5)

@@ -97,6 +97,30 @@ def test_the_member_that_people_get_is_the_one_whose_quality_is_told() -> None:
     assert entry.picked == int(np.argmax(composer.agreement(own)))
 
 
+def test_networks_that_have_diverged_are_refused() -> None:
+    images, population = tiny_images(4), tiny_population()
+    broken = {name: torch.full_like(tensor, torch.nan) for name, tensor in population.weights.items()}
+    with pytest.raises(ComposerError, match="is not finite: its networks have diverged"):
+        learning.judged(replace(population, weights=broken, _memo={}), images)
+
+
+def test_a_few_pictures_of_each_kind_are_kept() -> None:
+    images = tiny_images(20)
+    kept = learning.few(images, "black")
+    assert kept.labels["black"].sum() == (~kept.labels["black"]).sum() == 16
+    assert len(set(kept.names)) == 32
+    assert len(learning.few(tiny_images(2), "black")) == 8, "all of them where there are fewer"
+
+
+def test_a_picture_that_cannot_be_read_among_many_is_left_out_and_said(photos: Path) -> None:
+    (photos / "dark" / "broken.png").write_bytes(b"no picture")
+    lesson = Lesson(Remembering())
+    lesson.learn_folders("dark", photos / "dark", photos / "bright")
+    (said,) = lesson.warnings
+    assert "1 of 25 pictures cannot be read: " in said
+    assert said.endswith("they are left out")
+
+
 def test_pictures_that_cannot_be_learned_from_are_refused(photos: Path, tmp_path: Path) -> None:
     zoo = Zoo(tmp_path / "zoo")
 
@@ -172,6 +196,16 @@ def test_where_no_pictures_are_kept_nothing_is_said_but_what_is_damaged(zoo: Zoo
         checked(zoo.concepts)
 
 
+def test_heads_on_one_body_are_each_checked(tmp_path: Path) -> None:
+    zoo, body, images = Zoo(tmp_path / "zoo"), tiny_population("black", members=1), tiny_images(8)
+    heads = {name: -tensor for name, tensor in body.head_weights.items()}
+    zoo.put(Entry(body, probes=Images(images.names, {"black": images.labels["black"]}, images.at(16))))
+    zoo.add("bright", replace(body, concept="bright", weights={**body.weights, **heads}, _memo={}))
+    found = {one.concept: one.fires["black"] for one in checked(zoo.concepts)}
+    assert found["bright"] == pytest.approx(1 - found["black"])
+    assert found["bright"] != found["black"]
+
+
 def test_names_that_lie_are_doubtful(tmp_path: Path) -> None:
     zoo = Zoo(tmp_path / "zoo")
     images = tiny_images(8, ("black", "cat"))
@@ -185,6 +219,7 @@ def test_names_that_lie_are_doubtful(tmp_path: Path) -> None:
     assert "AUC 0.00 only" in found["bright"].doubts[0]
     assert "says nearly the same as dark" in found["bright"].doubts[1]
     assert found["bright"].others == {"dark": 1.0}
+    assert (found["dark"].fires["dark"], found["dark"].others) == (1.0, {}), "its own are no others"
     assert found["house"].own is None
     probes = read_probes(zoo["dark"])
     assert probes is not None
