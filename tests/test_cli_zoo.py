@@ -13,6 +13,7 @@ from PIL import Image
 
 from composer import Zoo
 from composer.command_line.cli import main
+from composer.zoo.writing import Entry
 from composer_cnn import CNN
 from tiny import tiny_images, tiny_population
 
@@ -109,6 +110,21 @@ def test_of_several_concepts_none_is_added_where_one_is_wrong(zoo: Zoo) -> None:
     assert list(Zoo()) == ["black", "cat"]
 
 
+def test_where_a_concept_came_from_can_be_said(zoo: Zoo) -> None:
+    added = call("zoo", "add", str(zoo.folder / "cat"), "--concept", "tabby", "--source", "a friend")
+    assert added.exit_code == 0, added.output
+    assert Zoo()["tabby"].source == "a friend"
+
+
+def test_a_doubtful_concept_is_named_and_the_exit_code_says_so(zoo: Zoo) -> None:
+    images = tiny_images(4)
+    zoo.put(Entry(tiny_population("dog", seed=2), probes=images.as_one_concept("dog")))
+    zoo.put(Entry(tiny_population("hound", seed=2)))
+    checked = call("zoo", "check")
+    assert checked.exit_code == 1, checked.output
+    assert "doubtful: hound: says nearly the same as dog" in checked.stdout
+
+
 def test_learning_needs_all_that_it_needs(tmp_path: Path) -> None:
     assert "takes NAME, --yes FOLDER and --no FOLDER" in refused("learn", "red", "--yes", "red")
     assert "takes NAME, --yes FOLDER and --no FOLDER" in refused("learn")
@@ -131,6 +147,10 @@ def test_a_concept_is_learned_from_folders(tmp_path: Path) -> None:
     assert "dim: AUC 1.000 on 8 pictures held out from learning" in learned.stdout
     concept = Zoo()["dim"]
     assert (concept.synonyms, concept.kind, concept.licence) == (("gloomy",), "attribute", "CC0")
+    first = concept.population().weights
+    again = call("learn", "dim", "--yes", "dim", "--no", "bright", *options, "--replace", "--seed", "1")
+    assert again.exit_code == 0, again.output
+    assert not all(torch.equal(first[name], other) for name, other in Zoo()["dim"].population().weights.items())
     checked = call("zoo", "check", "--json")
     assert {one["concept"]: one["own_auc"] for one in json.loads(checked.stdout)} == {
         "black": None,
@@ -151,6 +171,8 @@ def test_the_parents_of_a_recipe_are_learned_and_none_twice(tmp_path: Path, zoo:
     again = call("learn", "--from", "recipe.yaml", "--replace")
     assert "kept, unchanged: test, train.black, black" in " ".join(again.stderr.split()) or "kept" in again.stderr
     assert torch.equal(Zoo()["cat"].population().weights["conv1.weight"], first.weights["conv1.weight"])
+    assert call("learn", "--from", "recipe.yaml", "--replace", "--seed", "5").exit_code == 0
+    assert Zoo()["cat"].source == "train cnn, as small says (seed 5)"
 
 
 def test_drawings_that_are_learned_already_are_kept() -> None:
