@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from composer import Expression
+from composer.zoo.entry import Kind
 from composer.zoo.joining import spelled_out
 from composer.zoo.phrases import PhraseError, Understanding, understand
-from composer.zoo.words import Choose, Kind, Words, singulars
+from composer.zoo.words import Choose, Words, singulars
 from composer_drawings.factors import FACTORS
 
 LIST = Path(__file__).with_name("phrases.yaml")

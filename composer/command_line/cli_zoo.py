@@ -6,13 +6,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from composer.command_line.cli_options import device_option, examples
 from composer.command_line.cli_store import store_option
 from composer.errors import ComposerError
+
+if TYPE_CHECKING:
+    from composer.zoo.zoo import Zoo
 
 zoo_option = click.option(
     "--zoo",
@@ -286,7 +289,7 @@ def learn(
 
 
 def _learn_recipe(
-    opened: Any, file: Path, seed: int | None, licence: str, replace: bool, store: Path | None, device: str
+    opened: Zoo, file: Path, seed: int | None, licence: str, replace: bool, store: Path | None, device: str
 ) -> None:
     from composer.command_line.terminal_zoo import print_learned
     from composer.progress import watching
@@ -343,7 +346,7 @@ def _device(device: str) -> str:
     return choose_device(device)
 
 
-def _zoo(folder: Path | None) -> Any:
+def _zoo(folder: Path | None) -> Zoo:
     from composer.zoo.zoo import Zoo
 
     context = click.get_current_context()

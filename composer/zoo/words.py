@@ -16,10 +16,10 @@ from typing import Literal, Protocol
 
 from composer.errors import ComposerError
 from composer.zoo.colours import CLEARLY, FARTHEST, PLAIN, called_also, is_colour, nearest_colours
+from composer.zoo.entry import Kind
 from composer.zoo.near_words import APART, SIMILAR, Encode, nearest_meanings
 
 Refusal = Literal["empty", "grammar", "unknown", "ambiguous", "contradiction"]
-Kind = Literal["attribute", "object"]
 Choose = Callable[[str, Sequence[str]], str]
 """Asks somebody which of several is meant by a word."""
 LONGEST_COLOUR = 4
