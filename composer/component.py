@@ -17,7 +17,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 def _from_root(path: Path, info: ValidationInfo) -> Path:
     root = (info.context or {}).get("root")
-    return Path(root) / path if root is not None else path
+    whole = Path(root) / path if root is not None else path
+    try:
+        whole.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        pass  # whoever reads it says what it lacks
+    except OSError as error:  # a name that no disk takes, a folder without rights: `is_dir` and `is_file` raise these
+        raise ValueError(f"{whole} cannot be reached: {error.strerror}") from None
+    return whole
 
 
 RecipePath = Annotated[Path, AfterValidator(_from_root)]

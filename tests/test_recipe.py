@@ -78,6 +78,8 @@ def test_a_recipe_fills_every_slot(small_recipe: Read) -> None:
         ("filters: [2, 3], size: 16", "size: 9", "models.architecture.size: 9 pixels are too few"),
         ("name: small", "name: a/b", "1:1: name: must be letters"),
         ("name: small", "name: small\nroot: absent", "root: there is no folder"),
+        ("use: drawings", f"use: cells, root: {'r' * 300}", "cannot be reached: File name too long"),
+        ("name: small", f"name: small\nroot: {'r' * 300}", "root: there is no folder"),
     ],
 )
 def test_a_mistake_is_answered_with_its_place(recipe_file: Write, old: str, new: str, said: str) -> None:

@@ -79,7 +79,7 @@ def collect(source: Cells) -> Collection:
     if os.path.isfile(table):  # noqa: PTH113  # False too for a name that no disk takes
         found = read_table(source, table)
     elif source.labels != TABLE:
-        raise RefusedError([("labels", layout.missing(table).replace("no folder", "no file", 1))])
+        raise RefusedError([("labels", _no_table(table))])
     elif columns := _columns_asked_for(source):
         said = f"names a column, and there is no table {table}; folders say what their pictures show by their names"
         raise RefusedError([(option, said) for option in columns])
@@ -88,6 +88,15 @@ def collect(source: Cells) -> Collection:
     if problems := list(_capitals(found)):
         raise RefusedError(problems)
     return found
+
+
+def _no_table(table: Path) -> str:
+    """`no file photos/lables.csv; did you mean 'labels.csv'? ...`."""
+    folder = table.parent
+    if os.path.isdir(table) or not os.path.isdir(folder):  # noqa: PTH112  # False too for a name that no disk takes
+        return f"{table} is no file; name a table of labels, as seen from `root`"
+    files = [place.name for place in layout.entries(folder) if place.is_file()]
+    return f"no file {table}{layout.did_you_mean(layout.nearest(table.name, files))} ({layout.holding(folder)})"
 
 
 def _columns_asked_for(source: Cells) -> list[str]:

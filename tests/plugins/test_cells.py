@@ -401,7 +401,10 @@ def test_tables_in_other_encodings_are_refused(table: Path, encode: Callable[[st
         ({"group": "persn"}, "group: {root}/labels.csv: line 1 has no column 'persn'"),
         ({"factors": ["attribut"]}, "factors: {root}/labels.csv: line 1 has no column 'attribut'; did you mean 'attri"),
         ({"split": "part"}, "split: {root}/labels.csv: line 1 has no column 'part'"),
-        ({"labels": "label.csv"}, "labels: no file {root}/label.csv"),
+        ({"labels": "label.csv"}, "labels: no file {root}/label.csv; did you mean 'labels.csv'? ({root} holds "),
+        ({"labels": "l" * 300}, "labels: no file {root}/lll"),
+        ({"labels": "l" * 300 + "/labels.csv"}, "labels: {root}/lll"),
+        ({"labels": "."}, "labels: {root} is no file; name a table of labels"),
         ({"root": "pictres"}, "root: no folder {root}/pictres"),
     ],
 )
