@@ -15,7 +15,7 @@ from composer.running.storage import pack, unpack
 from composer.testing import check_assembler
 from composer_assembly import Product
 from composer_cnn import CNN
-from composer_few import FewAlone, FewShot, moving
+from composer_few import FewAlone, FewShot, layout, moving
 from composer_few.moving import Shown, moved
 from tiny import tiny_images, tiny_population
 
@@ -186,6 +186,25 @@ def test_what_is_wrong_with_a_folder_is_said_before_any_work(folder: Path, tmp_p
     assert "holds no picture" in problem(FewShot(folder=folder))
     (folder / "no").rmdir()
     assert "has no folder 'no'" in problem(FewShot(folder=folder))
+
+
+@pytest.mark.parametrize("component", [FewShot, FewAlone])
+def test_more_than_a_handful_is_refused_unless_most_says_how_many(
+    component: type[FewShot] | type[FewAlone], tmp_path: Path
+) -> None:
+    for answer in layout.ANSWERS:
+        (tmp_path / answer).mkdir()
+        for index in range(layout.ENOUGH):
+            (tmp_path / answer / f"{index}.png").write_text(f"{answer} {index}", encoding="utf-8")
+    assert list(component(folder=tmp_path).problems(["black", "cat"])) == []
+    (tmp_path / "no" / "one-more.png").write_bytes(b"one more")
+    ((option, message),) = component(folder=tmp_path).problems(["black", "cat"])
+    assert option == "folder"
+    assert message.startswith(f"{tmp_path / 'no'} holds 101 pictures, more than a handful (100): ")
+    assert message.endswith("say how many to take, `most: 100`")
+    assert list(component(folder=tmp_path, most=100).problems(["black", "cat"])) == []
+    with pytest.raises(ComposerError, match=f"{component.name}: folder: .* more than a handful"):
+        component(folder=tmp_path).assemble(None, PARENTS, Run())
 
 
 def test_an_unreadable_picture_is_named(folder: Path) -> None:
