@@ -5,52 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
-from composer import ComposerError, Expression, Images, Run, Split
+from composer import ComposerError, Expression, Split
 from composer.command_line.cli import main
 from composer.recipes.recipe_reader import read_recipe
 from composer.running.cache import StageCache
 from composer.running.outcome import compute
-from composer_cells import Cells
-
-CONCEPTS = ("black", "tshirt")
-TEST = Split(CONCEPTS)
-BLACK = Split(CONCEPTS, "black")
-TSHIRT = Split(CONCEPTS, "tshirt")
-CELLS = [(colour, garment) for colour in ("black", "blue", "red") for garment in ("tshirt", "trousers")]
-GROUPS = 5
-"""Groups of each cell, with two pictures each."""
-HEADER = "file,attribute,object,group"
-
-
-def draw(path: Path, seed: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)).save(path)
-
-
-def rows_of(cells: Iterable[Sequence[str]] = CELLS) -> list[str]:
-    """A row for each picture; a person has pictures of every cell."""
-    return [
-        f"{number}-{group}-{copy}.png,{','.join(cell)},person {group}"
-        for number, cell in enumerate(cells)
-        for group in range(GROUPS)
-        for copy in range(2)
-    ]
-
-
-def write(root: Path, rows: Sequence[str], header: str = HEADER, drawn: bool = True) -> Path:
-    (root / "labels.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
-    for seed, row in enumerate(rows if drawn else ()):
-        draw(root / row.split(",")[0], seed)
-    return root
+from composer_cells.parting import parted
+from photos import BLACK, CELLS, CONCEPTS, HEADER, TEST, TSHIRT, draw, group_of, load, rows_of, said, source, write
 
 
 @pytest.fixture
@@ -66,23 +33,6 @@ def folders(tmp_path: Path) -> Path:
         for index in range(5):
             draw(tmp_path / "+".join(cell) / f"{index}.png", 10 * number + index)
     return tmp_path
-
-
-def source(home: Path, /, **options: Any) -> Cells:
-    return Cells.model_validate(options, context={"root": home})
-
-
-def load(home: Path, asked: Split = TEST, /, **options: Any) -> tuple[Images, list[str]]:
-    run = Run()
-    return source(home, **options).load(asked, run), run.warnings
-
-
-def said(home: Path, asked: Split = TEST, /, **options: Any) -> list[str]:
-    return [f"{option}: {message}" for option, message in source(home, **options).split_problems(asked)]
-
-
-def group_of(name: str) -> str:
-    return name.split("-")[1]
 
 
 # -- how pictures are parted -----------------------------------------------------------------
@@ -114,12 +64,6 @@ def test_the_seed_decides_the_parts_and_the_target_does_not(table: Path) -> None
     )
 
 
-def test_the_order_of_the_rows_changes_nothing(table: Path) -> None:
-    before = load(table)[0].names
-    write(table, rows_of()[::-1], drawn=False)
-    assert load(table)[0].names == before
-
-
 def test_each_combination_is_tested_on_in_proportion(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [
@@ -133,8 +77,25 @@ def test_each_combination_is_tested_on_in_proportion(tmp_path: Path) -> None:
         assert 5 <= count <= 14, "9 of 30 were asked for, and groups are whole"
 
 
+def test_a_rare_combination_is_parted_as_evenly_as_a_frequent_one(tmp_path: Path) -> None:
+    rows = [f"f{index}.png,black,tshirt,crowd {index // 7}" for index in range(98)]
+    for person in ("ann", "ben"):
+        rows += [
+            f"{person}.png,black,tshirt,{person}",
+            *(f"{person}{index}.png,red,trousers,{person}" for index in (0, 1)),
+        ]
+    write(tmp_path, rows, drawn=False)
+    for row in rows:
+        (tmp_path / row.split(",")[0]).touch()
+    for seed in range(8):
+        cells = [picture.values for picture in parted(source(tmp_path, test=0.5, seed=seed)).testing]
+        assert cells.count(("red", "trousers")) == 2, "two of four, whichever comes first"
+        assert 43 <= cells.count(("black", "tshirt")) <= 57
+
+
 def test_folders_are_named_by_what_they_show(folders: Path) -> None:
     draw(folders / "none" / "0.png", 99)
+    (folders / "red+tshirt").rename(folders / "tshirt+red")
     draw(folders / "striped+black+tshirt" / "deep" / "0.png", 98)
     (folders / "notes.txt").write_text("x", encoding="utf-8")
     test, warnings = load(folders)
@@ -145,33 +106,6 @@ def test_folders_are_named_by_what_they_show(folders: Path) -> None:
     assert not [name for name in black.names if "black+tshirt" in name]
 
 
-def test_a_column_of_splits_decides(tmp_path: Path) -> None:
-    parts = ["train", "TEST", "val", "train"]
-    rows = [f"{row},{parts[index % 4]}" for index, row in enumerate(rows_of())]
-    write(tmp_path, rows, f"{HEADER},split")
-    test, _ = load(tmp_path)
-    assert set(test.names) == {row.split(",")[0] for row in rows if row.endswith("TEST")}
-    (note,) = source(tmp_path).split_notes(TEST)
-    assert note.startswith("5 of 5 groups have training and test pictures by the table's own split")
-    assert len(load(tmp_path, split=None)[0]) == 24, "the column is then no factor either"
-    write(tmp_path, [f"{row}," for row in rows_of()], f"{HEADER},split", drawn=False)
-    assert len(load(tmp_path)[0]) == 24, "an empty column says nothing"
-
-
-def test_an_empty_column_of_groups_says_nothing(tmp_path: Path) -> None:
-    write(tmp_path, [row.partition("person")[0] for row in rows_of()])
-    assert len({group_of(name) for name in load(tmp_path)[0].names}) == GROUPS
-    (note,) = source(tmp_path).split_notes(TEST)
-    assert note.startswith("nothing says which pictures belong together")
-
-
-def test_columns_may_have_other_names(tmp_path: Path) -> None:
-    write(tmp_path, rows_of(), "Datei,Farbe,Ding,wer")
-    (tmp_path / "labels.csv").rename(tmp_path / "tabelle.csv")
-    options: dict[str, Any] = {"labels": "tabelle.csv", "file": "Datei", "factors": ["Farbe", "Ding"], "group": "wer"}
-    assert len(load(tmp_path, **options)[0]) == 24
-
-
 def test_the_limit_is_of_each_combination_in_training_and_in_test(table: Path) -> None:
     test, _ = load(table, limit=1)
     assert Counter(name[0] for name in test.names) == dict.fromkeys("012345", 1)
@@ -180,8 +114,18 @@ def test_the_limit_is_of_each_combination_in_training_and_in_test(table: Path) -
     assert len(list(source(table, limit=1).split_files(BLACK))) == 6, "five pictures and the table"
 
 
+def test_a_limit_takes_pictures_evenly_spaced(tmp_path: Path) -> None:
+    for place, cell in enumerate(("black+tshirt", "red+trousers")):
+        for index in range(9):
+            draw(tmp_path / cell / f"{index}.png", 10 * place + index)
+    tested = load(tmp_path)[0].names
+    assert len(tested) == 8
+    assert list(load(tmp_path, limit=2)[0].names) == [tested[index] for index in (0, 2, 4, 6)]
+
+
 def test_labelled_pictures_show_the_target_and_are_none_of_the_test_pictures(table: Path) -> None:
-    labelled, _ = load(table, Split(CONCEPTS, labelled=True))
+    labelled, warnings = load(table, Split(CONCEPTS, labelled=True))
+    assert warnings == []
     assert labelled.target.sum() == 6
     assert labelled.concepts == CONCEPTS
     assert not set(labelled.names) & set(load(table)[0].names)
@@ -207,7 +151,7 @@ def test_three_factors_make_a_formulas_target_with_all_its_cells(tmp_path: Path)
 def test_a_picture_may_show_nothing_of_a_kind(tmp_path: Path) -> None:
     write(tmp_path, rows_of([*CELLS, ("none", "tshirt"), ("black", "none")]))
     assert Counter(load(tmp_path)[0].cells) == {"black+tshirt": 4, "black": 8, "tshirt": 12, "none": 8}
-    assert "none" not in [name for _, message in source(tmp_path).split_problems(Split(("x", "y"))) for name in message]
+    assert "(there are black, blue, red, trousers, tshirt)" in said(tmp_path, Split(("x", "y")))[0]
 
 
 # -- what is said before a picture is opened ---------------------------------------------------
@@ -257,6 +201,20 @@ def test_pictures_that_are_in_both_parts_are_a_warning(table: Path) -> None:
     assert f"the first is {test}, the same as {training}" in warning
 
 
+def test_combinations_that_are_not_tested_on_are_a_warning(tmp_path: Path) -> None:
+    _, (warning,) = load(write(tmp_path, rows_of([("black", "tshirt"), ("black", "trousers"), ("red", "trousers")])))
+    assert warning == (
+        "there are no test pictures of tshirt, so the scores do not say whether black+tshirt is told from these"
+    )
+
+
+def test_a_target_of_which_no_picture_can_be_read_is_refused(folders: Path) -> None:
+    for picture in (folders / "black+tshirt").iterdir():
+        picture.write_bytes(b"no picture")
+    with pytest.raises(ComposerError, match=r"0 of 10 readable pictures show black\+tshirt"):
+        load(folders, unreadable=1)
+
+
 def test_checking_opens_no_picture_and_imports_no_torch(table: Path) -> None:
     program = f"""
 import sys
@@ -291,126 +249,6 @@ def test_pairs_to_hold_out_are_those_whose_parts_occur_elsewhere(tmp_path: Path)
 
 
 # -- bad input -------------------------------------------------------------------------------
-
-
-def changed(number: int, old: str, new: str) -> Callable[[list[str]], list[str]]:
-    def change(rows: list[str]) -> list[str]:
-        assert old in rows[number]
-        return [row.replace(old, new, 1) if index == number else row for index, row in enumerate(rows)]
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "header", "parts"),
-    [
-        (changed(3, "0-1-1.png", "0" * 999), HEADER, ["line 5 (000", "there is no such file"]),
-        (changed(3, "0-1-1.png", "0-1-9.png"), HEADER, ["labels: ", "labels.csv: line 5 (0-1-9.png): there is no"]),
-        (changed(3, "black", ""), HEADER, ["line 5: column 'attribute' is empty; fill it in"]),
-        (changed(3, "black", "  "), HEADER, ["line 5: column 'attribute' is empty; fill it in"]),
-        (changed(3, "person 1", ""), HEADER, ["line 5: column 'group' is empty"]),
-        (changed(3, "0-1-1.png", ""), HEADER, ["line 5: column 'file' is empty"]),
-        (changed(3, "0-1-1.png", "0-1-0.png"), HEADER, ["line 5 (as line 4: 0-1-0.png): a file has one row only"]),
-        (changed(3, ",person 1", ""), HEADER, ["line 5 (3): the header has 4 columns"]),
-        (changed(3, "black", '"black'), HEADER, ["line ", "quotation marks in pairs?"]),
-        (changed(3, "black", "Black"), HEADER, ["'black' and 'Black' differ in capitals only"]),
-        (changed(3, "black", "black+x"), HEADER, ["line 5 ('black+x'): column 'attribute' has a '+'"]),
-        (changed(3, "tshirt", "black"), HEADER, ["'black' stands in the columns 'attribute' and 'object'"]),
-        (list, "path,attribute,object,group", ["file: ", "line 1 has no column 'file' (its columns: path, attribute"]),
-        (list, "files,attribute,object,group", ["no column 'file'; did you mean 'files'?"]),
-        (list, "file,object,object,group", ["line 1 has two columns 'object'"]),
-        (lambda _: [], HEADER, ["has no row below its header"]),
-        (lambda _: [], "", ["is empty; its first line names the columns"]),
-        (lambda rows: [row.partition(",")[0] for row in rows], "file", ["line 1 has no column for what a picture"]),
-        (
-            lambda rows: [f"{row},{'train' if index else 'tset'}" for index, row in enumerate(rows)],
-            f"{HEADER},split",
-            ["split: ", "line 2 ('tset'): column 'split' must be one of train"],
-        ),
-        (
-            lambda rows: [f"{row},train" for row in rows],
-            f"{HEADER},split",
-            ["split: all 10 pictures that show the target black+tshirt are training pictures by the table"],
-        ),
-        (
-            lambda rows: [row for row in rows if "black,tshirt" not in row],
-            HEADER,
-            ["no picture shows the target black+tshirt, so there is nothing to test on; pictures show black+trousers"],
-        ),
-        (
-            lambda rows: [row for row in rows if "black,tshirt" in row],
-            HEADER,
-            ["no picture shows anything but black+tshirt"],
-        ),
-        (
-            lambda rows: [row.partition(",person")[0] + f",{row[0]}" for row in rows],
-            HEADER,
-            ["group: all 10 pictures that show the target black+tshirt are of the group '0', which cannot be parted"],
-        ),
-    ],
-)
-def test_a_wrong_table_is_refused_with_line_and_column(
-    tmp_path: Path, change: Callable[[list[str]], list[str]], header: str, parts: list[str]
-) -> None:
-    write(tmp_path, rows_of())
-    write(tmp_path, change(rows_of()), header, drawn=False)
-    problems = said(tmp_path)
-    for part in parts:
-        assert part in problems[0]
-    assert "labels.csv" in problems[0] or "line" not in problems[0]
-    with pytest.raises(ComposerError) as caught:
-        load(tmp_path)
-    assert parts[-1] in str(caught.value)
-
-
-def test_all_wrong_rows_are_said_at_once_and_counted(tmp_path: Path) -> None:
-    write(tmp_path, [*rows_of(), *(f"no-{index}.png,blue,,x" for index in range(9))], drawn=False)
-    missing, empty = said(tmp_path)
-    assert "line 2 (0-0-0.png), line 3 (0-0-1.png), line 4 (0-1-0.png) and 66 more: there is no such file" in missing
-    assert "line 62, line 63, line 64 and 6 more: column 'object' is empty" in empty
-
-
-@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-8"), (",", "utf-8-sig")])
-@pytest.mark.parametrize("ending", ["\r\n", "\r"])
-def test_tables_of_spreadsheets_are_read(table: Path, delimiter: str, encoding: str, ending: str) -> None:
-    before = load(table)[0].names
-    text = (table / "labels.csv").read_text(encoding="utf-8").replace(",", delimiter).replace("\n", ending)
-    (table / "labels.csv").write_bytes(f"{ending}{text}{ending}".encode(encoding))
-    assert load(table)[0].names == before
-
-
-@pytest.mark.parametrize(
-    ("encode", "part"),
-    [
-        (lambda text: text.replace("blue", "bläu").encode("latin-1"), "line 22 is not UTF-8 (byte 0xe4); save it as"),
-        (lambda text: text.encode("utf-16"), "looks like UTF-16; save it as 'CSV UTF-8'"),
-        (lambda _: b"PK\x03\x04 a workbook", "is a workbook and no table of text"),
-    ],
-)
-def test_tables_in_other_encodings_are_refused(table: Path, encode: Callable[[str], bytes], part: str) -> None:
-    file = table / "labels.csv"
-    file.write_bytes(encode(file.read_text(encoding="utf-8")))
-    (problem,) = said(table)
-    assert problem.startswith(f"labels: {file}: ")
-    assert part in problem
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        ({"group": "persn"}, "group: {root}/labels.csv: line 1 has no column 'persn'"),
-        ({"factors": ["attribut"]}, "factors: {root}/labels.csv: line 1 has no column 'attribut'; did you mean 'attri"),
-        ({"split": "part"}, "split: {root}/labels.csv: line 1 has no column 'part'"),
-        ({"labels": "label.csv"}, "labels: no file {root}/label.csv; did you mean 'labels.csv'? ({root} holds "),
-        ({"labels": "l" * 300}, "labels: no file {root}/lll"),
-        ({"labels": "l" * 300 + "/labels.csv"}, "labels: {root}/lll"),
-        ({"labels": "."}, "labels: {root} is no file; name a table of labels"),
-        ({"root": "pictres"}, "root: no folder {root}/pictres"),
-    ],
-)
-def test_what_an_option_names_has_to_be_there(table: Path, options: dict[str, Any], problem: str) -> None:
-    (met,) = said(table, **options)
-    assert met.startswith(problem.format(root=table))
 
 
 @pytest.mark.parametrize(
@@ -471,20 +309,6 @@ def test_a_folder_with_neither_table_nor_folders_is_refused(tmp_path: Path) -> N
     (problem,) = said(tmp_path)
     assert problem.startswith(f"root: {tmp_path} has neither a table labels.csv nor folders named by what")
     assert problem.endswith(f"{tmp_path} holds 0.png")
-
-
-def test_check_names_the_option_and_shows_no_traceback(tmp_path: Path) -> None:
-    write(tmp_path, changed(3, "black", "")(rows_of()))
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        "concepts: [black, tshirt]\nimages: cells\nmodels: train\ncompositions: {product: {assembler: product}}\n",
-        encoding="utf-8",
-    )
-    done = CliRunner().invoke(main, ["check", str(recipe)])
-    assert done.exit_code == 2
-    problems = [line for line in done.output.splitlines() if "images.labels" in line]
-    assert len(problems) == 1, "each of the recipe's splits meets it, and it is said once"
-    assert "line 5: column 'attribute' is empty" in " ".join(done.output.split())
 
 
 def test_any_target_is_a_line_of_a_recipe(table: Path, tmp_path: Path) -> None:
