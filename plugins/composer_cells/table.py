@@ -74,7 +74,10 @@ def read_table(source: Cells, table: Path) -> Collection:
     for line, row in described:
         _check(row, line, columns, wrong)
         path = source.root / row[columns.file]
-        if row[columns.file] and not os.path.isfile(path):  # noqa: PTH113  # False too for a name that no disk takes
+        if os.path.isabs(row[columns.file]):  # noqa: PTH117
+            what = "a file is named as seen from `root`, so that the table can be moved with its pictures"
+            wrong.add("labels", what, line, f" ({layout.printable(row[columns.file])})")
+        elif row[columns.file] and not os.path.isfile(path):  # noqa: PTH113  # False too for a name that no disk takes
             wrong.add("labels", "there is no such file", line, f" ({layout.printable(row[columns.file])})")
         first = seen.setdefault(os.path.normpath(path), line)
         if row[columns.file] and first != line:

@@ -70,6 +70,11 @@ def changed(number: int, old: str, new: str) -> Callable[[list[str]], list[str]]
     ("change", "header", "parts"),
     [
         (changed(3, "0-1-1.png", "0" * 999), HEADER, ["line 5 (000", "there is no such file"]),
+        (
+            changed(3, "0-1-1.png", "/tmp/0-1-1.png"),
+            HEADER,
+            ["line 5 (/tmp/0-1-1.png): a file is named as seen from `ro"],
+        ),
         (changed(3, "0-1-1.png", "0-1-9.png"), HEADER, ["labels: ", "labels.csv: line 5 (0-1-9.png): there is no"]),
         (changed(3, "black", ""), HEADER, ["line 5: column 'attribute' is empty; fill it in"]),
         (changed(3, "black", "  "), HEADER, ["line 5: column 'attribute' is empty; fill it in"]),
