@@ -73,7 +73,7 @@ def _unknown(collection: Collection, concepts: Sequence[str]) -> Iterator[tuple[
 def _other_table(collection: Collection) -> str:
     """A table beside folders that nobody has named: perhaps it says what the pictures show."""
     tables = [path.name for path in collection.strays if path.suffix == ".csv"]
-    return "" if collection.tables or not tables else f", by the folders' names; `labels: {tables[0]}` reads the table"
+    return "" if not tables else f", by the folders' names; `labels: {tables[0]}` reads the table"
 
 
 def _test_problems(pictures: Parted, split: Split) -> Iterator[tuple[str, str]]:

@@ -59,7 +59,7 @@ class Collection:
     split: bool = False
 
     def by_factor(self) -> list[tuple[str, set[str]]]:
-        """(factor, its values); for folders the n-th names, where all have as many and none stands in two places."""
+        """(factor, its values); for folders the n-th names, where all have as many; else nothing."""
         lengths = {len(picture.values) for picture in self.pictures}
         if len(lengths) > 1:
             return []

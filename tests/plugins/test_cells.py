@@ -201,6 +201,14 @@ def test_pictures_that_are_in_both_parts_are_a_warning(table: Path) -> None:
     assert f"the first is {test}, the same as {training}" in warning
 
 
+def test_dead_links_are_left_out_with_a_warning(folders: Path) -> None:
+    for folder in list(folders.iterdir()):
+        (folder / "dead.png").symlink_to(folders / "gone.png")
+    _, warnings = load(folders, unreadable=0.9)
+    assert any("cannot be read and are left out: " in warning and "dead.png" in warning for warning in warnings)
+    assert not [file for file in source(folders).split_files(TEST) if file.name == "dead.png"]
+
+
 def test_combinations_that_are_not_tested_on_are_a_warning(tmp_path: Path) -> None:
     _, (warning,) = load(write(tmp_path, rows_of([("black", "tshirt"), ("black", "trousers"), ("red", "trousers")])))
     assert warning == (
@@ -276,6 +284,13 @@ def test_columns_are_refused_where_there_is_no_table(folders: Path) -> None:
     assert f"names a column, and there is no table {folders}/labels.csv" in met[0]
 
 
+def test_a_target_that_is_not_tested_on_is_refused_with_the_number_of_groups(table: Path) -> None:
+    assert said(table, test=0.01)[0] == (
+        "test: all 10 pictures that show the target black+tshirt, of 5 groups, have become training pictures; "
+        "add pictures, or change `test` or `seed`"
+    )
+
+
 def test_what_every_picture_shows_cannot_be_learned(tmp_path: Path) -> None:
     write(tmp_path, rows_of([("black", "tshirt"), ("red", "tshirt")]))
     (problem,) = said(tmp_path, TSHIRT)
@@ -285,15 +300,17 @@ def test_what_every_picture_shows_cannot_be_learned(tmp_path: Path) -> None:
 def test_wrong_folders_are_refused(folders: Path) -> None:
     (folders / "red+shoes").mkdir()
     (folders / "red+").mkdir()
-    draw(folders / "red+red" / "0.png", 1)
-    unnamed, twice, empty = sorted(said(folders))
-    assert f"{folders}/red+: a folder is named by what its pictures show" in unnamed
-    assert f"{folders}/red+red names 'red' twice" in twice
+    (folders / "red +hat").mkdir()
+    draw(folders / "red+red+cap" / "0.png", 1)
+    blank, unnamed, twice, empty = sorted(said(folders))
+    for name, problem in (("red+", unnamed), ("red +hat", blank)):
+        assert f"{folders}/{name}: a folder is named by what its pictures show" in problem
+    assert f"{folders}/red+red+cap names 'red' twice" in twice
     assert f"no pictures in {folders}/red+shoes" in empty
-    for place in ("red+shoes", "red+"):
+    for place in ("red+shoes", "red+", "red +hat"):
         (folders / place).rmdir()
-    (folders / "red+red" / "0.png").unlink()
-    (folders / "red+red").rename(folders / "BLACK+shoes")
+    (folders / "red+red+cap" / "0.png").unlink()
+    (folders / "red+red+cap").rename(folders / "BLACK+shoes")
     draw(folders / "BLACK+shoes" / "0.png", 1)
     assert "'BLACK' and 'black' differ in capitals only" in said(folders)[0]
 
