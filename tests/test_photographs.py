@@ -102,6 +102,21 @@ def test_a_composition_is_above_both_parents_only_where_the_whole_interval_is() 
     assert "| no: +0.200 (-0.087 to +0.388) |" in second
 
 
+def test_each_seeds_mean_is_said_alone() -> None:
+    def judgement(seed: int, pair: tuple[str, str], value: float) -> Judgement:
+        ours, low, high = (Sampled(each, np.full(200, each)) for each in (value, 0.5, 1.0))
+        auc = {"product": ours, "better parent": low, "oracle": high}
+        return Judgement(pair, seed, auc, {"product": ours}, low, high, {}, (3, 12))
+
+    values = {(1, "a"): 0.6, (1, "b"): 0.8, (2, "a"): 0.5, (2, "b"): 0.7}
+    found = Benchmark(
+        Entrants({}, (), frozenset(), {}), [judgement(seed, (name, "x"), own) for (seed, name), own in values.items()]
+    )
+    said = summary(Album("things", World((), {}, {}), found))
+    assert "Mean AUC of each of the seeds 1 to 2 alone: `product` 0.700, 0.600." in said
+    assert "| mean of 2 | 3 of 12 | 0.650 (" in said
+
+
 def test_the_command_writes_one_document_of_several_folders(
     tiny: tuple[Path, World, Benchmark], tmp_path: Path
 ) -> None:
@@ -169,9 +184,15 @@ def test_pictures_that_several_sets_share_are_looked_at_once(tmp_path: Path) -> 
     alone = tiny_population()
     assert torch.allclose(first, alone.features(images(files[:6], pooled=False)), atol=1e-6)
     assert torch.allclose(second, alone.features(images(files[3:9][::-1], pooled=False)), atol=1e-6)
+    Image.new("RGBA", (16, 16), (200, 30, 90, 40)).save(tmp_path / "clear.png")
+    clear = [Images(["clear"], {}, FileDecoder((str(tmp_path / "clear.png"),), alpha)) for alpha in ("white", "drop")]
+    for one in clear:
+        one.pool = pool
+    assert not torch.allclose(network.features(clear[0]), network.features(clear[1])), "not the same pixels"
+    asked.clear()
     drawn = Images(["drawn"], {}, torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
     drawn.pool = pool
     network.features(drawn)
     network.forget_features()
     network.features(drawn)
-    assert asked[9:] == ["drawn", "drawn"], "what lies in no file is computed each time"
+    assert asked == ["drawn", "drawn"], "what lies in no file is computed each time"

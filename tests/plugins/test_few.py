@@ -16,6 +16,7 @@ from composer.testing import check_assembler
 from composer_assembly import Product
 from composer_cnn import CNN
 from composer_few import FewAlone, FewShot, layout, moving
+from composer_few.assembling import labelled
 from composer_few.moving import Shown, moved
 from tiny import tiny_images, tiny_population
 
@@ -126,17 +127,58 @@ def test_leaving_out_in_closed_form_is_close_to_leaving_out() -> None:
     assert abs(float(closed.mean()) - float(torch.stack(really).mean())) < 0.05 * float(torch.stack(really).mean())
 
 
+def test_steps_that_overshoot_are_shortened() -> None:
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        features = [torch.randn(12, 4, generator=generator).double() for _ in range(2)]
+        surely = 6 * torch.randn(2, 12, generator=generator).double()
+        yes = (torch.rand(12, generator=generator) > 0.5).double()
+        shown = Shown(("black", "cat"), Expression.all_of(["black", "cat"]), features, surely, yes)
+        kernels = 10 * torch.stack([own @ own.T / 4 + 1 for own in features])
+        before, _ = moving._penalised(shown, kernels, torch.zeros_like(surely))
+        after, _ = moving._penalised(shown, kernels, moving._most_probable(shown, kernels)[0])
+        assert after < 0.6 * before, "parents that are sure, and half of the time wrong"
+
+
+def test_a_wider_prior_has_to_be_clearly_better() -> None:
+    base = torch.tensor([0.5, 0.1, 0.9, 0.3])
+    doubtful = base + torch.tensor([-0.20, 0.15, -0.15, 0.15])
+    assert moving._narrowest(torch.stack([base, doubtful])) == 0, "better by 0.013, with an error of 0.08"
+    assert moving._narrowest(torch.stack([base, doubtful, base - torch.tensor([0.1, 0.2, 0.1, 0.2])])) == 2
+
+
+def test_heads_that_know_nothing_take_the_prior_that_tells_left_out_pictures_best() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = [torch.randn(40, 3, generator=generator).double() for _ in range(2)]
+    yes = ((features[0][:, 0] > 0) & (features[1][:, 0] > 0)).double()
+    shown = Shown(("black", "cat"), Expression.all_of(["black", "cat"]), features, torch.zeros(2, 40).double(), yes)
+    said = moved(shown, stay=False)
+    assert said.losses[moving.FREEDOMS_ALONE.index(said.freedom)] == min(said.losses)
+    assert said.freedom > moving.FREEDOMS_ALONE[0], "what is easily told pays for more than the narrowest"
+
+
+def test_a_handful_is_drawn_anew_by_each_seed(folder: Path) -> None:
+    drawn = []
+    for seed in range(6):
+        pictures, yes = labelled("few_shot", folder, 3, Run(seed=seed))
+        assert yes.tolist() == [True] * 3 + [False] * 3
+        assert [name.partition("/")[0] for name in pictures.names] == ["yes"] * 3 + ["no"] * 3
+        drawn.append(tuple(pictures.names))
+    assert len(set(drawn)) > 1
+    assert tuple(labelled("few_shot", folder, 3, Run(seed=5))[0].names) == drawn[5]
+
+
 def test_formulas_are_asked_for_as_the_recipe_says(folder: Path) -> None:
     target = Expression.parse("black and not cat")
     run = Run(target=target)
     changed = FewShot(folder=folder).assemble(None, PARENTS, run).answering(target)
     plain = Product().assemble(None, PARENTS, Run()).answering(target)
     shows = IMAGES.target[:80]
-    labelled = IMAGES.select(np.concatenate([np.flatnonzero(shows)[:8], np.flatnonzero(~shows)[:8]]))
+    learned = IMAGES.select(np.concatenate([np.flatnonzero(shows)[:8], np.flatnonzero(~shows)[:8]]))
 
     def loss(model: ComposedModel) -> float:
-        yes = torch.from_numpy(labelled.target).float()
-        return float(torch.nn.functional.binary_cross_entropy_with_logits(model.log_odds(labelled)[0], yes))
+        yes = torch.from_numpy(learned.target).float()
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(model.log_odds(learned)[0], yes))
 
     assert loss(changed) < loss(plain), "what is in `yes` counts as the formula's target"
 
@@ -146,6 +188,34 @@ def test_the_parents_may_differ_in_architecture_and_number(folder: Path) -> None
     model = FewShot(folder=folder).assemble(None, [PARENTS[0], one], Run())
     assert [len(part) for part in model.parts] == [2, 1]
     assert ranked(model) > 0.6
+
+
+def test_a_parent_of_one_member_is_moved_by_the_mean_of_what_each_of_the_others_asks(folder: Path) -> None:
+    one = parent("cat", members=1)
+
+    def step(others: Population) -> torch.Tensor:
+        part = FewShot(folder=folder).assemble(None, [others, one], Run()).parts[1]
+        return part.log_odds(TEST) - one.log_odds(TEST)
+
+    blacks = turned(PARENTS[0])
+    alone = [step(blacks.select([member])) for member in range(2)]
+    assert not torch.allclose(*alone, atol=0.01)
+    torch.testing.assert_close(step(blacks), (alone[0] + alone[1]) / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_there_are_as_many_members_as_the_smallest_population_has(folder: Path) -> None:
+    model = FewShot(folder=folder).assemble(None, [parent("black", members=3), PARENTS[1]], Run())
+    assert [len(part) for part in model.parts] == [2, 2]
+    assert len(model.members) == 2
+
+
+def test_untrained_bodies_are_each_parents_own_and_leave_the_random_state(folder: Path) -> None:
+    before = torch.get_rng_state()
+    model = FewAlone(folder=folder, bodies="untrained").assemble(None, PARENTS, Run())
+    assert torch.equal(torch.get_rng_state(), before)
+    first, second = (part.features(TEST) for part in model.parts)
+    assert not torch.allclose(first, second)
+    assert not torch.allclose(first[0], first[1])
 
 
 def test_untrained_bodies_keep_the_contract_too(folder: Path) -> None:
