@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import composer
-from composer import ComposerError, Images
+from composer import ComposedModel, ComposerError, Images
 from composer.command_line.terminal_results import print_results
 from composer.command_line.terminal_runs import print_comparison
 from composer.data.files import read_json
@@ -21,8 +21,9 @@ from composer.pipeline import load_pictures, run_recipe
 from composer.recipes.recipe import Recipe
 from composer.recipes.recipe_reader import read_recipe
 from composer.results.comparing import compare
+from composer.running.labelled import refuse_test_pictures
 from conftest import TINY
-from tiny import tiny_images
+from tiny import tiny_images, tiny_population
 
 FEW = "compositions.few={assembler: {use: few_shot, folder: labels}}"
 
@@ -79,6 +80,16 @@ def test_labelled_pictures_that_are_test_pictures_are_refused(recipe: Callable[[
     Image.fromarray(test.at(16)[index].permute(1, 2, 0).numpy()).save(tmp_path / "labels" / "yes" / "leak.png")
     with pytest.raises(ComposerError, match=r"composition 'few': .*leak\.png: is a test picture too \(.*\)"):
         run_recipe(recipe(), tmp_path / "run", "cpu")
+
+
+def test_pictures_are_compared_only_where_their_labels_were_used(tmp_path: Path) -> None:
+    test = tiny_images()
+    write_labels(tmp_path, test, each=1)
+    files = sorted(tmp_path.rglob("*.png"))
+    parts = (tiny_population("black", 2), tiny_population("cat", 2))
+    refuse_test_pictures(ComposedModel(parts, ("0", "1"), labels=0), files, test)
+    with pytest.raises(ComposerError, match=r"\.png: is a test picture too \(.*\); and 1 more: what labels"):
+        refuse_test_pictures(ComposedModel(parts, ("0", "1"), labels=2), files, test)
 
 
 def test_runs_that_were_written_before_have_no_labels() -> None:

@@ -20,6 +20,7 @@ from composer.registry import load_registry
 from composer.sweeps.benchmark import Benchmark, Entrants, Judgement, World, benchmark, world_of
 from composer.sweeps.leaderboard import by_pair
 from composer.sweeps.photographs_text import Album, document, summary
+from photos import CELLS, HEADER, rows_of, write
 from tiny import tiny_population
 
 NETWORK = "{use: cnn, filters: [2, 3], size: 16}"
@@ -72,6 +73,14 @@ def test_every_seed_parts_the_pictures_anew(tmp_path: Path) -> None:
     assert fixed.document["images"]["seed"] == 5
 
 
+def test_the_pairs_are_those_of_the_pictures_as_set(tmp_path: Path) -> None:
+    write(tmp_path, [f"{row},somewhere" for row in rows_of()], f"{HEADER},place")
+    with pytest.raises(ComposerError, match="offer no pair to hold out"):
+        world_of("cells", tmp_path, (), load_registry())
+    world = world_of("cells", tmp_path, ("images.factors=[attribute, object]",), load_registry())
+    assert set(world.pairs) == set(CELLS)
+
+
 def test_the_document_has_a_row_for_each_pair_their_mean_and_what_was_said_before(
     tiny: tuple[Path, World, Benchmark],
 ) -> None:
@@ -83,6 +92,11 @@ def test_the_document_has_a_row_for_each_pair_their_mean_and_what_was_said_befor
     mean = float(np.mean([one.auc["product"].value for one in found.judgements]))
     assert f"| {mean:.3f} (" in rows[-1]
     assert "its cells vary in nothing else, so what is learned as 'light' may be 'right'" in text
+    lines = text.splitlines()
+    (of_one,) = [line for line in lines if "so what is learned as 'light' may be 'right'" in line]
+    (of_all,) = [line for line in lines if "nothing says which pictures" in line]
+    assert of_one.endswith("(light+left)")
+    assert of_all.endswith("the scores flatter")
     assert summary(Album("things", world, found)) in text
 
 
@@ -104,9 +118,9 @@ def test_a_composition_is_above_both_parents_only_where_the_whole_interval_is() 
 
 def test_each_seeds_mean_is_said_alone() -> None:
     def judgement(seed: int, pair: tuple[str, str], value: float) -> Judgement:
-        ours, low, high = (Sampled(each, np.full(200, each)) for each in (value, 0.5, 1.0))
+        ours, hardest, low, high = (Sampled(each, np.full(200, each)) for each in (value, 0.4, 0.3, 1.0))
         auc = {"product": ours, "better parent": low, "oracle": high}
-        return Judgement(pair, seed, auc, {"product": ours}, low, high, {}, (3, 12))
+        return Judgement(pair, seed, auc, {"product": hardest}, low, high, {}, (3, 12))
 
     values = {(1, "a"): 0.6, (1, "b"): 0.8, (2, "a"): 0.5, (2, "b"): 0.7}
     found = Benchmark(
@@ -114,7 +128,8 @@ def test_each_seeds_mean_is_said_alone() -> None:
     )
     said = summary(Album("things", World((), {}, {}), found))
     assert "Mean AUC of each of the seeds 1 to 2 alone: `product` 0.700, 0.600." in said
-    assert "| mean of 2 | 3 of 12 | 0.650 (" in said
+    (mean,) = [line for line in said.splitlines() if line.startswith("| mean of 2 | 3 of 12 | 0.650 (")]
+    assert "| 0.400 (0.400 to 0.400) |" in mean, "in the hardest cell"
 
 
 def test_the_command_writes_one_document_of_several_folders(
