@@ -33,6 +33,8 @@ class Stage:
     seconds: float = 0.0
     peak_memory: int = 0
     """Peak resident memory of the process so far, in bytes."""
+    device_memory: int = 0
+    """Bytes of the GPU's memory that tensors took at once while it was computed; 0 on the CPU and of kept stages."""
 
 
 @spec

@@ -390,6 +390,13 @@ def test_a_population_need_not_have_the_counts_of_batch_norms_steps() -> None:
     assert first_fault(source, population, (), None) is None
 
 
+def test_running_out_of_memory_is_nobodys_bug(work: Bench) -> None:
+    with pytest.raises(ComposerError, match="this machine has no memory left: take fewer or smaller networks") as said:
+        work(translator("raise MemoryError()"), BLACK, CAT)
+    assert not isinstance(said.value, PluginError)
+    assert work.status == "failed"
+
+
 @pytest.mark.parametrize(
     ("raised", "cause"),
     [

@@ -159,6 +159,7 @@ class RunRecord(Record):
     versions: dict[str, str]
     device: str
     peak_memory: int = 0
+    device_memory: int = 0
     seal: str | None = None
     inputs: Digests = Field(default={})
     store: str = ""

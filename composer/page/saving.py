@@ -104,7 +104,8 @@ def _stages(cache: StageCache, plan: Plan) -> list[dict[str, Any]]:
     found = []
     for step in plan.steps():
         facts = cache.facts(step.name, step.key) or {}
-        found.append({"name": step.name, "subject": step.subject, "seconds": facts.get("seconds", 0.0)})
+        took = {name: facts.get(name, 0) for name in ("seconds", "device_memory")}
+        found.append({"name": step.name, "subject": step.subject, **took})
     return found
 
 

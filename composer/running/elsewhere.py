@@ -62,6 +62,7 @@ class Ended:
     trace: str = ""
     seconds: float = 0.0
     peak_memory: int = 0
+    device_memory: int = 0
 
 
 Message = Progress | Logged | Ended
@@ -104,7 +105,8 @@ def _ended(step: Step, cache: StageCache, place: Place, registry: Registry, chan
         return Ended("failed", str(error))
     except PluginError as error:
         return Ended("broken", str(error), "".join(traceback.format_exception(error.__cause__ or error)))
-    return Ended("computed", seconds=done.facts["seconds"], peak_memory=peak_memory())
+    seconds, on_device = done.facts["seconds"], done.facts["device_memory"]
+    return Ended("computed", seconds=seconds, peak_memory=peak_memory(), device_memory=on_device)
 
 
 class _Handler(logging.Handler):

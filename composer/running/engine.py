@@ -93,7 +93,8 @@ class Engine:
             log.warning("%s: %s has gone from the store; both are computed here", step.title, ended.message)
             return
         status: Any = "computed" if ended.status == "computed" else "failed"
-        self._finish(step, replace(stage, status=status, seconds=ended.seconds, peak_memory=ended.peak_memory))
+        stage = replace(stage, peak_memory=ended.peak_memory, device_memory=ended.device_memory)
+        self._finish(step, replace(stage, status=status, seconds=ended.seconds))
         if ended.status == "failed":
             raise told(ComposerError(ended.message), step.title)
         if ended.status == "broken":
@@ -160,8 +161,8 @@ class Engine:
         except (ComposerError, PluginError) as error:
             self._finish(step, replace(stage, status="failed", seconds=time.perf_counter() - started))
             raise told(error, step.title) from (error.__cause__ or error)
-        ended = replace(stage, status="computed", seconds=done.facts["seconds"], peak_memory=peak_memory())
-        self._finish(step, ended)
+        stage = replace(stage, peak_memory=peak_memory(), device_memory=done.facts["device_memory"])
+        self._finish(step, replace(stage, status="computed", seconds=done.facts["seconds"]))
         return done.value
 
     def _finish(self, step: Step, stage: Stage) -> None:

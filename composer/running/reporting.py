@@ -226,6 +226,7 @@ def provenance(
         "device": device,
         "seconds": round(seconds, 2),
         "peak_memory": max((stage.peak_memory for stage in stages), default=0),
+        "device_memory": max((stage.device_memory for stage in stages), default=0),
         "versions": versions(_plugin_distributions(recipe, registry)),
         "document": dict(recipe.document),
         "stages": [

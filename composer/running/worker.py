@@ -14,6 +14,7 @@ from composer.data.run import Run, nowhere
 from composer.errors import ComposerError, PluginError
 from composer.registry import Registry, load_registry
 from composer.running.boundary import first_fault, overhearing, run_faults
+from composer.running.memory import device_memory, exhausted, is_exhaustion, watch_device
 from composer.running.step import Step
 from composer.running.storage import Value
 
@@ -45,6 +46,7 @@ def work(
     given = [inputs[other.key] for other in step.inputs]
     run = Run(step.seed, device, pictures, kernels, progress)
     started = time.perf_counter()
+    watch_device(device)
     value = _worked(step, given, run, registry)
     require(step, value)
     facts = {
@@ -53,6 +55,7 @@ def work(
         "places": step.places,
         "device": device,
         "seconds": round(time.perf_counter() - started, 3),
+        "device_memory": device_memory(device),
         "warnings": run.warnings,
         "measured": run.measured,
     }
@@ -74,6 +77,8 @@ def _worked(step: Step, inputs: Sequence[Value], run: Run, registry: Registry) -
     except (ComposerError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a component that calls sys.exit() is broken too
+        if is_exhaustion(error):
+            raise ComposerError(exhausted(error, step.component, run.device)) from error
         raise PluginError(f"this is {registry.bug(error, step.component)}") from error
     plugin = registry.offering(type(step.component)) or f"the component {step.component.name!r}"
     fault = first_fault(step.component, value, inputs, step.split) if step.own else None
