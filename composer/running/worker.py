@@ -14,6 +14,7 @@ from composer.data.run import Run, nowhere
 from composer.errors import ComposerError, PluginError
 from composer.registry import Registry, load_registry
 from composer.running.boundary import first_fault, overhearing, run_faults
+from composer.running.devices import exact
 from composer.running.memory import device_memory, exhausted, is_exhaustion, watch_device
 from composer.running.step import Step
 from composer.running.storage import Value
@@ -72,7 +73,7 @@ def _worked(step: Step, inputs: Sequence[Value], run: Run, registry: Registry) -
     """What a component makes, looked at."""
     verb = resolve_name(step.verb)
     try:
-        with overhearing() as overheard:
+        with overhearing() as overheard, exact(run.device, run.warn):
             value: Value = verb(step, inputs, run)
     except (ComposerError, KeyboardInterrupt):
         raise
