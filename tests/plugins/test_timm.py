@@ -144,6 +144,8 @@ def test_the_architecture_s_mean_is_timm_s_own() -> None:
 
 @pytest.mark.parametrize("model", ["levit_128s", "dla46x_c", "efficientvim_m1", "efficientvit_m0", "crossvit_9_240"])
 def test_several_heads_and_those_that_are_convolutions_become_one_linear_head(model: str, tmp_path: Path) -> None:
+    if model not in timm.list_models():
+        pytest.skip(f"timm {timm.__version__} has no {model}")
     same_as_timm(model, ("dog", "cat", "cow"), tmp_path / "mine.pth")
 
 
