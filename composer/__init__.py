@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from composer.networks.couplings import CouplingGroup, Couplings
     from composer.networks.stacking import stack
     from composer.networks.state_file import StateFile, read_state_file
+    from composer.running.elsewhere import Ended, Place, work_elsewhere
+    from composer.running.executors import Executor
+    from composer.running.step import Step
     from composer.zoo.entry import Concept
     from composer.zoo.zoo import Zoo
 
@@ -58,18 +61,22 @@ _LATER = {
     "Concept": "composer.zoo.entry",
     "CouplingGroup": "composer.networks.couplings",
     "Couplings": "composer.networks.couplings",
+    "Ended": "composer.running.elsewhere",
+    "Executor": "composer.running.executors",
     "FileDecoder": "composer.data.decoding",
     "FoundNetwork": "composer.models.network_weights",
     "Images": "composer.data.images",
     "KernelSet": "composer.data.kernels",
     "LoadedModel": "composer.models.loading",
     "Parent": "composer.models.in_memory",
+    "Place": "composer.running.elsewhere",
     "Population": "composer.data.population",
     "Prediction": "composer.models.loading",
     "Preprocessing": "composer.data.population",
     "Report": "composer.data.scores",
     "Score": "composer.data.scores",
     "StateFile": "composer.networks.state_file",
+    "Step": "composer.running.step",
     "UnreadablePictureError": "composer.data.decoding",
     "WeightsReader": "composer.models.network_weights",
     "Zoo": "composer.zoo.zoo",
@@ -91,6 +98,7 @@ _LATER = {
     "stack": "composer.networks.stacking",
     "tells_apart": "composer.data.scores",
     "umap_embedding": "composer.judging.embedding",
+    "work_elsewhere": "composer.running.elsewhere",
 }
 
 __all__ = [
@@ -105,7 +113,9 @@ __all__ = [
     "CouplingGroup",
     "Couplings",
     "Criterion",
+    "Ended",
     "Evaluator",
+    "Executor",
     "Expression",
     "FileDecoder",
     "Footprint",
@@ -120,6 +130,7 @@ __all__ = [
     "LoadedModel",
     "ModelSource",
     "Parent",
+    "Place",
     "Population",
     "Prediction",
     "Preprocessing",
@@ -132,6 +143,7 @@ __all__ = [
     "Split",
     "Stage",
     "StateFile",
+    "Step",
     "Strip",
     "Tiles",
     "Translator",
@@ -162,6 +174,7 @@ __all__ = [
     "stack",
     "tells_apart",
     "umap_embedding",
+    "work_elsewhere",
 ]
 
 

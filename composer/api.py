@@ -119,6 +119,7 @@ def compose(
     wait: bool = True,
     store: str | Path | None = None,
     workers: int = 1,
+    executor: str | None = None,
 ) -> Composed:
     """Runs a recipe given as arguments: everything that `composer run` does, with the same store and the same folder.
 
@@ -133,6 +134,7 @@ def compose(
     store: folder that keeps stages for all runs, default COMPOSER_STORE or `composer` in the user's cache folder.
     workers: processes that work stages at once, each with its share of the cores; a script that asks for more than one
     has its work under `if __name__ == "__main__":`, as for any new process in Python.
+    executor: who works them, `NAME` or `NAME:ADDRESS`, as `ray` for a cluster of Ray's; by default processes here.
     RecipeError with everything that is wrong with the arguments, before any work; ComposerError for what goes wrong
     in a run and can be mended.
     """
@@ -160,9 +162,10 @@ def compose(
     folder = Path(output) if output is not None else Path("runs") / recipe.name
     with watching(registry) if progress else nullcontext():
         from composer.pipeline import run_recipe  # imports torch, which the check above does without
+        from composer.running.parallel import Parallel
 
         at = None if store is None else Path(store)
-        report = run_recipe(recipe, folder, device, fresh, registry, wait, at, workers)
+        report = run_recipe(recipe, folder, device, fresh, registry, wait, at, Parallel(workers, executor))
     return Composed(report, folder, None if store is None else Path(store))
 
 

@@ -44,6 +44,16 @@ def composer_components() -> Iterable[type[Component]]:
 
 
 @spec
+def composer_executors() -> Mapping[str, Any]:
+    """Name -> what opens a `composer.Executor`, which works the stages of a run at once, here or elsewhere.
+
+    It is called with a `composer.Place`, with how many workers are to share a machine, and with the address that stands
+    behind the name (`--executor NAME:ADDRESS`), or an empty text. Keep what it imports out of the module.
+    """
+    raise NotImplementedError
+
+
+@spec
 def composer_stage_started(stage: Stage) -> None:
     """A stage is about to be computed (or its result read from the store)."""
 

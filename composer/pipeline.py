@@ -21,6 +21,7 @@ from composer.running.forecast import Forecast, forecast
 from composer.running.last_run import recall, remember
 from composer.running.locking import COMING, changing, run_lock
 from composer.running.outcome import choose_device, compute
+from composer.running.parallel import ALONE, Parallel
 from composer.running.plan import make_plan
 from composer.running.step import Step
 from composer.running.store_folder import default_store
@@ -34,19 +35,19 @@ def run_recipe(
     registry: Registry | None = None,
     wait: bool = True,
     store: Path | None = None,
-    workers: int = 1,
+    parallel: Parallel = ALONE,
 ) -> dict[str, Any]:
     """Runs a recipe and writes its folder; returns the content of `report.json`.
 
     wait: for another run that works in the folder; without it that is a ComposerError.
     store: where stages are kept for all runs, `default_store()` unless said otherwise.
-    workers: processes that work stages at once, each with its share of the cores.
+    parallel: how stages are worked at once; by default this process works alone.
     """
     choose_device(device)  # before anything is made
     with working(folder, wait), opened(store) as stages:
         seen = recall(folder)
         try:
-            outcome = compute(recipe, stages, device, fresh, registry, seen, gathered, workers)
+            outcome = compute(recipe, stages, device, fresh, registry, seen, gathered, parallel)
         finally:
             remember(folder, seen)
         publish(outcome, folder)

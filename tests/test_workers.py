@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import closing
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from composer.registry import load_registry
 from composer.running.cache import StageCache
 from composer.running.elsewhere import Ended, Place
 from composer.running.engine import Engine
+from composer.running.executors import work_at_once
+from composer.running.parallel import Parallel, opened_executor
 from composer.running.plan import make_plan
+from composer.running.processes import Processes, threads_each
 from composer.running.step import Step
-from composer.running.workers import Workers, threads_each
 from composer_controls import Mean
 from conftest import TINY
 
@@ -32,8 +35,8 @@ def step(name: str, verb: str, *needs: Step, **about: Any) -> Step:
 
 
 def worked(steps: list[Step], store: Path, threads: int = 1, count: int = 1) -> dict[str, Ended]:
-    with Workers(count, Place(store, "cpu", threads)) as workers:
-        return {done.name: ended for done, ended in workers.work(steps, lambda _: None, lambda *_: None)}
+    with closing(Processes(count, Place(store, "cpu", threads))) as executor:
+        return {done.name: ended for done, ended in work_at_once(steps, executor, lambda _: None, lambda *_: None)}
 
 
 def test_workers_work_at_once_and_one_that_is_killed_costs_its_step_alone(
@@ -75,18 +78,16 @@ def test_a_step_that_kills_every_worker_is_named(tmp_path: Path) -> None:
 
 
 def test_what_ends_the_work_ends_the_workers(tmp_path: Path) -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
     processes: list[SpawnProcess] = []
 
     def work() -> None:
-        with Workers(1, Place(tmp_path / "store", "cpu", 1)) as workers:
+        with closing(Processes(1, Place(tmp_path / "store", "cpu", 1))) as executor:
 
-            def started(_: Step) -> None:
-                processes.extend(worker.process for worker in workers.workers)
+            def heard(*_: object) -> None:
+                processes.extend(worker.process for worker in executor.workers)
+                raise KeyboardInterrupt
 
-            list(workers.work([step("long", "sleep")], started, stop))
+            list(work_at_once([step("long", "sleep")], executor, lambda _: None, heard))
 
     with pytest.raises(KeyboardInterrupt):
         work()
@@ -116,8 +117,10 @@ def test_a_run_with_workers_has_the_bytes_of_one_worker_alone(tmp_path: Path) ->
 def test_an_error_of_a_plugin_elsewhere_is_told_as_one_from_here(tmp_path: Path) -> None:
     with StageCache(tmp_path / "store") as store:
         engine = Engine(store, "cpu", load_registry())
-        with pytest.raises(PluginError, match=r"^broken for test: this is a bug in the plugin controls") as raised:
-            engine.work_ahead([step("broken", "fail")], 2)
+        told = pytest.raises(PluginError, match=r"^broken for test: this is a bug in the plugin controls")
+        with told as raised, opened_executor(Parallel(2), engine) as executor:
+            assert executor is not None
+            engine.work_ahead([step("broken", "fail")], executor)
     assert "not a number of mine" in str(raised.value.__cause__)
     (stage,) = engine.finished.values()
     assert stage.status == "failed"
@@ -127,13 +130,37 @@ def test_who_goes_on_after_an_error_elsewhere_has_all_the_other_results(tmp_path
     fine = step("fine", "die", folder=str(tmp_path), times=0)
     with StageCache(tmp_path / "store") as store:
         engine = Engine(store, "cpu", load_registry())
-        engine.work_ahead([step("broken", "fail"), fine], 1, onward=True)
+        with opened_executor(Parallel(1, "processes"), engine) as executor:
+            assert executor is not None
+            engine.work_ahead([step("broken", "fail"), fine], executor, onward=True)
         assert store.whole(fine.name, fine.key)
     assert list(engine.finished) == [fine.key]
 
 
 def test_workers_share_the_cores() -> None:
     assert [threads_each(workers, cores=8) for workers in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("executor", "said"),
+    [
+        ("procesess", "--executor procesess: no such executor; did you mean 'processes'?"),
+        ("processes:here", "--executor processes:here: processes of this machine have no address"),
+    ],
+)
+def test_an_executor_that_there_is_not_is_refused(executor: str, said: str, tmp_path: Path) -> None:
+    with StageCache(tmp_path / "store") as store:
+        engine = Engine(store, "cpu", load_registry())
+        with pytest.raises(ComposerError, match=said), opened_executor(Parallel(2, executor), engine):
+            pytest.fail("it was opened")
+
+
+def test_one_worker_without_an_executor_is_this_process(tmp_path: Path) -> None:
+    with StageCache(tmp_path / "store") as store:
+        engine = Engine(store, "cpu", load_registry())
+        opened = opened_executor(Parallel(), engine)
+        with opened as executor:
+            assert executor is None
 
 
 def test_no_worker_at_all_is_refused() -> None:

@@ -9,7 +9,13 @@ workers_option = click.option(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Processes that work stages at once, each with its share of the cores.",
+    help="How many work stages at once, each with its share of a machine's cores.",
+)
+executor_option = click.option(
+    "--executor",
+    metavar="NAME[:ADDRESS]",
+    help="Who works stages at once: processes of this machine, or what a plugin offers, as `ray`.  "
+    "[default: processes, with --workers 2 and more]",
 )
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.command_line import completion
-from composer.command_line.cli_options import device_option, examples, workers_option
+from composer.command_line.cli_options import device_option, examples, executor_option, workers_option
 from composer.command_line.cli_store import store_option
 from composer.errors import ComposerError
 
@@ -44,6 +44,7 @@ set_option = click.option(
 @click.option("--seed", type=click.IntRange(min=0), help="Seed in place of the recipe's.")
 @device_option
 @workers_option
+@executor_option
 @store_option
 @click.option("--fresh", is_flag=True, help="Compute everything again, even what has not changed.")
 @click.option("--no-wait", is_flag=True, help="Fail where another run works in the folder, in place of waiting for it.")
@@ -59,6 +60,7 @@ def run(
     seed: int | None,
     device: str,
     workers: int,
+    executor: str | None,
     store: Path | None,
     fresh: bool,
     no_wait: bool,
@@ -96,8 +98,9 @@ def run(
         print_note(said)
     with watching(registry, verbose):
         from composer.pipeline import run_recipe  # imports torch, which takes two seconds
+        from composer.running.parallel import Parallel
 
-        report = run_recipe(read, folder, device, fresh, registry, not no_wait, store, workers)
+        report = run_recipe(read, folder, device, fresh, registry, not no_wait, store, Parallel(workers, executor))
     print_results(report, random_pairs(read), everything=everything)
     print_saved(folder, time.perf_counter() - started)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from composer.command_line import completion
-from composer.command_line.cli_options import device_option, workers_option
+from composer.command_line.cli_options import device_option, executor_option, workers_option
 from composer.command_line.cli_store import store_option
 
 
@@ -28,6 +28,7 @@ from composer.command_line.cli_store import store_option
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the results.  [default: runs/<name>_sweep]")
 @device_option
 @workers_option
+@executor_option
 @store_option
 @click.pass_context
 def sweep(
@@ -38,6 +39,7 @@ def sweep(
     output: Path | None,
     device: str,
     workers: int,
+    executor: str | None,
     store: Path | None,
 ) -> None:
     """Run RECIPE with many settings.
@@ -56,12 +58,14 @@ def sweep(
     grid = points(axes(settings), at_random)
     recipes = [(one, read_recipe(recipe, [f"{key}={value}" for key, value in one.items()], registry)) for one in grid]
     click.echo(f"{len(recipes)} recipes", err=True)
-    from composer.sweeps import sweep_files  # imports torch
+    from composer.running.parallel import Parallel  # imports torch, as the next two do
+    from composer.sweeps import sweep_files
     from composer.sweeps.sweep import sweep as swept
 
     folder = output or Path("runs") / f"{recipes[0][1].name}_sweep"
     with watching(registry):
-        found = swept(recipes, folder, registry, lambda line: click.echo(line, err=True), device, store, workers)
+        parallel = Parallel(workers, executor)
+        found = swept(recipes, folder, registry, lambda line: click.echo(line, err=True), device, store, parallel)
     failed = sweep_files.failures(found)
     if found.score is not None:
         asked = [part for one in settings for part in ("--set", one)]

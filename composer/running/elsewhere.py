@@ -1,4 +1,4 @@
-"""A worker: a process that works steps, one after another; inputs and results lie in the store."""
+"""What a worker does: it works steps, one after another; inputs and results lie in the store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 import signal
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from composer.errors import ComposerError, PluginError
-from composer.registry import Registry, load_registry
+from composer.registry import load_registry
 from composer.running.cache import StageCache
 from composer.running.memory import peak_memory
 from composer.running.step import Step
@@ -55,9 +56,13 @@ class Logged:
 
 @dataclass(frozen=True)
 class Ended:
-    """A step has ended. absent: an input has gone from the store; broken: a plugin has a bug, `trace` shows where."""
+    """A step has ended.
 
-    status: Literal["computed", "absent", "failed", "broken"]
+    absent: an input has gone from the store. failed: the user can mend it, as `message` says. broken: a plugin has a
+    bug, `trace` shows where. lost: its worker has ended in the middle, and `message` says how.
+    """
+
+    status: Literal["computed", "absent", "failed", "broken", "lost"]
     message: str = ""
     trace: str = ""
     seconds: float = 0.0
@@ -66,55 +71,76 @@ class Ended:
 
 
 Message = Progress | Logged | Ended
+Say = Callable[[Progress | Logged], None]
 
 
 def serve(channel: Connection, place: Place) -> None:
     """Works every step that comes through the channel, until the other end closes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; whoever gives the work ends them
-    log = logging.getLogger("composer")
-    log.propagate = False
-    log.addHandler(_Handler(channel))
-    torch.set_num_threads(place.threads)
-    registry = load_registry()
-    with suppress(EOFError, ConnectionError), threadpool_limits(place.threads), StageCache(place.store) as cache:
+    with suppress(EOFError, ConnectionError):
         while True:
             step: Step = channel.recv()
-            channel.send(_ended(step, cache, place, registry, channel))
+            channel.send(work_elsewhere(step, place, channel.send))
 
 
-def _ended(step: Step, cache: StageCache, place: Place, registry: Registry, channel: Connection) -> Ended:
-    """Works one step, and says how that ended."""
-    inputs = {}
-    for other in step.needs:
-        value = cache.load(other.name, other.key)
-        if value is None:
-            return Ended("absent", other.title)
-        inputs[other.key] = value
+def work_elsewhere(step: Step, place: Place, say: Say) -> Ended:
+    """Works one step in this process for another one: inputs and result lie in the store. Returns how that ended.
+
+    say: hands on how far the step is, and what is logged meanwhile, as objects that can be pickled.
+    """
+    torch.set_num_threads(place.threads)
+    registry = load_registry()
+    with threadpool_limits(place.threads), _logging(say), StageCache(place.store) as cache:
+        inputs = {}
+        for other in step.needs:
+            value = cache.load(other.name, other.key)
+            if value is None:
+                return Ended("absent", other.title)
+            inputs[other.key] = value
+        try:
+            done = work(step, inputs, place.device, registry, _seldom(say))
+            cache.store(step.name, step.key, done.value, done.facts, done.figures, replace=place.fresh)
+        except ComposerError as error:
+            return Ended("failed", str(error))
+        except PluginError as error:
+            return Ended("broken", str(error), "".join(traceback.format_exception(error.__cause__ or error)))
+    seconds, on_device = done.facts["seconds"], done.facts["device_memory"]
+    return Ended("computed", seconds=seconds, peak_memory=peak_memory(), device_memory=on_device)
+
+
+def _seldom(say: Say) -> Callable[[str, int, int], None]:
+    """Says how far a step is, and not too often."""
     last = 0.0
 
     def progress(what: str, done: int, total: int) -> None:
         nonlocal last
         if done in (0, total) or time.monotonic() - last > OFTEN:
             last = time.monotonic()
-            channel.send(Progress(what, done, total))
+            say(Progress(what, done, total))
 
+    return progress
+
+
+@contextmanager
+def _logging(say: Say) -> Iterator[None]:
+    """What is logged meanwhile is said, and shown nowhere else."""
+    log = logging.getLogger("composer")
+    handler = _Handler(say)
+    propagate, log.propagate = log.propagate, False
+    log.addHandler(handler)
     try:
-        done = work(step, inputs, place.device, registry, progress)
-        cache.store(step.name, step.key, done.value, done.facts, done.figures, replace=place.fresh)
-    except ComposerError as error:
-        return Ended("failed", str(error))
-    except PluginError as error:
-        return Ended("broken", str(error), "".join(traceback.format_exception(error.__cause__ or error)))
-    seconds, on_device = done.facts["seconds"], done.facts["device_memory"]
-    return Ended("computed", seconds=seconds, peak_memory=peak_memory(), device_memory=on_device)
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = propagate
 
 
 class _Handler(logging.Handler):
-    """Sends what is logged to whoever gives the work."""
+    """Says what is logged."""
 
-    def __init__(self, channel: Connection) -> None:
+    def __init__(self, say: Say) -> None:
         super().__init__()
-        self.channel = channel
+        self.say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.channel.send(Logged(record.levelno, self.format(record)))
+        self.say(Logged(record.levelno, self.format(record)))

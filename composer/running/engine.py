@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
@@ -14,14 +13,14 @@ from composer.errors import ComposerError, PluginError
 from composer.hookspecs import Stage
 from composer.registry import Registry
 from composer.running.cache import StageCache
-from composer.running.elsewhere import Ended, Place, Progress
+from composer.running.elsewhere import Ended, Progress
+from composer.running.executors import Executor, work_at_once
 from composer.running.memory import peak_memory
 from composer.running.plan import Plan
 from composer.running.step import Step
 from composer.running.storage import Value
 from composer.running.watching import Watchers
 from composer.running.worker import require, work
-from composer.running.workers import Workers, threads_each
 
 log = logging.getLogger("composer")
 
@@ -52,14 +51,13 @@ class Engine:
             self.results[step.key] = self._computed(step) if kept is None else kept
         return self.results[step.key]
 
-    def work_ahead(self, steps: Sequence[Step], workers: int, onward: bool = False) -> None:
-        """Computes in other processes what the store lacks of some plans' steps; `result` then finds it there.
+    def work_ahead(self, steps: Sequence[Step], executor: Executor, onward: bool = False) -> None:
+        """Lets others compute, several at once, what the store lacks of some plans' steps; `result` finds it there.
 
         steps: each after those that it works on. What cannot be worked so, as an input went from the store meanwhile,
         is left to `result`. Raises what the first step raised that failed; onward: goes on with the others, and leaves
         it too to `result`, which meets it again.
         """
-        place = Place(self.cache.folder, self.device, threads_each(workers, os.cpu_count() or 1), self.fresh)
         missing = [step for step in steps if not self._there(step)]
         stages = {}
 
@@ -70,11 +68,10 @@ class Engine:
         def told_of(step: Step, at: Progress) -> None:
             self.hook.composer_stage_progress(stage=stages[step.key], what=at.what, done=at.done, total=at.total)
 
-        with Workers(workers, place) as all_of_them:
-            for step, ended in all_of_them.work(missing, started, told_of):
-                if ended.status != "computed" and onward:
-                    continue
-                self._worked_elsewhere(step, stages[step.key], ended)
+        for step, ended in work_at_once(missing, executor, started, told_of):
+            if ended.status != "computed" and onward:
+                continue
+            self._worked_elsewhere(step, stages[step.key], ended)
 
     def _there(self, step: Step) -> bool:
         """Whether a result need not be computed; pictures are looked for where this recipe has them."""

@@ -21,6 +21,7 @@ from composer.running import reporting, sealing
 from composer.running.cache import StageCache
 from composer.running.engine import Engine, Seen, told
 from composer.running.labelled import refuse_test_pictures
+from composer.running.parallel import ALONE, Parallel, opened_executor
 from composer.running.plan import Arm, Gather, OracleSteps, Plan, make_plan
 from composer.running.watching import Watchers
 
@@ -66,21 +67,22 @@ def compute(
     registry: Registry | None = None,
     seen: Seen | None = None,
     gather: Gather | None = None,
-    workers: int = 1,
+    parallel: Parallel = ALONE,
 ) -> Outcome:
     """Computes a recipe, or takes from the store what it has.
 
     seen: what each stage was made from in the run before, to tell why it is computed again; brought up to date.
     gather: gathers what the page shows of each composition; without it there is nothing to publish a page from.
-    workers: processes that work steps at once, each with its share of the cores; 1: this process alone.
+    parallel: how steps are worked at once; by default this process works alone.
     """
     started = time.perf_counter()
     engine = Engine(store, choose_device(device), registry or load_registry(), fresh, seen)
     plan = make_plan(recipe, gather)
     store.use(*((step.name, step.key) for step in plan.steps()))
     inputs = plan.inputs()  # before they are read, so that one that is edited meanwhile shows
-    if workers > 1:
-        engine.work_ahead(plan.steps(), workers)
+    with opened_executor(parallel, engine) as executor:
+        if executor is not None:
+            engine.work_ahead(plan.steps(), executor)
     parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.populations}
     test: Images | None = None if plan.test is None else engine.result(plan.test)
     arms = [_judge(engine, arm, test) for arm in plan.arms]

@@ -49,10 +49,12 @@ class Step:
 
     @property
     def seed(self) -> int:
+        """Its own, by its name and the recipe's."""
         return stage_seed(self.recipe_seed, self.name)
 
     @cached_property
     def read_files(self) -> tuple[Path, ...]:
+        """The files that it reads."""
         return tuple(self.component.files()) if self.files is None else self.files
 
     @cached_property
@@ -76,10 +78,12 @@ class Step:
 
     @cached_property
     def key(self) -> str:
+        """Where its result is kept: sha256 of all that the result depends on."""
         return digest(self.identity)
 
     @property
     def title(self) -> str:
+        """`population.black for black`, as messages name it."""
         return f"{self.name} for {self.subject}"
 
 

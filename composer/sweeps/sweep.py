@@ -19,6 +19,7 @@ from composer.registry import Registry
 from composer.running.engine import Engine
 from composer.running.last_run import recall, remember
 from composer.running.outcome import choose_device, compute
+from composer.running.parallel import ALONE, Parallel, opened_executor
 from composer.running.plan import make_plan
 from composer.running.step import Step
 from composer.sweeps.grid import SEED
@@ -140,23 +141,25 @@ def sweep(
     say: Callable[[str], None],
     device: str = "auto",
     store: Path | None = None,
-    workers: int = 1,
+    parallel: Parallel = ALONE,
 ) -> Sweep:
     """Computes recipes that differ in what was set; a recipe that fails says why, and the others go on.
 
-    folder: of the sweep, held meanwhile. say: told of every point that is done. workers: processes at once.
+    folder: of the sweep, held meanwhile. say: told of every point that is done. parallel: how stages are worked at
+    once.
     """
     points: list[Point] = []
     with working(folder), opened(store) as stages:
         seen = recall(folder)
         try:
-            if workers > 1:
-                steps: dict[str, Step] = {}
-                for _, recipe in recipes:
-                    steps |= {step.key: step for step in make_plan(recipe).steps()}
-                stages.use(*((step.name, step.key) for step in steps.values()))
-                engine = Engine(stages, choose_device(device), registry, seen=seen)
-                engine.work_ahead(list(steps.values()), workers, onward=True)
+            engine = Engine(stages, choose_device(device), registry, seen=seen)
+            with opened_executor(parallel, engine) as executor:
+                if executor is not None:
+                    steps: dict[str, Step] = {}
+                    for _, recipe in recipes:
+                        steps |= {step.key: step for step in make_plan(recipe).steps()}
+                    stages.use(*((step.name, step.key) for step in steps.values()))
+                    engine.work_ahead(list(steps.values()), executor, onward=True)
             for number, (setting, recipe) in enumerate(recipes, start=1):
                 points.append(
                     point_of(setting, recipe, lambda one: compute(one, stages, device, False, registry, seen))
