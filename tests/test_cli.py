@@ -38,6 +38,7 @@ COMMANDS = (
     "predict",
     "export",
     "inspect",
+    "push",
     "merge",
     "report",
     "compare",

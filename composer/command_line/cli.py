@@ -16,6 +16,7 @@ import click
 from composer.command_line import (
     cli_bench,
     cli_compose,
+    cli_hub,
     cli_merge,
     cli_recipes,
     cli_runs,
@@ -243,6 +244,7 @@ def schema(output: Path | None) -> None:
 
 for command in (
     *COMMANDS,
+    *cli_hub.COMMANDS,
     *cli_merge.COMMANDS,
     *cli_runs.COMMANDS,
     *cli_sweep.COMMANDS,

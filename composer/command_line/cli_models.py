@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.command_line.cli_options import examples
+from composer.command_line.cli_options import examples, revision_option
 from composer.data.files import PICTURE_SUFFIXES, picture_files
 from composer.errors import ComposerError
 
@@ -43,6 +43,7 @@ member_option = click.option("--member", help="Member, by number or name.  [defa
         'composer predict runs/black_cat "holiday/**/*.jpg" --csv > found.csv',
         'composer predict runs/black_cat --target "cat and not black" holiday/',
         "composer predict runs/black_cat holiday/ --page found.html   # to look at",
+        "composer predict user/black-cat holiday/                     # out of the Hugging Face hub",
     )
 )
 @model_argument
@@ -50,6 +51,7 @@ member_option = click.option("--member", help="Member, by number or name.  [defa
 @composition_option
 @member_option
 @target_option
+@revision_option
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -71,6 +73,7 @@ def predict(
     composition: str | None,
     member: str | None,
     target: str | None,
+    revision: str | None,
     threshold: float | None,
     as_json: bool,
     as_csv: bool,
@@ -80,7 +83,8 @@ def predict(
     """Say what PICTURES show.
 
     PICTURES are files, folders (with all folders in them) and patterns such as "*.jpg"; RUN_OR_MODEL is a run's
-    folder or one of the folders in its models/. Prints the probability of each concept and of the target.
+    folder, one of the folders in its models/, or user/repo on the Hugging Face hub. Prints the probability of each
+    concept and of the target.
 
     Files that cannot be read are named and counted, and the others are not harmed. The exit code is 1 where none
     can be read.
@@ -100,7 +104,7 @@ def predict(
     from composer.running.outcome import choose_device
 
     replaced = page is not None and check_place(page)
-    loaded = load(model, composition, member_of(member), target).to(choose_device(device))
+    loaded = load(model, composition, member_of(member), target, revision).to(choose_device(device))
     announce(loaded)
     predictions = list(_shown_progress(loaded.predict_each(files, threshold), len(files)))
     if as_json:
@@ -138,8 +142,15 @@ def predict(
 @composition_option
 @member_option
 @target_option
+@revision_option
 def export(
-    model: Path, format_: str, output: Path | None, composition: str | None, member: str | None, target: str | None
+    model: Path,
+    format_: str,
+    output: Path | None,
+    composition: str | None,
+    member: str | None,
+    target: str | None,
+    revision: str | None,
 ) -> None:
     """Write a composed model for other programs.
 
@@ -152,7 +163,7 @@ def export(
     from composer.models.loading import load
 
     chosen = FORMATS[FORMATS.index(format_)]
-    loaded = load(model, composition, member_of(member), target)
+    loaded = load(model, composition, member_of(member), target, revision)
     announce(loaded)
     path = write(loaded, output or Path(f"{loaded.composition}{ENDINGS[chosen]}"), chosen)
     click.echo(path)
@@ -193,8 +204,8 @@ def export(
 def inspect(model: str, images: Path | None, architecture: str | None, coupled: bool, as_json: bool) -> None:
     """Say what composer sees in MODEL.
 
-    MODEL is a checkpoint (.pth, .pt, .safetensors), the folder of a composition or of a run, or the name of a model:
-    one of torchvision's classifiers, or a model source that needs no options.
+    MODEL is a checkpoint (.pth, .pt, .safetensors), the folder of a composition or of a run, the name of a model (one
+    of torchvision's classifiers, or a model source that needs no options), or user/repo on the Hugging Face hub.
 
     Lists its layers and shapes, which can be extracted, aligned and assembled, which cannot and why, and what is
     known of its preprocessing and outputs.
@@ -209,6 +220,9 @@ def inspect(model: str, images: Path | None, architecture: str | None, coupled: 
 
     if images is not None and coupled:
         raise click.UsageError("--images and --couplings: choose one of the two")
+    from composer.models.hub import at_hand  # imports torch, which takes seconds
+
+    model = str(at_hand(model))
     if coupled:
         _inspect_couplings(model, architecture, as_json)
         return
@@ -217,7 +231,7 @@ def inspect(model: str, images: Path | None, architecture: str | None, coupled: 
         return
     if architecture is not None:
         raise click.UsageError("--architecture: is for --images or --couplings")
-    from composer.models.inspection import inspect_model  # imports torch, which takes seconds
+    from composer.models.inspection import inspect_model
 
     found = inspect_model(model)
     if as_json:

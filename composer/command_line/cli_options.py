@@ -20,6 +20,10 @@ executor_option = click.option(
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
+revision_option = click.option(
+    "--revision",
+    help="Of a repository of the Hugging Face hub: a branch, tag or commit.  [default: the newest]",
+)
 
 
 def examples(*lines: str) -> str:

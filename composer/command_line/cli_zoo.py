@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.command_line.cli_options import device_option, examples
+from composer.command_line.cli_options import device_option, examples, revision_option
 from composer.command_line.cli_store import store_option
 from composer.errors import ComposerError
 
@@ -97,6 +97,7 @@ def remove(names: tuple[str, ...], folder: Path | None) -> None:
         "composer zoo add runs/black_cat --concept black --concept cat",
         "composer zoo add resnet18 --concept 'tiger cat' --concept goldfish",
         "composer zoo add cat.pth --concept cat --output 3 --kind object",
+        "composer zoo add user/black --concept black   # out of the Hugging Face hub",
     )
 )
 @click.argument("model", metavar="PATH_OR_NAME")
@@ -111,6 +112,7 @@ def remove(names: tuple[str, ...], folder: Path | None) -> None:
 @synonym_option
 @kind_option
 @licence_option
+@revision_option
 @click.option("--source", default="", help="Where it came from, in words.  [default: what PATH_OR_NAME is]")
 @zoo_option
 @replace_option
@@ -121,14 +123,15 @@ def add(
     synonyms: tuple[str, ...],
     kind: Any,
     licence: str,
+    revision: str | None,
     source: str,
     folder: Path | None,
     replace: bool,
 ) -> None:
     """Add concepts that a model at hand knows.
 
-    PATH_OR_NAME is the folder of a run or of a model, a file of weights, or the name of a model source or of a network
-    of torchvision or timm, each of whose classes can be a concept.
+    PATH_OR_NAME is the folder of a run or of a model, a file of weights, the name of a model source or of a network
+    of torchvision or timm, each of whose classes can be a concept, or user/repo on the Hugging Face hub.
     """
     if outputs and len(outputs) != len(concepts):
         raise ComposerError(
@@ -140,12 +143,14 @@ def add(
     names = [opened.require_free(concept, replace) for concept in concepts]
     click.echo("loading", err=True)
     from composer.command_line.terminal_zoo import print_learned
+    from composer.models.hub import fetched_from
     from composer.zoo.adding import entry_of  # imports torch
 
+    path, where = fetched_from(model, revision)
     entries = []
     for name, asked, called in zip(names, concepts, outputs or concepts, strict=True):
-        found, what = _model(model, asked, called if outputs else "")
-        entries.append(entry_of(found, name, source, what))
+        found, what = _model(path, asked, called if outputs else "")
+        entries.append(entry_of(found, name, source or where, what))
     for entry in entries:  # none before all are known to be right
         print_learned(opened.put(entry, synonyms, kind, licence, replace))
 
@@ -313,9 +318,8 @@ def _learn_recipe(
 
 def _model(given: str, concept: str, called: str) -> tuple[Any, str]:
     """(what was given as something that `add` takes, what it calls the concept)."""
-    path = Path(given)
-    if path.is_dir():
-        return path, called
+    if Path(given).is_dir():
+        return Path(given), called
     from composer.command_line.new_recipe import Network, look
     from composer.recipes.slots import read_component
     from composer.registry import load_registry

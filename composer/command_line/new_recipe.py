@@ -14,9 +14,9 @@ import yaml
 from composer.component import Component
 from composer.data.files import PICTURE_SUFFIXES, is_picture, remove
 from composer.errors import ComposerError
+from composer.models.folder_files import MODEL_FILES
 from composer.registry import Registry, nearest
 
-MODEL_FILES = (".pth", ".pt", ".th", ".safetensors", ".bin", ".ckpt")
 COMMENT = 116
 """Characters of a line of comment, its sign left out."""
 ZOOS = ("torchvision", "timm")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from composer.data.composed import ComposedModel
 from composer.data.files import write_json, write_text
 from composer.errors import ComposerError
+from composer.models.cards import without_scores
 from composer.models.folder_files import CARD, CONFIG, WEIGHTS
 from composer.models.loading import LoadedModel, Part
 from composer.running.storage import pack, write_tensors
@@ -161,8 +162,10 @@ def _write_folder(model: LoadedModel, folder: Path) -> None:
 def one_member_card(text: str, member: str, asked: str = "") -> str:
     """A card for a folder that holds one member of the composition alone: it says so below the title.
 
-    asked: what is to be said of another formula that the member is asked for.
+    asked: what is to be said of another formula that the member is asked for. Its front matter holds no scores: these
+    are of the member that was picked, and of the formula that the model was made for.
     """
+    text = without_scores(text)
     title = next((line for line in text.splitlines() if line.startswith("# ")), None)
     note = f"This folder holds one member alone, `{member}`; the numbers below are those of the whole composition."
     return text if title is None else text.replace(title, f"{title}\n\n{note}{asked}", 1)

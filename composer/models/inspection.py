@@ -12,6 +12,7 @@ from composer.data.population import Population
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import ModelSource
+from composer.models.folder_files import MODEL_FILES
 from composer.models.known_networks import (
     Known,
     describe_preprocessing,
@@ -51,7 +52,7 @@ def inspect_model(model: str, registry: Registry | None = None) -> list[Inspecti
         return _of_folder(find_model(path))
     if path.is_file():
         return [_of_file(path, registry)]
-    if len(path.parts) > 1 or path.suffix in (".pth", ".pt", ".th", ".safetensors", ".bin", ".ckpt"):
+    if len(path.parts) > 1 or path.suffix in MODEL_FILES:
         raise ComposerError(f"{model}: there is no such file or folder")
     source = named_source(model, registry)
     if source is not None:

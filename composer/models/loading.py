@@ -23,6 +23,7 @@ from composer.data.expressions import Expression
 from composer.data.population import Population, concept_log_odds
 from composer.errors import ComposerError
 from composer.models.folder_files import MODELS
+from composer.models.hub import at_hand
 from composer.models.model_folder import ModelFolder, find_model
 from composer.recipes.target import formula_problems
 from composer.running.locking import reading
@@ -39,19 +40,23 @@ def load(
     composition: str | None = None,
     member: int | str | None = None,
     target: str | Expression | None = None,
+    revision: str | None = None,
 ) -> LoadedModel:
     """One member of a composition, in evaluation mode on the CPU.
 
-    path: a run's folder, or the folder of one composition (`runs/x/models/product`, or a copy of it).
+    path: a run's folder, or the folder of one composition (`runs/x/models/product`, or a copy of it); `user/repo`,
+    where there is no such path, is fetched from the Hugging Face hub once (the extra `hub`).
     composition: which one of the run; left out, the one that is best in the report's main score, chosen by the
     labels of the test pictures, controls left aside.
     target: another formula than the model was made for, such as `cat and not black`, of the concepts that it knows.
     member: index or name; left out, the member that the report picked without labels, and without a report member 0.
+    revision: of the repository: a branch, tag or commit; left out, the newest. A commit's hash pins it.
     ComposerError where there is no such thing, or the architecture's plugin is not installed.
     """
-    folder = Path(path).absolute()
+    path = at_hand(path, revision)
+    folder = path.absolute()
     with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
-        home = find_model(Path(path), composition)
+        home = find_model(path, composition)
         model = home.read(home.member(member))
         return LoadedModel(model if target is None else asked_for(model, target, home), home)
 

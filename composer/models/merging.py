@@ -17,6 +17,7 @@ from composer.data.population import Population, Preprocessing
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import Assembler
+from composer.models.cards import HERE, front_matter, licence_facts
 from composer.models.folder_files import CARD, CONFIG, WEIGHTS
 from composer.models.inspection import recognised
 from composer.models.known_networks import shapes_of
@@ -116,12 +117,13 @@ def _options(method: Assembler) -> dict[str, Any]:
 
 def _card(model: ComposedModel, method: Assembler, files: Sequence[Path]) -> str:
     options = ", ".join(f"{name}: {value}" for name, value in _options(method).items() if name != "use")
+    facts = {"library_name": "composer", "tags": ["composer", "model-merging"], **licence_facts("")}
     reference = f" ({method.contract.reference})" if method.contract.reference else ""
     return (
-        f"# {' + '.join(file.stem for file in files)}\n\n"
+        f"{front_matter(facts)}\n# {' + '.join(file.stem for file in files)}\n\n"
         f"Made out of {', '.join(file.name for file in files)} by `{method.name}`{reference}; {options}.\n"
         f"It has {model.parameters:,} parameters. How good it is was not measured.\n\n"
-        f'Load it with `composer.load("FOLDER")`.\n'
+        f'Load it with `composer.load("{HERE}")`.\n'
     )
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from composer.data.files import write_json, write_text
 from composer.data.records import target_of, title_of_row
 from composer.data.score_info import main_score, read_declared, title_of
+from composer.models.cards import HERE, front_matter
 from composer.models.folder_files import CARD, CONFIG
 from composer.models.model_folder import about, picked_member, read_folder
 from composer.results import words
+from composer.results.model_index import model_index
 
 MOST_WARNINGS = 10
 
@@ -33,8 +33,7 @@ def model_card(config: Mapping[str, Any], report: Mapping[str, Any], composition
     """The card's text: front matter, what it is, the table with the controls, labels, limits, and how to load it."""
     target = config["target"]
     sections = [
-        f"---\n{_front_matter(report, composition)}---",
-        f"# {report['name']}: {composition}",
+        f"{_front_matter(report, composition)}\n# {report['name']}: {composition}",
         _introduction(config, report, composition),
         "## How to use it",
         _usage(config),
@@ -65,7 +64,7 @@ def _front_matter(report: Mapping[str, Any], composition: str) -> str:
         "tags": ["composer", "model-composition", "model-merging", *report["concepts"]],
         "model_name": f"{report['name']}: {composition}",
     }
-    return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+    return front_matter({**facts, **model_index(report, composition)})
 
 
 def _introduction(config: Mapping[str, Any], report: Mapping[str, Any], composition: str) -> str:
@@ -98,10 +97,10 @@ def _usage(config: Mapping[str, Any]) -> str:
         else "features = model.features(pixels)  # pixels: uint8 [N, 3, H, W]"
     )
     return (
-        f'```python\nimport composer\n\nmodel = composer.load("path/to/this/folder")\n{call}\n```\n\n'
+        f'```python\nimport composer\n\nmodel = composer.load("{HERE}")\n{call}\n```\n\n'
         f"It needs composer (`pip install kernel-composer`) and what offers its architecture: {plugins}. "
         "The plugins that made it are not needed."
-        + ("\n\n```\ncomposer predict path/to/this/folder photo.jpg\n```" if _gives_log_odds(config) else "")
+        + (f"\n\n```\ncomposer predict {HERE} photo.jpg\n```" if _gives_log_odds(config) else "")
     )
 
 

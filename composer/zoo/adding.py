@@ -16,7 +16,9 @@ from composer.data.records import ParentRecord, PicturesRecord, Record
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import ModelSource
-from composer.models.folder_files import MODELS, REPORT
+from composer.models.cards import licence_of
+from composer.models.folder_files import CARD, MODELS, REPORT
+from composer.models.hub import fetched_from
 from composer.models.model_folder import ModelFolder, find_model
 from composer.running.locking import reading
 from composer.zoo.entry import FILE, Concept, read_concept
@@ -44,10 +46,11 @@ def entry_of(model: Population | ModelSource | str | Path, concept: str, source:
             raise ComposerError(": ".join(part for part in (model.name, option, message) if part))
         what = described(model) if called == concept else f"{described(model)}, {called}"
         return _entry(model.load(called, Run()), concept, source or what)
-    folder = Path(model).absolute()
+    place, where = fetched_from(model)
+    folder = Path(place).absolute()
     with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
-        home = find_model(Path(model))
-        return _of_folder(home, concept, source, called)
+        home = find_model(Path(place))
+        return _of_folder(home, concept, source or where, called)
 
 
 def _of_folder(home: ModelFolder, concept: str, source: str, called: str) -> Entry:
@@ -63,7 +66,8 @@ def _of_folder(home: ModelFolder, concept: str, source: str, called: str) -> Ent
     picked = home.member(None) if len(population) > 1 else 0
     entry = replace(_entry(population, concept, source or f"{home.name} of {_run(home).name}"), picked=picked)
     if (home.path / FILE).is_file():
-        return _with_facts(entry, read_concept(home.path.absolute()), source)
+        return _with_facts(entry, read_concept(home.path.absolute(), anywhere=True), source)
+    entry = replace(entry, licence=licence_of(home.path / CARD))
     quality = _quality(_run(home) / REPORT, names[index])
     return entry if quality is None else replace(entry, auc=quality[0], pictures=quality[1])
 

@@ -13,7 +13,7 @@ from composer.data.expressions import NONE
 from composer.data.files import one_line, read_part
 from composer.data.records import Record
 from composer.errors import ComposerError
-from composer.models.folder_files import CONFIG, WEIGHTS
+from composer.models.folder_files import CONCEPT, CONFIG, WEIGHTS
 from composer.networks.architecture import Architecture
 from composer.recipes.recipe import why_no_name
 from composer.registry import load_registry
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from composer.data.population import Population
     from composer.models.model_folder import ModelFolder
 
-FILE = "concept.json"
+FILE = CONCEPT
 """What a folder is known for a concept's by."""
 FORMAT = 1
 """Of `concept.json`; another is of another version of composer."""
@@ -135,8 +135,11 @@ def is_concept(folder: Path) -> bool:
     return folder.is_dir() and any((folder / name).is_file() for name in (FILE, CONFIG))
 
 
-def read_concept(folder: Path) -> Concept:
-    """The concept that a folder of a zoo holds; ComposerError where it is damaged or of another version."""
+def read_concept(folder: Path, anywhere: bool = False) -> Concept:
+    """The concept that a folder of a zoo holds; ComposerError where it is damaged or of another version.
+
+    anywhere: the folder is in no zoo, and may be called otherwise than the concept.
+    """
     again = _again(folder.name)
     for name in (FILE, CONFIG, WEIGHTS):
         if not (folder / name).is_file():
@@ -146,7 +149,7 @@ def read_concept(folder: Path) -> Concept:
         by = f"format {written['format']} (composer {written['composer_version']})"
         raise ComposerError(f"{folder / FILE}: is of {by}, and this composer reads format {FORMAT}; {again}")
     facts = ConceptRecord.model_validate(read_part(folder / FILE, ConceptRecord, again))
-    if facts.name != folder.name:
+    if facts.name != folder.name and not anywhere:
         raise ComposerError(
             f"{folder / FILE}: says {facts.name!r}, and the folder is called {folder.name!r}; rename it"
         )

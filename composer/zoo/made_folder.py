@@ -23,7 +23,7 @@ from composer.version import __version__
 from composer.zoo.composing import Made
 from composer.zoo.entry import how_known
 from composer.zoo.scoring import AUC, HARDEST, SELF
-from composer.zoo.writing import front_matter
+from composer.zoo.writing import concept_front_matter
 
 FACTS = "compose.json"
 """What a folder is known by that `composer compose` wrote."""
@@ -160,8 +160,8 @@ def card(made: Made) -> str:
         for concept in made.concepts
     )
     sections = [
-        front_matter(),  # of several concepts nobody knows under which licence the whole may be used
-        f"# {target.text}",
+        # Of several concepts nobody knows under which licence the whole may be used.
+        f"{concept_front_matter()}\n# {target.text}",
         f"Tells pictures of **{target.text}** from all others: {kind}, {made.model.parameters:,} parameters, input "
         f"{sizes} pixels a side. Made by composer {__version__} out of a zoo.",
         f"## How {made.phrase!r} was understood",

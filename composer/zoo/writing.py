@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from safetensors import SafetensorError
 
 from composer.data.composed import ComposedModel
@@ -27,6 +26,7 @@ from composer.data.files import (
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.errors import ComposerError
+from composer.models.cards import front_matter, licence_facts
 from composer.models.folder_files import CARD, CONFIG, WEIGHTS
 from composer.models.model_folder import about
 from composer.running.locking import held
@@ -46,10 +46,6 @@ from composer.zoo.entry import (
 
 LOCK = ".zoo.lock"
 """Held for the moment in which a concept is put in place or taken away."""
-LICENCES = frozenset(
-    {"apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc0-1.0", "mit"}
-)
-"""What the hub calls licences; it takes any other as `other`, with a name."""
 MOST_PROBES = 16
 """Pictures that are kept of a concept, with it and without it each."""
 PROBE_SIZE = 128
@@ -172,25 +168,17 @@ def card(record: ConceptRecord) -> str:
     }
     lines = "\n".join(f"- **{what}**: {said}" for what, said in facts.items() if said)
     return (
-        f"{front_matter(record.licence)}\n\n# {record.name}\n\n"
+        f"{concept_front_matter(record.licence)}\n# {record.name}\n\n"
         f"Tells pictures that show **{record.name}** from all others: a concept of a zoo of composer "
         f"{record.composer_version}.\n\n{lines}\n\n```python\nimport composer\n\n"
         'model = composer.load(".")\nprint(model.predict(["a.jpg"]))\n```\n'
     )
 
 
-def front_matter(licence: str = "") -> str:
-    """How a card begins, as the Hugging Face hub reads it. licence: in words, empty where it is not known."""
-    plain = licence.strip().lower()
-    known = plain in LICENCES
-    facts = {
-        "library_name": "composer",
-        "pipeline_tag": "image-classification",
-        "license": "unknown" if not plain else plain if known else "other",
-    }
-    if plain and not known:
-        facts["license_name"] = licence.strip()
-    return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---"
+def concept_front_matter(licence: str = "") -> str:
+    """How a card begins. licence: in words, empty where it is not known."""
+    facts = {"library_name": "composer", "pipeline_tag": "image-classification"}
+    return front_matter(facts | licence_facts(licence))
 
 
 def prepare(zoo: Path) -> None:
