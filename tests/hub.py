@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404, "EntryNotFound")
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815  # by this name it is called
 
     def do_POST(self) -> None:
         self.hub.asked.append(f"{self.command} {self.path}")
@@ -63,7 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._create(json.loads(content))
         elif self.path == "/api/validate-yaml":
             self.hub.validated.append(json.loads(content)["content"])
-            self._say({"errors": [], "warnings": []})
+            wrong = [{"message": '"license" must be one of'}] if "license: nonsense" in self.hub.validated[-1] else []
+            self._say({"errors": wrong, "warnings": []}, 400 if wrong else 200)
         elif self.path.partition("?")[0].endswith("/preupload/main"):
             files = json.loads(content)["files"]
             self._say(
@@ -127,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Says nothing."""
 
 

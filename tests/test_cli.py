@@ -21,6 +21,7 @@ from composer.command_line.catalogue import plugins_data, print_plugins
 from composer.command_line.cli import explain, main
 from composer.data.decoding import FileDecoder
 from composer.hookspecs import Stage
+from composer.recipes.schema import ID
 from composer.registry import Registry, load_registry
 from composer.results.contact_sheet import contact_sheet, rows
 from conftest import SMALL
@@ -360,7 +361,7 @@ def test_describe_suggests_the_nearest_name() -> None:
 def test_schema_is_json_and_can_be_written_to_a_file() -> None:
     printed = call("schema")
     assert json.loads(printed.output)["$schema"].endswith("draft-07/schema#")
-    assert json.loads(printed.output)["$id"] == "urn:kernel-composer:recipe"
+    assert json.loads(printed.output)["$id"] == ID
     assert call("schema", "--output", "new/schema.json").output == "new/schema.json\n"
     assert Path("new/schema.json").read_text() == printed.output
 

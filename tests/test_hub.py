@@ -219,6 +219,21 @@ def test_a_push_that_cannot_be_says_why(
     assert not hub.repositories
 
 
+def test_a_card_that_was_changed_by_hand_is_pushed_as_it_is_or_refused(run: Path, hub: Hub) -> None:
+    card = run / "models" / "product" / "README.md"
+    whole = card.read_text(encoding="utf-8")
+    card.write_text(whole.replace("license: unknown", "license: nonsense"), encoding="utf-8")
+    with pytest.raises(ComposerError, match=r"this failed: Invalid metadata in README.md. - .license. must be one of"):
+        push(run, "user/black-cat", "product")
+    card.write_text("---\n[\n---\n", encoding="utf-8")
+    with pytest.raises(ComposerError, match=r"README\.md: "):
+        push(run, "user/black-cat", "product")
+    card.unlink()
+    push(run, "user/black-cat", "product")
+    text = hub.repositories["user/black-cat"][NEW]["README.md"].decode()
+    assert huggingface_hub.ModelCard(text).data.license == "unknown"
+
+
 def test_a_network_of_the_hub_becomes_a_concept_of_the_zoo_with_where_it_came_from(run: Path, hub: Hub) -> None:
     push(run, "user/black-cat", "product", licence="cc-by-4.0")
     call("zoo", "add", "user/black-cat", "--concept", "cat")

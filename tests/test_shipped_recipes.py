@@ -33,6 +33,12 @@ EXTRAS = dict.fromkeys(("catdog", "black_cat_photos", "black_tshirt"), "efficien
 """Recipes that need a package of the extra [pretrained], and which."""
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_first_line_names_the_schema_that_composer_writes(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# yaml-language-server: $schema={recipe_schema(load_registry())['$id']}"
+
+
 def name(path: Path) -> str:
     return path.stem
 

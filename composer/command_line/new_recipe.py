@@ -15,6 +15,7 @@ from composer.component import Component
 from composer.data.files import PICTURE_SUFFIXES, is_picture, remove
 from composer.errors import ComposerError
 from composer.models.folder_files import MODEL_FILES
+from composer.recipes.schema import MODELINE
 from composer.registry import Registry, nearest
 
 COMMENT = 116
@@ -242,7 +243,7 @@ def recipe_text(
     size = 224 if fitted else 32
     pictures = [each for each in sources if isinstance(each, Pictures)]
     lines = [
-        "# yaml-language-server: $schema=recipe.schema.json",
+        MODELINE,
         f"# A model of {' and '.join(each.concept for each in sources)} at once, out of what knows each alone.",
         f"#   composer check {file.name}",
         f"#   composer run {file.name}",

@@ -243,6 +243,6 @@ def _message(one: Mapping[str, Any]) -> str:
     return message if one["type"] in ("missing", "value_error") else f"{message}, not {str(one['input'])[:40]!r}"
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """What an error says, on one line."""
     return " ".join(str(error).split())

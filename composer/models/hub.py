@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from composer.data.files import one_line
 from composer.errors import ComposerError
 from composer.models.cards import published
 from composer.models.folder_files import CARD, CONCEPT, CONFIG, MODEL_FILES, MODELS, WEIGHTS
@@ -20,7 +22,7 @@ from composer.version import __version__
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """`user/repo`: what can be a repository's name."""
 FILES = (CONFIG, WEIGHTS, CARD, CONCEPT)
-"""All that is fetched and pushed: none can hold code. The pictures that a zoo keeps of a concept stay where they are."""
+"""All that is fetched and pushed: none can hold code, and the pictures that a zoo keeps stay where they are."""
 RUNS = "runs"
 """Where runs are by default; nobody's name on the hub."""
 EXTRA = "pip install -e '.[hub]' in composer's own folder"
@@ -142,7 +144,8 @@ def _refusals(repository: str, revision: str | None = None) -> Iterator[None]:
     from huggingface_hub import errors
 
     # The errors of the library that it speaks HTTP by, which is another in each of its versions.
-    lost = tuple(base for base in errors.HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    bases: tuple[type[Any], ...] = errors.HfHubHTTPError.__bases__
+    failures: tuple[type[Exception], ...] = (*bases, OSError, ValueError)  # a card that the hub refuses is a ValueError
     try:
         yield
     except errors.GatedRepoError as error:
@@ -155,19 +158,15 @@ def _refusals(repository: str, revision: str | None = None) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise ComposerError(f"{repository}: has no revision {revision!r} on the Hugging Face hub") from error
     except errors.HFValidationError as error:
-        raise ComposerError(f"{repository}: is no name of a repository: {_first_line(error)}") from error
+        raise ComposerError(f"{repository}: is no name of a repository: {one_line(error)}") from error
     except errors.LocalEntryNotFoundError as error:
         raise ComposerError(
             f"{repository}: there is no such folder here, and the Hugging Face hub cannot be reached "
-            f"({_first_line(error.__cause__ or error)}); what was fetched once is used without a network"
+            f"({one_line(error.__cause__ or error)}); what was fetched once is used without a network"
         ) from error
     except errors.HfHubHTTPError as error:
         code = error.response.status_code if error.response is not None else 0
         hint = f"; your token must be one that may write: {SIGN_IN}" if code in (401, 403) else ""
-        raise ComposerError(f"{repository}: the Hugging Face hub refuses: {_first_line(error)}{hint}") from error
-    except (*lost, OSError) as error:
-        raise ComposerError(f"{repository}: the Hugging Face hub cannot be reached: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ComposerError(f"{repository}: the Hugging Face hub refuses: {one_line(error)}{hint}") from error
+    except failures as error:
+        raise ComposerError(f"{repository}: on the Hugging Face hub this failed: {one_line(error)}") from error

@@ -12,8 +12,10 @@ from composer.recipes.recipe import LONGEST_NAME, NAME_PATTERN, nested_interface
 from composer.recipes.target import LONGEST_FORMULA
 from composer.registry import Registry
 
-ID = "urn:kernel-composer:recipe"
-"""What other schemas and tools may call it by."""
+ID = "recipe.schema.json"
+"""What the first lines of recipes name, and the file beside them that `composer schema --output` writes."""
+MODELINE = f"# yaml-language-server: $schema={ID}"
+"""That first line, by which an editor finds the schema."""
 NAME = {"type": "string", "pattern": NAME_PATTERN, "maxLength": LONGEST_NAME}
 CONCEPT = {**NAME, "not": {"const": "none"}}
 

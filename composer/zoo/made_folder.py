@@ -19,6 +19,7 @@ from composer.models.folder_files import CARD
 from composer.models.in_memory import in_no_folder
 from composer.models.loading import LoadedModel
 from composer.models.model_folder import about
+from composer.recipes.schema import MODELINE
 from composer.version import __version__
 from composer.zoo.composing import Made
 from composer.zoo.entry import how_known
@@ -201,5 +202,5 @@ def recipe_text(made: Made) -> str:
             "images": {"use": "folder", "test": str(made.test.absolute()), "size": size},
             "controls": ["parents"],
         }
-    begin = f"# {made.phrase}: composes the same concepts with composer run, all of their members.\n"
+    begin = f"{MODELINE}\n# {made.phrase}: composes the same concepts with composer run, all of their members.\n"
     return begin + yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
