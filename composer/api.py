@@ -69,6 +69,10 @@ class Composed:
 
         return plotted(self.report)
 
+    def __repr__(self) -> str:
+        made = ", ".join(name for name, arm in self.report["compositions"].items() if not arm["control"])
+        return f"<{self.report['name']}: {made}; in {self.folder}>"
+
     def _repr_html_(self) -> str:
         from composer.results.notebook import as_html  # imports matplotlib
 

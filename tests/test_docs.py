@@ -18,9 +18,11 @@ from composer.recipes.recipe_reader import read_recipe
 from composer.recipes.schema import recipe_schema
 from composer.registry import load_registry
 from conftest import ROOT
+from saved_run import saved_run
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INDEX = ROOT / "docs" / "README.md"
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -94,6 +96,19 @@ def test_the_python_of_the_page_on_models_runs_as_it_stands(
     assert "holiday/1.jpg" in prediction
 
 
+@pytest.mark.parametrize(("page", "run"), [("ship.md", "catdog"), ("tutorial.md", "first")])
+def test_the_python_that_loads_a_run_runs_as_it_stands(
+    page: str, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved_run(tmp_path / "runs" / run)
+    (tmp_path / "holiday").mkdir()
+    Image.new("RGB", (60, 40), (20, 20, 20)).save(tmp_path / "holiday" / "1.jpg")
+    (text,) = blocks(ROOT / "docs" / page, "python")
+    exec(compile(text, page, "exec"), {})
+    assert "holiday/1.jpg" in capsys.readouterr().out
+
+
 def test_the_networks_in_memory_of_the_readme_are_composed_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,15 +123,21 @@ def test_the_networks_in_memory_of_the_readme_are_composed_as_it_stands(
 
 
 QUESTIONS = {
-    "Can I use my own photographs?": "README.md#photographs",
+    "Where do I begin?": "docs/tutorial.md#the-first-ten-minutes",
+    "Can I use my own photographs?": "docs/two-folders.md#the-quick-way",
+    "My photographs have a table of labels: what then?": "docs/cells.md#folders-or-a-table",
     "Can I use a checkpoint of my own?": "docs/models.md#checkpoints-of-any-architecture",
     "Which outputs of a pretrained network mean my concept?": "docs/models.md#a-concept-is-a-set-of-outputs",
-    "I have models and no pictures: what then?": "docs/models.md#models-alone",
+    "I have models and no pictures: what then?": "docs/checkpoint.md#models-alone",
     "How do I call it from Python?": "docs/models.md#from-python",
-    "How do I get at the network, to ship it?": "README.md#use-what-comes-out",
+    "How do I get at the network, to ship it?": "docs/ship.md#a-network-to-ship",
+    "How do I share it?": "docs/ship.md#the-hugging-face-hub",
+    "What does the other program have to give it?": "docs/ship.md#which-pixels-a-model-takes",
     "What do I write for a cat that is not black?": "docs/formulas.md#formulas",
     "Can I just say what I want?": "docs/phrases.md#from-a-phrase-to-a-model",
     "How do I keep a concept for the next model?": "docs/zoo.md#a-zoo-of-concepts",
+    "How do I try several settings?": "docs/sweep.md#a-sweep",
+    "What is the hardest cell?": "docs/numbers.md#what-the-numbers-mean",
     "Is it better than chance, and who says so?": "docs/report.md#comparisons",
     "Which of the many networks do I get?": "docs/picking.md#picking-a-member-without-labels",
     "When does a picture count as yes?": "docs/thresholds.md#from-log-odds-to-yes-and-no-without-a-label",
@@ -137,15 +158,30 @@ def anchors(document: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_what_newcomers_ask_stands_below_a_heading_of_a_page_that_the_readme_links(question: str) -> None:
+def test_what_newcomers_ask_stands_below_a_heading_of_a_page_of_the_index(question: str) -> None:
     page, _, anchor = QUESTIONS[question].partition("#")
     assert anchor in anchors(ROOT / page)
-    assert page == "README.md" or f"]({page}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert page == "README.md" or f"]({page.removeprefix('docs/')})" in INDEX.read_text(encoding="utf-8")
 
 
-def test_every_page_of_the_documents_is_linked_from_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert not [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name}" not in readme]
+def test_the_readme_links_the_index_and_the_index_every_page() -> None:
+    index = INDEX.read_text(encoding="utf-8")
+    pages = [page for ending in ("*.md", "*.ipynb") for page in INDEX.parent.glob(ending) if page != INDEX]
+    assert len(pages) > 20
+    assert not [page.name for page in pages if f"]({page.name})" not in index]
+    assert "](docs/README.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_is_read_in_half_a_minute_as_far_as_its_table() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition("| made of *black* and *cat* |")
+    order = ["Composer makes", "![Pictures", "```sh\n", "**What came out**"]
+    assert [before.index(part) for part in order] == sorted(before.index(part) for part in order)
+    assert len(before.split()) < 200, "400 words a minute"
+    rows = rest.partition("\n\n")[0].splitlines()[2:]
+    assert len(rows) == 5
+    assert all(row.count("|") == 5 for row in rows)
+    assert len(text.splitlines()) < 150
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
