@@ -60,10 +60,10 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Small grey pictures, a labelled row each: values [rows][columns][height][width]."""
+    """Small pictures, a labelled row each: values [rows][columns][height][width], grey, or [3] more for RGB."""
 
     title: str
-    values: Sequence[Sequence[Sequence[Sequence[float]]]]
+    values: Sequence[Sequence[Sequence[Sequence[float | Sequence[float]]]]]
     rows: Sequence[str]
 
 
@@ -135,21 +135,24 @@ def jitter(count: int) -> NDArray[np.float64]:
 
 
 def tile_sheet(figure: Tiles) -> NDArray[np.float64]:
-    """All tiles in one picture of shades 0..1, rows from above, each tile from its least to its largest value.
+    """All tiles in one picture, [height, width, RGBA] in 0..1, rows from above.
 
-    NaN lies between the tiles. One picture, because an axes for each tile would take seconds to draw.
+    Each tile goes from its least to its largest value, in all of its colours at once; between tiles it is transparent.
+    One picture, because an axes for each tile would take seconds to draw.
     """
     import numpy as np
 
     tiles = [[np.asarray(tile, dtype=np.float64) for tile in row] for row in figure.values]
     height = max(tile.shape[0] for row in tiles for tile in row) + 1
     width = max(tile.shape[1] for row in tiles for tile in row) + 1
-    sheet = np.full((height * len(tiles), width * max(len(row) for row in tiles)), np.nan)
+    sheet = np.zeros((height * len(tiles), width * max(len(row) for row in tiles), 4))
     for i, row in enumerate(tiles):
         for j, tile in enumerate(row):
             low, high = tile.min(), tile.max()
             shades = (tile - low) / (high - low) if high > low else np.full_like(tile, 0.5)
-            sheet[i * height : i * height + tile.shape[0], j * width : j * width + tile.shape[1]] = shades
+            place = sheet[i * height : i * height + tile.shape[0], j * width : j * width + tile.shape[1]]
+            place[..., :3] = shades if shades.ndim == 3 else shades[..., None]
+            place[..., 3] = 1
     return sheet
 
 
@@ -263,7 +266,7 @@ def _draw_tiles(figure: Tiles, canvas: Any) -> None:
     height = sheet.shape[0] / len(figure.rows)
     axes = canvas.subplots()
     axes.set_title(figure.title, fontsize=10)
-    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(sheet, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([i * height + height / 2 - 1 for i in range(len(figure.rows))], figure.rows, fontsize=8)
     axes.tick_params(length=0)

@@ -183,16 +183,15 @@ def _heatmap(drawn: Heatmap) -> Any:
 
 def _tiles(drawn: Tiles) -> Any:
     sheet = tile_sheet(drawn)
-    height, width = sheet.shape
+    height, width, _ = sheet.shape
     each = height / len(drawn.rows)
     scale = TILE * len(drawn.rows) / height  # screen pixels for one value
     plot = empty(round(height * scale) + 20, x_range=(0, width), y_range=(0, height), match_aspect=True)
     plot.max_width = round(width * scale) + 80
     plot.grid.visible = plot.xaxis.visible = False
-    shades = LinearColorMapper(palette="Greys256", low=0, high=1, nan_color="#00000000")
     # Bokeh's pictures grow from below: the first row goes to the top.
-    pixels = np.flipud(np.round(sheet, 3)).astype(np.float32)
-    plot.image(image=[pixels], x=0, y=0, dw=width, dh=height, color_mapper=shades)
+    pixels = np.ascontiguousarray(np.flipud(np.round(sheet * 255))).astype(np.uint8).view(np.uint32)[..., 0]
+    plot.image_rgba(image=[pixels], x=0, y=0, dw=width, dh=height)
     places = [height - (row + 0.5) * each for row in range(len(drawn.rows))]
     plot.yaxis.ticker = FixedTicker(ticks=places)
     plot.yaxis.major_label_overrides = dict(zip(places, drawn.rows, strict=True))

@@ -198,6 +198,14 @@ def test_losses_and_kernels_before_and_after_are_kept_as_figures() -> None:
     assert kernels.values[0][1] == CAT.layers["conv2"][0, 1, 0].tolist()
 
 
+def test_kernels_on_three_inputs_are_drawn_in_colour() -> None:
+    run = Run()
+    QUICK.translate([BLACK, CAT], run)
+    first = run.figures["kernels conv1"]
+    assert isinstance(first, Tiles)
+    assert torch.equal(torch.tensor(first.values[0][1]), CAT.layers["conv1"][0, 1].permute(1, 2, 0))
+
+
 def test_the_identity_loss_is_shown_where_it_is_used() -> None:
     run = Run()
     CycleGAN(epochs=1, hidden=4, identity_weight=5).translate([BLACK, CAT], run)
