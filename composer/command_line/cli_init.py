@@ -55,8 +55,9 @@ def init(
     For each concept it takes a folder of pictures (with the folders yes and no, or pictures that all show the concept),
     a file of weights, or the name of a network. Where nothing is said, it asks.
 
-    A concept without pictures of no takes those of the other concepts for it, and the command says so. Pictures stay
-    where they are: a folder NAME_pictures of links is made, unless they lie as the image source `folder` wants them.
+    A concept without pictures of no takes those of the other concepts for it, or drawings where no other has any, and
+    the command says so. Pictures stay where they are: a folder NAME_pictures of links is made, unless they lie as the
+    image source `folder` wants them.
     """
     if not concepts:
         name, concepts, test = asked(name, test)
@@ -138,7 +139,7 @@ def write_recipe(
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if linked:
-            notes = link(sources, made)
+            notes = link(sources, made, registry)
         write_text(part, recipe_text(name, sources, made if linked else train, test, notes, file, registry))
         read_recipe(part, (), registry)
         if linked:

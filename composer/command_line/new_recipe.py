@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from composer.command_line.stand_ins import draw_without, drawn_here
 from composer.component import Component
 from composer.data.files import PICTURE_SUFFIXES, is_picture, remove
 from composer.errors import ComposerError
@@ -168,7 +169,7 @@ def laid_out(sources: Sequence[Source]) -> Path | None:
 
 
 def require_links(folder: Path, sources: Sequence[Source], force: bool) -> None:
-    """Raises ComposerError unless links may be made in a folder: a new one, or with `force` one that holds only links.
+    """Raises ComposerError unless links may be made in a folder: a new one, or with `force` one of links and drawings.
 
     Among the pictures it may not lie: they would show up once more, as what they are not.
     """
@@ -180,15 +181,15 @@ def require_links(folder: Path, sources: Sequence[Source], force: bool) -> None:
     if not force:
         raise ComposerError(f"{folder}: is there already; --force makes its links anew")
     files = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
-    foreign = [file for file in files if not file.is_symlink()]
+    foreign = [file for file in files if not file.is_symlink() and not drawn_here(file)]
     if foreign or not folder.is_dir() or folder.is_symlink():
         raise ComposerError(f"{folder}: holds what `composer init` did not make, such as {(foreign or [folder])[0]}")
 
 
-def link(sources: Sequence[Source], folder: Path) -> list[str]:
-    """Links pictures as the image source `folder` wants them, and says where other concepts' pictures stand for `no`.
+def link(sources: Sequence[Source], folder: Path, registry: Registry) -> list[str]:
+    """Links pictures as the image source `folder` wants them, and says what stands for `no` where there is none.
 
-    folder: what it held is removed first. ComposerError where a concept has no `no` and no other has pictures.
+    That is other concepts' pictures, and where no other has any, drawings. folder: what it held is removed first.
     """
     shown = {each.concept: each.yes for each in sources if isinstance(each, Pictures)}
     said = []
@@ -202,12 +203,15 @@ def link(sources: Sequence[Source], folder: Path) -> list[str]:
                 (home / "no").symlink_to(each.no.resolve(), target_is_directory=True)
                 continue
             others = {concept: yes for concept, yes in shown.items() if concept != each.concept}
-            if not others:
-                raise ComposerError(
-                    f"--concept {each.concept}: {each.given} has no folder `no`, and no other concept has pictures to "
-                    "take for it; make the folders `yes` and `no` in it"
-                )
             (home / "no").mkdir()
+            if not others:
+                count = draw_without(each.concept, each.yes, home / "no", registry)
+                said.append(
+                    f"{each.concept}: {each.given} has no folder `no`, and no other concept has pictures, so {count} "
+                    "drawings are taken for it; of photographs a model then learns little more than that they are "
+                    "none: put some that do not show it into a folder `no` beside `yes`"
+                )
+                continue
             for concept, yes in others.items():
                 (home / "no" / concept).symlink_to(yes.resolve(), target_is_directory=True)
             said.append(
@@ -217,9 +221,6 @@ def link(sources: Sequence[Source], folder: Path) -> list[str]:
     except OSError as error:
         remove(folder)
         raise ComposerError(f"{folder}: links cannot be made: {error.strerror or error}") from None
-    except ComposerError:
-        remove(folder)
-        raise
     if len(said) > 1:
         said.append(
             "where two concepts have no pictures of no, their models only learn to tell one from the other, and not "
