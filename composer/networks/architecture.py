@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import ValidationError
+
 from composer.component import Component
 from composer.errors import ComposerError
 
@@ -39,6 +41,8 @@ class Architecture(Component):
     """What is usually subtracted from pixels in [0, 1], per channel; a file of weights does not say."""
     std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
     """What they are usually divided by then."""
+    widths: ClassVar[tuple[str, ...]] = ()
+    """Options that say how many units layers have; empty where the network has no width to choose."""
 
     @property
     def input_size(self) -> int:
@@ -57,6 +61,28 @@ class Architecture(Component):
     def assumption(self) -> str:
         """What reading a file takes for granted because no file says it, and how to say otherwise; mostly nothing."""
         return ""
+
+    def scaled(self, width: float) -> Architecture:
+        """The same network with `width` times as many units, rounded, in every layer but the head.
+
+        ComposerError where it has no width to choose, or would have a layer without units or one too wide.
+        """
+        if width == 1:
+            return self
+        if not self.widths:
+            raise ComposerError(f"width: {width:g}: architecture {self.name!r} has no width to choose; take width 1")
+        options = {name: getattr(self, name) for name in type(self).model_fields}
+        for name in self.widths:
+            own = options[name]
+            options[name] = tuple(round(width * each) for each in own) if isinstance(own, tuple) else round(width * own)
+        try:
+            return type(self)(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ComposerError(
+                f"width: {width:g} times as wide, architecture {self.name!r} has {first['loc'][0]} {first['input']}: "
+                f"{first['msg'].lower()}"
+            ) from None
 
     def blueprint(self, outputs: int = 1) -> nn.Module:
         """The network without numbers (on the meta device), built once: to look at, and not to be changed."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Architecture, Assembler, Component, Contract, ModelSource, RecipePath, Run, hook, picture_files
+from composer import Architecture, Assembler, Component, ComposerError, Contract, ModelSource, RecipePath, Run, hook, picture_files
 from composer_cnn import CNN
 
 if TYPE_CHECKING:
@@ -90,6 +90,12 @@ class Distil(Assembler):
     architecture: Architecture | None = Field(
         None, description="the students; left out: as the parents, where these differ as the smallest of them"
     )
+    width: float = Field(
+        1.0,
+        gt=0,
+        le=8,
+        description="how many times as many units as the architecture each layer has, where it has a width to choose",
+    )
     members: int | None = Field(
         None, ge=1, le=10_000, description="students; left out: as many as the product of the parents has"
     )
@@ -121,6 +127,11 @@ class Distil(Assembler):
             yield "folder", "is where the pictures are with `pictures: folder`, and with that alone"
         elif self.folder is not None and not self.folder.is_dir():
             yield "folder", f"no folder {self.folder}"
+        if self.architecture is not None:
+            try:
+                self.architecture.scaled(self.width)
+            except ComposerError as error:
+                yield "width", str(error).removeprefix("width: ")
 
     def files(self) -> Iterable[Path]:
         return () if self.folder is None else picture_files(self.folder)

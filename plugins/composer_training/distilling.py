@@ -70,11 +70,12 @@ class Students:
     def fresh(cls, options: Distil, parents: Sequence[Population], count: int, run: Run) -> Students:
         """Untrained ones: as the recipe says, or as the parents; where these differ as the smallest of them."""
         smallest = min(parents, key=lambda parent: parent.parameters)
-        architecture = options.architecture or smallest.architecture
+        chosen = options.architecture or smallest.architecture
+        architecture = scaled(chosen, options.width)
         own = Preprocessing(architecture.input_size, architecture.mean, architecture.std)
         return cls(
             architecture,
-            smallest.preprocessing if architecture == smallest.architecture else own,
+            smallest.preprocessing if chosen == smallest.architecture else own,
             tuple(learners(architecture, count, run, outputs=len(parents))),
             tuple(f"student {member}" for member in range(count)),
         )
@@ -100,6 +101,14 @@ class Students:
         ours, theirs = said - said.mean(1, keepdim=True), taught - taught.mean(1, keepdim=True)
         norms = ours.norm(dim=1) * theirs.norm(dim=1)
         return torch.where(norms > 0, (ours * theirs).sum(1) / norms.clamp(min=1e-12), 0.0)
+
+
+def scaled(architecture: Architecture, width: float) -> Architecture:
+    """The architecture with its layers wider or narrower."""
+    try:
+        return architecture.scaled(width)
+    except ComposerError as error:
+        raise ComposerError(f"distil: {error}") from None
 
 
 def distil(options: Distil, parents: Sequence[Population], run: Run) -> ComposedModel:

@@ -26,6 +26,7 @@ from composer import (
 )
 from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
+from composer_efficientnet_lite import EfficientNetLite
 from composer_training import Distil, distilling
 from composer_training.distilling import lessons
 from composer_training.unlabelled import dead_leaves
@@ -169,6 +170,23 @@ def test_students_may_be_of_another_architecture_and_number() -> None:
     assert len(model) == len(run.measured["agreement_with_teachers"]) == 3
     assert model.parts[0].architecture == wide
     assert model.parts[0].preprocessing.size == 16
+
+
+@pytest.mark.parametrize(("width", "filters"), [(0.5, (1, 1)), (1.5, (3, 3)), (2.0, (4, 4))])
+def test_students_are_as_wide_as_asked_for(width: float, filters: tuple[int, int]) -> None:
+    model, _ = taught(architecture=None, width=width, steps=2)
+    assert model.parts[0].architecture == CNN(filters=filters, size=24)
+    assert model.parts[0].weights["conv2.weight"].shape == (2, filters[1], filters[0], 5, 5)
+    assert model.parts[0].preprocessing == PARENTS[0].preprocessing
+
+
+def test_widths_that_no_student_can_have_are_refused() -> None:
+    with pytest.raises(ComposerError, match="distil: width: 0.1 times as wide, architecture 'cnn' has filters 0"):
+        taught(architecture=None, width=0.1, steps=2)
+    narrow = Distil(architecture=CNN(), width=0.01)
+    assert dict(narrow.problems(["black"]))["width"].startswith("0.01 times as wide, architecture 'cnn' has filters 0")
+    fixed = Distil(architecture=EfficientNetLite(size=32), width=2)
+    assert dict(fixed.problems(["black"]))["width"].startswith("2: architecture 'efficientnet_lite' has no width")
 
 
 def test_students_with_batch_norm_learn_too() -> None:
