@@ -21,6 +21,25 @@ RECALIBRATE = Field(
     "are some, with a warning where there are none",
 )
 
+HEAD = Field(
+    None,
+    description="where the head comes from: `fit`, fitted to what the parents say of their pictures, or `mean`; "
+    "left out: `mean` where all parents' outputs mean the same",
+)
+WIDTH = Field(
+    1.0,
+    ge=1,
+    le=2,
+    description="how many times as many units as a parent each layer has; above 1 for architectures that have a width",
+)
+RIDGE = Field(
+    1e-3,
+    gt=0,
+    le=1e3,
+    description="how strongly least squares pulls towards the weights that were mixed, in units of the inputs' mean "
+    "square",
+)
+
 
 class AlignedMean(Assembler):
     """The mean of the parents' weights after their units were put in the same order: Git Re-Basin.
@@ -46,11 +65,7 @@ class AlignedMean(Assembler):
     )
     sweeps: int = Field(100, ge=1, le=10_000, description="most passes over all layers of the matching of weights")
     pictures: int = Field(512, ge=2, le=1_000_000, description="most pictures that activations are compared on")
-    head: Literal["fit", "mean"] | None = Field(
-        None,
-        description="where the head comes from: `fit`, fitted to what the parents say of their pictures, or `mean`; "
-        "left out: `mean` where all parents' outputs mean the same",
-    )
+    head: Literal["fit", "mean"] | None = HEAD
     recalibrate: bool | None = RECALIBRATE
 
     @property
@@ -71,6 +86,117 @@ class AlignedMean(Assembler):
             head=self.head,
             recalibrate=self.recalibrate,
         )
+
+
+class Reducing(Assembler):
+    """The options of all ways of making the units of two networks those of one; none of them itself."""
+
+    needs_kernels: ClassVar[bool] = False
+
+    pictures: int = Field(512, ge=2, le=1_000_000, description="most pictures that units are watched on")
+    head: Literal["fit", "mean"] | None = HEAD
+    recalibrate: bool | None = RECALIBRATE
+
+
+def _of_two(reference: str) -> Contract:
+    return Contract(parents=(2, 2), architecture="one", pictures="unlabelled", reference=reference)
+
+
+class Zipit(Reducing):
+    """Two networks zipped into one: the units that answer alike become one, be they of two networks or of one.
+
+    Greedily, the two units whose answers to the parents' pictures correlate best become their mean, until as many are
+    left as the width allows. With width 2 both networks are kept side by side.
+    """
+
+    name = "zipit"
+    contract = _of_two(
+        "Stoica et al. 2024, ZipIt! Merging models from different tasks without training, arXiv:2305.03053"
+    )
+
+    width: float = WIDTH
+    within: float = Field(
+        0.125,
+        ge=0,
+        le=1,
+        description="of the units that have to go, the share that may be zipped with one of their own network",
+    )
+    repeat: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="what the correlations of a zipped unit are multiplied by before it is zipped again",
+    )
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_merging.reducing import reduce  # imports torch
+
+        return reduce(self, parents, run)
+
+
+class Pleas(Reducing):
+    """Two networks of which units that answer alike are matched, and then each layer is fitted: PLeaS.
+
+    The pairs with the highest sum of correlations become their mean; a share of both networks' units is kept apart
+    where there is width for it. Then each layer is fitted by least squares to the mean of what both parents' layers
+    give, on what the merged network's layers before it make of the pictures.
+    """
+
+    name = "pleas"
+    contract = _of_two(
+        "Nasery et al. 2024, PLeaS: merging models with permutations and least squares, arXiv:2407.02447"
+    )
+
+    width: float = WIDTH
+    ridge: float = RIDGE
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_merging.reducing import reduce  # imports torch
+
+        return reduce(self, parents, run)
+
+
+class ChannelChoice(Reducing):
+    """Two networks side by side of which those units are kept out of which the others can be told best.
+
+    They are chosen one after the other by regression, weighted by the next layers' weights. Then each layer is fitted
+    by least squares to what its units gave, on what the layers before it make of the pictures. No unit is averaged.
+    """
+
+    name = "channel_choice"
+    contract = _of_two(
+        "no paper: forward selection as in Cotter et al. 1999, Forward sequential algorithms for best basis selection"
+    )
+
+    width: float = WIDTH
+    ridge: float = RIDGE
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_merging.reducing import reduce  # imports torch
+
+        return reduce(self, parents, run)
+
+
+class OptimalTransport(Reducing):
+    """The mean of networks whose units were carried to those of the first at the least cost: OTFusion by activations.
+
+    The cost is the squared distance of answers to the parents' pictures. As all networks have as many units and each
+    unit counts the same, the cheapest plan is a permutation, and SciPy's assignment finds it. So it differs from
+    `aligned_mean` with `by: activations` in that loud units count for more.
+    """
+
+    name = "optimal_transport"
+    contract = Contract(
+        parents=(2, None),
+        architecture="one",
+        pictures="unlabelled",
+        reference="Singh and Jaggi 2020, Model fusion via optimal transport, arXiv:1910.05653",
+    )
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_merging.reducing import reduce  # imports torch
+
+        return reduce(self, parents, run)
 
 
 class FromBase(Assembler):
@@ -179,4 +305,4 @@ class Dare(FromBase):
 
 @hook
 def composer_components() -> Iterable[type[Component]]:
-    return [AlignedMean, TaskArithmetic, Ties, Dare]
+    return [AlignedMean, Zipit, Pleas, ChannelChoice, OptimalTransport, TaskArithmetic, Ties, Dare]

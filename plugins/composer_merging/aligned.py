@@ -21,7 +21,7 @@ def aligned_mean(options: AlignedMean, parents: Sequence[Population], with_head:
     first = parents[0]
     count = member_count(parents)
     couplings = None if options.by == "nothing" else first.architecture.couplings()
-    pixels = sample(options, first, run) if options.by == "activations" else None
+    pixels = sample(options.pictures, first, run) if options.by == "activations" else None
     merged = []
     for member in run.progress(range(count), "merging networks", count):
         own, *others = (one_member(parent, member, with_head) for parent in parents)
@@ -57,11 +57,11 @@ def network(parent: Population, weights: dict[str, Tensor], pixels: Tensor) -> n
     return built.to(pixels.device)
 
 
-def sample(options: AlignedMean, parent: Population, run: Run) -> Tensor:
-    """Preprocessed pixels of some of all pictures, drawn with the stage's seed."""
+def sample(most: int, parent: Population, run: Run) -> Tensor:
+    """Preprocessed pixels of at most so many of all pictures, drawn with the stage's seed."""
     prepared = parent.preprocessing
     pixels = torch.cat([images.at(prepared.size) for images in run.pictures])
-    drawn = torch.randperm(len(pixels), generator=run.generator())[: options.pictures].sort().values
+    drawn = torch.randperm(len(pixels), generator=run.generator())[:most].sort().values
     return prepared(pixels[drawn].to(run.device))
 
 

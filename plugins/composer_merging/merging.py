@@ -7,7 +7,17 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from composer import Assembler, ComposedModel, ComposerError, Population, Run, cell_name, headed, recalibrated
+from composer import (
+    Architecture,
+    Assembler,
+    ComposedModel,
+    ComposerError,
+    Population,
+    Run,
+    cell_name,
+    headed,
+    recalibrated,
+)
 
 Weights = dict[str, Tensor]
 
@@ -21,11 +31,13 @@ def merge(
     unfit_head: str,
     head: str | None,
     recalibrate: bool | None,
+    architecture: Architecture | None = None,
 ) -> ComposedModel:
     """Members i of all parents become one network; a parent of one member serves all.
 
     weights: the merged weights [M, ...], with the head or without it. unfit_head: why heads cannot be merged like the
     rest, in words; empty where they can. head, recalibrate: the options, None where nobody said.
+    architecture: of what comes out; None: the parents'.
     """
     with_head = head != "fit" and not unfit_head
     if head not in (None, "fit") and not with_head:
@@ -42,7 +54,14 @@ def merge(
         for member in range(member_count(parents))
     ]
     concept = cell_name(dict.fromkeys(parent.concept for parent in parents))
-    body = replace(parents[0], weights=weights(with_head), members=tuple(names), concept=concept, _memo={})
+    body = replace(
+        parents[0],
+        architecture=architecture or parents[0].architecture,
+        weights=weights(with_head),
+        members=tuple(names),
+        concept=concept,
+        _memo={},
+    )
     if not with_head:
         body = replace(body, outputs=(), cells=(), _memo={})
     if anew:

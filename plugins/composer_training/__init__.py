@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Architecture, Assembler, Component, ComposerError, Contract, ModelSource, RecipePath, Run, hook, picture_files
+from composer import (
+    Architecture,
+    Assembler,
+    Component,
+    ComposerError,
+    Contract,
+    ModelSource,
+    RecipePath,
+    Run,
+    hook,
+    picture_files,
+)
 from composer_cnn import CNN
 
 if TYPE_CHECKING:

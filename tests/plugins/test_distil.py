@@ -181,7 +181,7 @@ def test_students_are_as_wide_as_asked_for(width: float, filters: tuple[int, int
 
 
 def test_widths_that_no_student_can_have_are_refused() -> None:
-    with pytest.raises(ComposerError, match="distil: width: 0.1 times as wide, architecture 'cnn' has filters 0"):
+    with pytest.raises(ComposerError, match=r"distil: width: 0\.1 times as wide, architecture 'cnn' has filters 0"):
         taught(architecture=None, width=0.1, steps=2)
     narrow = Distil(architecture=CNN(), width=0.01)
     assert dict(narrow.problems(["black"]))["width"].startswith("0.01 times as wide, architecture 'cnn' has filters 0")
