@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from composer_merging.mixtures import Mixer, Mixture
 
-PLACES = 2**15
+PLACES = 2**14
 """Outputs of a layer, over pictures and pixels, that it is fitted to; drawn with the stage's seed."""
 NUMBERS = 2**24
 """Numbers of patches that are held at once while those of the drawn places are taken."""
