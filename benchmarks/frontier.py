@@ -224,8 +224,8 @@ def what_it_shows(rows: Mapping[str, Row], costs: Mapping[str, Cost]) -> str:
     return (
         f"{first} The strongest control is {WAYS[best].title}, {gain_text(rows[best])}. Of one parent's size, "
         f"`distil` has {gain_text(rows['distil'])}: it {closest}, {gain_text(rows['product'])}, at "
-        f"{size / costs['product'].parameters:.2f} of its parameters. Of the ways in weight space the best of that size "
-        f"is {WAYS[merged[0]].title}, {gain_text(rows[merged[0]])}."
+        f"{size / costs['product'].parameters:.2f} of its parameters. Of the ways in weight space the best of that "
+        f"size is {WAYS[merged[0]].title}, {gain_text(rows[merged[0]])}."
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from composer import Architecture, Expression, Images, KernelSet, Population, Preprocessing, Zoo, stack
 from composer_cnn import CNN
@@ -49,6 +51,35 @@ def tiny_population(
     weights = stack([{name: value.detach() for name, value in network.state_dict().items()} for network in networks])
     names = tuple(f"{concept} {index}" for index in range(members))
     return Population(concept, architecture, weights, names, Preprocessing(size=architecture.input_size))
+
+
+def trained_like(architecture: Architecture, concept: str = "black", members: int = 2, seed: int = 0) -> Population:
+    """Networks whose norms and biases differ from unit to unit, as those of trained ones do."""
+    population = tiny_population(concept, members, seed, architecture)
+    generator = torch.Generator().manual_seed(seed)
+
+    def changed(tensor: Tensor) -> Tensor:
+        return tensor * (0.5 + torch.rand(tensor.shape, generator=generator)) + (tensor.ndim == 2) * 0.1
+
+    weights = {
+        name: changed(tensor) if tensor.is_floating_point() else tensor for name, tensor in population.weights.items()
+    }
+    return replace(population, weights=weights)
+
+
+def permuted(population: Population, seed: int = 0) -> Population:
+    """The same networks with the units of every member in another order."""
+    generator = torch.Generator().manual_seed(seed)
+    couplings = population.architecture.couplings()
+    moved = [
+        couplings.permuted(
+            {name: tensor[member] for name, tensor in population.weights.items()}, couplings.random_orders(generator)
+        )
+        for member in range(len(population))
+    ]
+    return replace(
+        population, weights={name: torch.stack([each[name] for each in moved]) for name in moved[0]}, _memo={}
+    )
 
 
 def tiny_zoo(folder: Path) -> Zoo:

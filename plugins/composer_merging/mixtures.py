@@ -58,6 +58,8 @@ class Mixer:
             for side, other in zip(group.sides, self.wider.groups[name].sides, strict=True):
                 part = _Part(name, side.places, other.places)
                 self._parts.setdefault((side.tensor, side.axis), []).append(part)
+        for tensor in self._sizes:
+            self.output_axis(tensor)
 
     def output_axis(self, tensor: str) -> int:
         """The axis of what a layer gives, along which merged units are sums; along all others units are read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -59,11 +59,25 @@ class Moments:
         return torch.where(scale > 0, covariance / scale.clamp(min=1e-12), 0.0)
 
 
-def views(mixer: Mixer, prefer: Literal["outputs", "inputs"]) -> dict[str, list[View]]:
+@torch.no_grad()
+def called(network: nn.Module, pixels: Tensor) -> frozenset[str]:
+    """The modules that a network calls; the weights of others may be used past them, as inside an attention."""
+    names: set[str] = set()
+    hooks = [
+        module.register_forward_hook(lambda module, inputs, output, name=name: names.add(name))
+        for name, module in network.named_modules()
+    ]
+    network(pixels)
+    for hook in hooks:
+        hook.remove()
+    return frozenset(names)
+
+
+def views(mixer: Mixer, prefer: Literal["outputs", "inputs"], called: Container[str]) -> dict[str, list[View]]:
     """Where each group of units is seen: in the outputs of layers, or as what the next layers are given.
 
     Where there are none of one sort, those of the other. ComposerError, naming the module, for units that are never
-    seen, such as the heads inside an attention.
+    seen, such as the heads inside an attention. called: the modules that the network calls.
     """
     found = {}
     for name, group in mixer.couplings.groups.items():
@@ -72,7 +86,8 @@ def views(mixer: Mixer, prefer: Literal["outputs", "inputs"]) -> dict[str, list[
         for side in group.sides:
             path, _, leaf = side.tensor.rpartition(".")
             module = mixer.modules.get(path)
-            if leaf == "weight" and isinstance(module, (nn.Conv2d, nn.Linear)) and side.axis == 1:
+            ours = path in called and isinstance(module, (nn.Conv2d, nn.Linear))
+            if ours and leaf == "weight" and side.axis == 1:
                 inputs.append(View(path, 1 if isinstance(module, nn.Conv2d) else -1, side.places, True))
         found[name] = (inputs or outputs) if prefer == "inputs" else (outputs or inputs)
         if not found[name]:

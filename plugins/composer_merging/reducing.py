@@ -22,7 +22,7 @@ from composer_merging.merging import (
     require_pictures,
 )
 from composer_merging.mixtures import Mixer, Mixture
-from composer_merging.moments import Moments, moments, views
+from composer_merging.moments import Moments, called, moments, views
 from composer_merging.pleas import partly_matched
 from composer_merging.refitting import refit
 from composer_merging.transport import carried
@@ -65,7 +65,8 @@ def reduced(
     first, count = parents[0], member_count(parents)
     pixels = sample(options.pictures, first, run)
     anew = recalibrates(options.name, options.recalibrate, first, run)
-    seen = views(mixer, "inputs" if isinstance(options, ChannelChoice) else "outputs")
+    reached = called(built(first.architecture, one_member(first, 0, with_head=True), run.device), pixels[:1])
+    seen = views(mixer, "inputs" if isinstance(options, ChannelChoice) else "outputs", reached)
     merged = []
     for member in run.progress(range(count), "merging networks", count):
         whole = [one_member(parent, member, with_head=True) for parent in parents]
@@ -75,7 +76,7 @@ def reduced(
         weights = mixer.weights([one_member(parent, member, with_head) for parent in parents], mixtures)
         if isinstance(options, (Pleas, ChannelChoice)):
             network = built(wider, weights, run.device)
-            refit(network, networks, mixer, mixtures, pixels, options.ridge, anew, run.generator())
+            refit(network, networks, mixer, mixtures, pixels, options.ridge, anew, run.generator(), weights)
             state = network.state_dict()
             weights = {name: state[name].cpu() for name in weights}
         merged.append(weights)

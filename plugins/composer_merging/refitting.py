@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -37,8 +37,9 @@ def refit(
     ridge: float,
     anew: bool,
     generator: torch.Generator,
+    names: Container[str],
 ) -> None:
-    """Changes the convolutions and linear layers of `merged`, in the order in which it uses them.
+    """Changes those convolutions and linear layers of `merged` whose weights are in `names`, in the order of their use.
 
     Each is to give, out of what it is given, the mixture of what the networks give there. The ridge, in units of the
     inputs' mean square, pulls towards the weights that it has. anew: batch norm takes the statistics of these pictures.
@@ -56,6 +57,7 @@ def refit(
     hooks = [
         modules[name].register_forward_pre_hook(lambda module, inputs, name=name: fit(name, inputs))
         for name in wanted.outputs
+        if f"{name}.weight" in names
     ]
     merged(pixels)
     for hook in hooks:
@@ -88,14 +90,12 @@ def _asked(
 
         with _hooked(network, keep):
             network(pixels)
-    for name in several:
-        del wanted.outputs[name]
+    wanted.outputs = {name: own for name, own in wanted.outputs.items() if name not in several}
     return wanted
 
 
 @contextmanager
-def _hooked(network: nn.Module, keep: object) -> Iterator[None]:
-    assert callable(keep)
+def _hooked(network: nn.Module, keep: Callable[[str, Tensor], None]) -> Iterator[None]:
     hooks = [
         module.register_forward_hook(lambda module, inputs, output, name=name: keep(name, output))
         for name, module in network.named_modules()
@@ -109,9 +109,10 @@ def _hooked(network: nn.Module, keep: object) -> Iterator[None]:
 
 
 def _can_be_fitted(module: nn.Module) -> bool:
-    if isinstance(module, nn.Conv2d):
+    """Whether it multiplies its weights with what it is given, as it stands; others' own kinds may do what they like."""
+    if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward:
         return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
-    return isinstance(module, nn.Linear)
+    return isinstance(module, nn.Linear) and type(module).forward is nn.Linear.forward
 
 
 def _fit(module: nn.Module, inputs: Tensor, places: Tensor, outputs: Tensor, ridge: float, anew: bool) -> None:

@@ -7,48 +7,18 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from torch import Tensor
 
 from composer import Architecture, ComposerError, Population, Preprocessing, Run
 from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
 from composer_merging import AlignedMean
-from tiny import tiny_images, tiny_population, training_images
+from tiny import permuted, tiny_images, trained_like, training_images
 
 IMAGES = tiny_images()
 PICTURES = (training_images("black"), training_images("cat", seed=2))
 PLAIN = CNN(filters=(4, 5), size=16)
 RESIDUAL = CifarResNet(depth=20, filters=4, size=16)
 By = Literal["weights", "activations"]
-
-
-def trained_like(architecture: Architecture, concept: str = "black", members: int = 2, seed: int = 0) -> Population:
-    """Networks whose norms and biases differ from unit to unit, as those of trained ones do."""
-    population = tiny_population(concept, members, seed, architecture)
-    generator = torch.Generator().manual_seed(seed)
-
-    def changed(tensor: Tensor) -> Tensor:
-        return tensor * (0.5 + torch.rand(tensor.shape, generator=generator)) + (tensor.ndim == 2) * 0.1
-
-    weights = {
-        name: changed(tensor) if tensor.is_floating_point() else tensor for name, tensor in population.weights.items()
-    }
-    return replace(population, weights=weights)
-
-
-def permuted(population: Population, seed: int = 0) -> Population:
-    """The same networks with the units of every member in another order."""
-    generator = torch.Generator().manual_seed(seed)
-    couplings = population.architecture.couplings()
-    moved = [
-        couplings.permuted(
-            {name: tensor[member] for name, tensor in population.weights.items()}, couplings.random_orders(generator)
-        )
-        for member in range(len(population))
-    ]
-    return replace(
-        population, weights={name: torch.stack([each[name] for each in moved]) for name in moved[0]}, _memo={}
-    )
 
 
 def merged(*parents: Population, **options: Any) -> Population:
