@@ -162,6 +162,23 @@ def test_options_of_the_method_are_set_one_by_one(checkpoints: tuple[str, str], 
     assert "--set bi=nothing: bi: unknown option; there are by, " in wrong.output
 
 
+@pytest.mark.parametrize("method", ["{use: zipit, width: 1.5}", "pleas", "channel_choice", "optimal_transport"])
+def test_units_are_merged_on_pictures(
+    checkpoints: tuple[str, str], pictures: Path, tmp_path: Path, method: str
+) -> None:
+    options = ("--architecture", NETWORK, "--outputs", "1", "--images", str(pictures), "--method", method)
+    said = merge(*checkpoints, *options, "-o", str(tmp_path / "out"))
+    assert said.exit_code == 0, said.output
+    shapes = {
+        name.rpartition("conv2.")[2]: list(own.shape) for name, own in load(tmp_path / "out").state_dict().items()
+    }
+    assert shapes["weight"] == ([4, 3, 5, 5] if "width" in method else [3, 2, 5, 5])
+    alone = merge(checkpoints[0], *options, "-o", str(tmp_path / "alone"))
+    assert "networks, not 1" in " ".join(alone.output.split())
+    blind = merge(*checkpoints, *options[:4], "--method", method, "-o", str(tmp_path / "blind"))
+    assert "units are watched on the parents' pictures, and there are none" in " ".join(blind.output.split())
+
+
 def test_pictures_that_cannot_be_read_are_named(checkpoints: tuple[str, str], tmp_path: Path) -> None:
     options = ("--architecture", NETWORK, "--outputs", "1", "--set", "by=activations")
     said = merge(*checkpoints, *options, "--images", str(tmp_path / "none.png"), "-o", str(tmp_path / "out"))

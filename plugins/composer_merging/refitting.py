@@ -109,7 +109,7 @@ def _hooked(network: nn.Module, keep: Callable[[str, Tensor], None]) -> Iterator
 
 
 def _can_be_fitted(module: nn.Module) -> bool:
-    """Whether it multiplies its weights with what it is given, as it stands; others' own kinds may do what they like."""
+    """Whether it multiplies its weights with what it is given and does nothing else, as others' own kinds may."""
     if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward:
         return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
     return isinstance(module, nn.Linear) and type(module).forward is nn.Linear.forward
