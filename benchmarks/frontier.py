@@ -3,16 +3,14 @@
     python benchmarks/frontier.py --pairs 16 --seeds 1
     python benchmarks/frontier.py --pairs 16 --seeds 3 --store FOLDER   # goes on with what `composer bench` left there
 
-Parents, test pictures, oracles and gain are those of `composer bench`. What a way costs is measured on the first pair,
-in processor time and anew each time, so that other work on the machine hardly counts.
+Parents, test pictures, oracles and gain are those of `composer bench`. What a way costs is the processor time of its
+stages on the first pair, so that other work on the machine counts little.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import textwrap
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +22,11 @@ from readme import machine
 from torch.utils.flop_counter import FlopCounterMode
 
 from composer import ComposedModel
-from composer.interfaces import Assembler
-from composer.recipes.recipe import Recipe
 from composer.registry import load_registry
 from composer.running.cache import StageCache
 from composer.running.engine import Engine
 from composer.running.plan import make_plan
+from composer.running.step import in_order
 from composer.running.store_folder import default_store
 from composer.sweeps.benchmark import DRAWINGS, Entrants, benchmark, find_entrants, pair_recipe
 from composer.sweeps.leaderboard import Row, leaderboard
@@ -93,11 +90,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=PAGE, help="page to write; the figure goes beside it")
     options = parser.parse_args()
     world = replace(DRAWINGS, compositions={name: way.slots for name, way in WAYS.items()})
-    costs = costs_of(DRAWINGS.pairs[0], options.store or default_store())
     found = benchmark(options.work, options.pairs, options.seeds, (), load_registry(), print, options.store, world)
     failed = {f"{name}: {why}" for one in found.judgements for name, why in one.failed.items() if name in WAYS}
     if failed:
         raise SystemExit("\n".join(sorted(failed)))
+    costs = costs_of(DRAWINGS.pairs[0], options.store or default_store())
     rows = {row.name: row for row in leaderboard(found) if row.name in WAYS}
     draw(rows, costs, options.output.with_suffix(".png"))
     options.output.write_text(page(rows, costs, options.pairs, options.seeds), encoding="utf-8")
@@ -105,35 +102,32 @@ def main() -> None:
 
 
 def costs_of(pair: tuple[str, ...], store: Path) -> dict[str, Cost]:
-    """What each way costs on one pair, whose parents are trained, or taken from the store, before the clock starts."""
+    """What each way has cost on one pair, as the store says."""
     registry = load_registry()
     entrants = Entrants({name: way.slots for name, way in WAYS.items()}, find_entrants(registry).alone, frozenset(), {})
     recipe = pair_recipe(pair, 1, entrants, (), registry)
     plan = make_plan(recipe)
+    compositions = {composition.name: composition for composition in recipe.compositions}
     found = {}
-    with tempfile.TemporaryDirectory() as folder, StageCache(store) as kept:
-        engine, before = Engine(StageCache(Path(folder)), "cpu", registry), Engine(kept, "cpu", registry)
-        for step in (*plan.populations.values(), *plan.training.values()):
-            engine.results[step.key] = before.result(step)
+    with StageCache(store) as kept:
+        engine = Engine(kept, "cpu", registry)
         shown = sum(len(engine.result(step)) for step in plan.training.values())
+        parents = {step.key for step in (*plan.populations.values(), *plan.training.values())}
         for arm in plan.arms:
             if arm.composition.name not in WAYS:
                 continue
-            started = time.process_time()
             model: ComposedModel = engine.result(arm.model)
-            seconds = time.process_time() - started
-            uses = any(slot.terms.pictures != "none" for slot in _slots(recipe, arm.composition.name))
+            steps = [step for step in in_order(iter([arm.model])) if step.key not in parents]
+            facts = [kept.facts(step.name, step.key) or {} for step in steps]
+            terms = compositions[arm.composition.name].assembler.terms
             found[arm.composition.name] = Cost(
-                model.parameters, multiply_adds(model), shown if uses else 0, len(model), seconds
+                model.parameters,
+                multiply_adds(model),
+                0 if terms.pictures == "none" else shown,
+                len(model),
+                sum(own["processor_seconds"] for own in facts),
             )
-            print(arm.composition.name, found[arm.composition.name], flush=True)
     return found
-
-
-def _slots(recipe: Recipe, name: str) -> Iterator[Assembler]:
-    for composition in recipe.compositions:
-        if composition.name == name:
-            yield composition.assembler
 
 
 def multiply_adds(model: ComposedModel) -> int:

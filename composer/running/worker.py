@@ -46,7 +46,7 @@ def work(
     kernels: Any = tuple(inputs[other.key] for other in step.kernels)
     given = [inputs[other.key] for other in step.inputs]
     run = Run(step.seed, device, pictures, kernels, progress)
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     watch_device(device)
     value = _worked(step, given, run, registry)
     require(step, value)
@@ -56,6 +56,7 @@ def work(
         "places": step.places,
         "device": device,
         "seconds": round(time.perf_counter() - started, 3),
+        "processor_seconds": round(time.process_time() - worked, 3),
         "device_memory": device_memory(device),
         "warnings": run.warnings,
         "measured": run.measured,
