@@ -1,6 +1,7 @@
 """What merging in weight space keeps of two networks: published ResNet-20, ten pairs; writes docs/merging.md.
 
     python benchmarks/merging.py --data ../shared/data
+    python benchmarks/merging.py --data ../shared/data --units 3   # only the block of that name, on three pairs
 
 The 1,017 lossless test pictures of CIFAR-10 judge. Units are matched and running statistics estimated on training
 pictures, without their labels. Nothing is chosen by what comes out.
@@ -17,7 +18,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,9 +26,9 @@ from numpy.typing import NDArray
 from readme import processor
 from torch import Tensor
 
-from composer import Images, Population, Preprocessing, Run, read_weights, recalibrated, stack
+from composer import Assembler, Images, Population, Preprocessing, Run, read_weights, recalibrated, stack
 from composer_cifar_resnet import CLASSES, CifarResNet
-from composer_merging import AlignedMean
+from composer_merging import AlignedMean, ChannelChoice, OptimalTransport, Pleas, Zipit
 
 PAGE = Path(__file__).parent.parent / "docs" / "merging.md"
 NETWORK = CifarResNet()
@@ -43,6 +44,19 @@ WAYS: Mapping[str, Literal["nothing", "weights", "activations"]] = {
     "mean, units matched by activations": "activations",
 }
 ANEW = ", statistics anew"
+MATCHED = "mean, units matched by activations"
+UNITS: Mapping[str, tuple[type[Assembler], dict[str, Any]]] = {
+    MATCHED: (AlignedMean, {"by": "activations"}),
+    "`optimal_transport`": (OptimalTransport, {}),
+    "`zipit`": (Zipit, {}),
+    "`pleas`": (Pleas, {}),
+    "`channel_choice`": (ChannelChoice, {}),
+    "`zipit`, width 1.25": (Zipit, {"width": 1.25}),
+    "`pleas`, width 1.25": (Pleas, {"width": 1.25}),
+    "`channel_choice`, width 1.25": (ChannelChoice, {"width": 1.25}),
+}
+"""All with running statistics estimated anew."""
+BEGIN, END = "<!-- begin: units -->\n", "<!-- end: units -->\n"
 DRAWS, SEED = 20_000, 0
 
 Right = NDArray[np.bool_]
@@ -53,15 +67,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with cifar10/")
     parser.add_argument("--output", type=Path, default=PAGE, help="page to write")
+    parser.add_argument("--units", type=int, help="write only the block of the ways unit by unit, on so many pairs")
     options = parser.parse_args()
     home = options.data / "cifar10"
     with np.load(home / "cifar10_lossless_part.npz") as part:
         train, test = pictures(part["x_train"]), pictures(part["x_test"])
         labels = torch.from_numpy(part["y_test"]).long()
-    hard = [answers(home, pair, train, test, labels) for pair in PAIRS]
-    easy = [answers(home, pair, train, test, labels) for pair in EASY]
-    shares = torch.bincount(labels, minlength=len(CLASSES)) / len(labels)
-    options.output.write_text(page(hard, easy, float(shares.max())), encoding="utf-8")
+    units = unit_block([unit_answers(home, pair, train, test, labels) for pair in PAIRS[: options.units]])
+    if options.units:
+        before, _, rest = options.output.read_text(encoding="utf-8").partition(BEGIN)
+        options.output.write_text(before + units + rest.partition(END)[2], encoding="utf-8")
+    else:
+        hard = [answers(home, pair, train, test, labels) for pair in PAIRS]
+        easy = [answers(home, pair, train, test, labels) for pair in EASY]
+        shares = torch.bincount(labels, minlength=len(CLASSES)) / len(labels)
+        options.output.write_text(page(hard, easy, float(shares.max()), units), encoding="utf-8")
     print(options.output)
 
 
@@ -85,6 +105,19 @@ def answers(home: Path, pair: tuple[str, str], train: Images, test: Images, labe
         anew = recalibrated(replace(merged, _memo={}), [train], Run(seed=SEED))
         found[title + ANEW] = right(anew.logits(test)[0], labels)
     print(*pair, *(f"{100 * each.mean():.1f}" for each in found.values()), flush=True)
+    return found
+
+
+def unit_answers(home: Path, pair: tuple[str, str], train: Images, test: Images, labels: Tensor) -> dict[str, Right]:
+    """The same of the ways unit by unit."""
+    parents = [network(home / f"{name}.th") for name in pair]
+    logits = [parent.logits(test)[0] for parent in parents]
+    found = {PARENT: np.stack([right(each, labels) for each in logits])}
+    for title, (way, options) in UNITS.items():
+        method = way.model_validate({"head": "mean", "recalibrate": True, **options})
+        (merged,) = method.assemble(None, parents, Run(seed=SEED, pictures=(train,))).parts
+        found[title] = right(merged.logits(test)[0], labels)
+        print(*pair, title, f"{100 * found[title].mean():.1f}", flush=True)
     return found
 
 
@@ -121,7 +154,7 @@ def percent(values: tuple[float, float, float]) -> str:
     return f"{mean:.1f} ({low:.1f} to {high:.1f})"
 
 
-def page(hard: Sequence[Mapping[str, Right]], easy: Sequence[Mapping[str, Right]], most: float) -> str:
+def page(hard: Sequence[Mapping[str, Right]], easy: Sequence[Mapping[str, Right]], most: float, units: str) -> str:
     """The page, in Markdown."""
     pictures = hard[0][BOTH].shape[-1]
     return "\n".join(
@@ -145,6 +178,7 @@ def page(hard: Sequence[Mapping[str, Right]], easy: Sequence[Mapping[str, Right]
             "",
             *table(easy),
             "",
+            units,
             "## Each pair",
             *each_pair([*zip(PAIRS, hard, strict=False), *zip(EASY, easy, strict=False)]),
             "",
@@ -166,6 +200,59 @@ def table(found: Sequence[Mapping[str, Right]]) -> Iterator[str]:
         own = percent(interval([share(each[title]) for each in found]))
         beside = "" if title == PARENT else percent(against_parents(found, title))
         yield f"| {title} | {own} | {beside} |"
+
+
+def unit_block(found: Sequence[Mapping[str, Right]]) -> str:
+    """What the ways unit by unit keep, in Markdown."""
+    gone = {title: against_parents(found, title) for title in UNITS}
+    best = max(gone, key=lambda title: gone[title][0])
+    small = max((title for title in UNITS if "width" not in title), key=lambda title: gone[title][0])
+    lost = [percent((-mean, -high, -low)) for mean, low, high in (gone[small], gone[best])]
+    lines = [
+        "## Unit by unit",
+        *(_filled(text, "  " if text.startswith("-") else "") + "\n" for text in WAYS_TEXT),
+        _filled(
+            f"Written by `python benchmarks/merging.py --data ../shared/data --units {len(found)}`: the first "
+            f"{len(found)} of the pairs above, running statistics anew, heads as the mean of both."
+        ),
+        "",
+        *table(found),
+        "",
+        _filled(
+            f"At one network's size the best, {small}, lies {lost[0]} below its parents; with a width of 1.25 "
+            f"({WIDER:.2f} times the parameters) the best, {best}, {lost[1]}."
+        ),
+        "",
+    ]
+    return BEGIN + "\n".join(lines) + END
+
+
+WIDER = 1.25**2
+"""How many times as many parameters a network of width 1.25 has, about."""
+WAYS_TEXT = (
+    "Three ways look at single units, and keep between one and two networks' width: `width: 1.5` has half again "
+    "as many units in every layer, where the architecture has a width to choose (`cnn`, `cifar_resnet`). At "
+    "`width: 2` each of them is both networks side by side.",
+    "- `zipit` ([arXiv:2305.03053](https://arxiv.org/abs/2305.03053)): the two units whose answers to pictures "
+    "correlate best become their mean, again and again, be they of two networks or, for a share `within`, of one.",
+    "- `pleas` ([arXiv:2407.02447](https://arxiv.org/abs/2407.02447)): the pairs with the highest sum of "
+    "correlations become their mean, and the rest is kept apart. Then each layer is fitted by least squares to "
+    "what both parents' layers give, on what the merged network's own layers before it give; the paper shares the "
+    "width out among layers, and here all have the same share.",
+    "- `channel_choice` (ours): no unit is averaged. Of both networks' units side by side those are kept out of "
+    "which the others can be told by regression, weighted by the next layers' weights; then each layer is fitted "
+    "as in `pleas`.",
+    "`optimal_transport` ([arXiv:1910.05653](https://arxiv.org/abs/1910.05653), by activations) carries the units "
+    "of the other networks to those of the first at the least squared distance, and takes the mean. Networks of "
+    "one architecture have as many units, each of the same mass; so the cheapest plan is a permutation, SciPy's "
+    "assignment finds it, and no other package is needed. It differs from `aligned_mean` with `by: activations` "
+    "in that loud units count for more.",
+    "All go through the couplings that `composer inspect FILE --couplings` shows, look at no label, set running "
+    "statistics anew and fit a head where the parents' outputs differ. Layers that are more than a plain "
+    "convolution or linear layer (grouped ones, a library's own kind) are mixed and not fitted. Units that nobody "
+    "can see from outside, as the heads inside an attention, are refused with the module's name: take "
+    "`aligned_mean` or `distil` there.",
+)
 
 
 def against_parents(found: Sequence[Mapping[str, Right]], title: str) -> tuple[float, float, float]:
@@ -209,8 +296,8 @@ def each_pair(found: Sequence[tuple[tuple[str, str], Mapping[str, Right]]]) -> I
         yield f"| {' + '.join(Path(name).name for name in names)} | {parents} | {' | '.join(rest)} |"
 
 
-def _filled(text: str) -> str:
-    return textwrap.fill(text, 119, break_on_hyphens=False)
+def _filled(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 119, break_on_hyphens=False, subsequent_indent=indent)
 
 
 def machine() -> str:

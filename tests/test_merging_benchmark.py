@@ -47,11 +47,25 @@ def test_the_page_says_what_the_numbers_say(benchmark: ModuleType) -> None:
             made |= {title: told(plain), title + benchmark.ANEW: told(best)}
         return made
 
-    page = " ".join(benchmark.page([found(0.1, 0.6)] * 10, [found(0.85, 0.85)] * 2, 0.12).split())
+    page = " ".join(benchmark.page([found(0.1, 0.6)] * 10, [found(0.85, 0.85)] * 2, 0.12, "the block").split())
     assert "The plain mean of networks from different starts is at chance: 10.0" in page
     assert "The plain mean of an easy pair loses nothing that shows: 0.0 (" in page
     assert "still lies 25.0" in page
     assert "| run02 + run03 | 90.0, 80.0 | 90.0 | 10.0 | 60.0 | 10.0 | 60.0 | 10.0 | 60.0 |" in page
-    page = " ".join(benchmark.page([found(0.5, 0.6)] * 10, [found(0.5, 0.85)] * 2, 0.12).split())
+    page = " ".join(benchmark.page([found(0.5, 0.6)] * 10, [found(0.5, 0.85)] * 2, 0.12, "").split())
     assert "is not at chance: 50.0" in page
     assert "differs clearly from its parents: -35.0" in page
+
+
+def test_the_block_of_units_says_what_the_numbers_say(benchmark: ModuleType) -> None:
+    def told(share: float) -> np.ndarray:
+        return np.arange(100) < 100 * share
+
+    shares = {title: 0.6 + 0.01 * number for number, title in enumerate(benchmark.UNITS)}
+    found = {benchmark.PARENT: np.stack([told(0.9), told(0.8)]), **{title: told(own) for title, own in shares.items()}}
+    block = " ".join(benchmark.unit_block([found] * 3).split())
+    assert "the first 3 of the pairs above" in block
+    assert "the best, `channel_choice`, lies 21.0 (" in block
+    assert "the best, `channel_choice`, width 1.25, 18.0 (" in block
+    assert block.startswith(benchmark.BEGIN.strip())
+    assert block.endswith(benchmark.END.strip())

@@ -41,7 +41,7 @@ class Architecture(Component):
     """What is usually subtracted from pixels in [0, 1], per channel; a file of weights does not say."""
     std: ClassVar[tuple[float, float, float]] = (0.5, 0.5, 0.5)
     """What they are usually divided by then."""
-    widths: ClassVar[tuple[str, ...]] = ()
+    width_options: ClassVar[tuple[str, ...]] = ()
     """Options that say how many units layers have; empty where the network has no width to choose."""
 
     @property
@@ -69,10 +69,10 @@ class Architecture(Component):
         """
         if width == 1:
             return self
-        if not self.widths:
+        if not self.width_options:
             raise ComposerError(f"width: {width:g}: architecture {self.name!r} has no width to choose; take width 1")
         options = {name: getattr(self, name) for name in type(self).model_fields}
-        for name in self.widths:
+        for name in self.width_options:
             own = options[name]
             options[name] = tuple(round(width * each) for each in own) if isinstance(own, tuple) else round(width * own)
         try:

@@ -33,7 +33,7 @@ class CifarResNet(Architecture):
     name = "cifar_resnet"
     contract = Contract(reference=REFERENCE)
     head: ClassVar[str] = "linear"
-    widths: ClassVar[tuple[str, ...]] = ("filters",)
+    width_options: ClassVar[tuple[str, ...]] = ("filters",)
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
 

@@ -21,7 +21,7 @@ class CNN(Architecture):
     name = "cnn"
     contract = Contract(reference="LeCun et al. 1998, Gradient-based learning applied to document recognition")
     head: ClassVar[str] = "fc1"
-    widths: ClassVar[tuple[str, ...]] = ("filters",)
+    width_options: ClassVar[tuple[str, ...]] = ("filters",)
 
     filters: tuple[Filters, Filters] = Field((6, 16), description="filters of the two convolutions")
     kernel_size: int = Field(5, ge=1, le=15, description="height and width of a kernel, in pixels")

@@ -106,7 +106,7 @@ class Mixer:
                     rows = rows - rows.mean(0)  # what all outputs have in common does not change a softmax
                 units = rows.movedim(side.axis, 0)[side.places].flatten(1)
                 total += units @ units.T
-        whole = torch.block_diag(*each)
+        whole: Tensor = torch.block_diag(*each)  # type: ignore[no-untyped-call]  # torch types it in part
         return whole if bool(whole.any()) else torch.eye(len(whole), dtype=whole.dtype)
 
     def _moved(self, tensor: Tensor, name: str, network: int, mixtures: Mapping[str, Mixture], count: int) -> Tensor:
