@@ -101,6 +101,14 @@ class Distil(Assembler):
     architecture: Architecture | None = Field(
         None, description="the students; left out: as the parents, where these differ as the smallest of them"
     )
+    body: ModelSource | None = Field(
+        None,
+        description="a pretrained network to make the student of, in place of `architecture`: "
+        "`{use: torchvision, model: mobilenet_v3_small}`",
+    )
+    train: Literal["head", "all"] = Field(
+        "head", description="of `body`: the head alone, by least squares, or then `all` of it by steps"
+    )
     width: float = Field(
         1.0,
         gt=0,
@@ -138,14 +146,27 @@ class Distil(Assembler):
             yield "folder", "is where the pictures are with `pictures: folder`, and with that alone"
         elif self.folder is not None and not self.folder.is_dir():
             yield "folder", f"no folder {self.folder}"
+        if self.body is not None:
+            yield from self._body_problems()
+        elif self.train == "all":
+            yield "train", "is of `body`, and there is none; other students are trained whole"
         if self.architecture is not None:
             try:
                 self.architecture.scaled(self.width)
             except ComposerError as error:
                 yield "width", str(error).removeprefix("width: ")
 
+    def _body_problems(self) -> Iterable[tuple[str, str]]:
+        if self.architecture is not None:
+            yield "architecture", "is the body's own with `body`; leave one of the two out"
+        if self.width != 1:
+            yield "width", "is of students that start from nothing; with `body` leave it out"
+        if (self.members or 1) > 1 and self.teachers == "mean":
+            yield "members", "with `body` and `teachers: mean` all students would be the same network; leave it out"
+
     def files(self) -> Iterable[Path]:
-        return () if self.folder is None else picture_files(self.folder)
+        pictures = () if self.folder is None else picture_files(self.folder)
+        return [*pictures, *(() if self.body is None else self.body.files())]
 
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
         from composer_training.distilling import distil  # imports torch

@@ -113,21 +113,33 @@ def scaled(architecture: Architecture, width: float) -> Architecture:
 
 def distil(options: Distil, parents: Sequence[Population], run: Run) -> ComposedModel:
     """Students with one output for each parent's concept, side by side on one body."""
+    from composer_training.pretrained import fit_heads, started  # which knows the students of this module
+
     for parent in parents:
         if not parent.has_head:
             raise ComposerError(f"distil: {parent.why_no_log_odds}")
     pairs = min((len(parent) for parent in parents if len(parent) > 1), default=1)
-    count = options.members or pairs
+    alike = options.body is not None and options.teachers == "mean"
+    count = options.members or (1 if alike else pairs)
     if options.teachers == "pairs" and count > pairs:
         raise ComposerError(
             f"distil: members: {count} students need as many pairs of teachers, and there are {pairs}; lower it, "
             "or take teachers: mean"
         )
     generator = run.generator()
-    students = Students.fresh(options, parents, count, run)
+    if options.body is None:
+        students = Students.fresh(options, parents, count, run)
+    else:
+        students = started(options, parents, count, run)
     learning, held_out = lessons(options, parents, pairs, students.preprocessing.size, generator, run)
-    with own_randomness(run):
-        weights, agreement = teach(options, students, learning, held_out, generator, run)
+    if options.body is not None:
+        fit_heads(students, learning, held_out, run)
+    if options.body is not None and options.train == "head":
+        weights, agreement = students.weights(), students.agreement(held_out, run.device)
+    else:
+        with own_randomness(run):
+            weights, agreement = teach(options, students, learning, held_out, generator, run)
+    run.measure("agreement_with_teachers", agreement.mean(1).tolist())
     warn_of_poor_students(agreement, [parent.concept for parent in parents], run)
     head = f"{students.architecture.head}."
     parts = []
@@ -222,6 +234,8 @@ def teach(
     every = max(1, options.steps // CHECKS)
     best = students.weights()
     agreement = torch.full((len(students), learning.taught.shape[-1]), -torch.inf)
+    if options.body is not None:
+        agreement = students.agreement(held_out, run.device)  # of the heads that were fitted
     losses, agreements = torch.zeros(options.steps), []
     for step in run.progress(range(options.steps), f"teaching {len(students)} students", options.steps):
         optimiser.param_groups[0]["lr"] = options.learning_rate * schedule(step, options.steps)
@@ -251,7 +265,6 @@ def teach(
             agreement = torch.where(better[:, None], now, agreement)
             agreements.append(float(now.mean(1).median()))
     run.figure("students", curves(losses, agreements, every))
-    run.measure("agreement_with_teachers", agreement.mean(1).tolist())
     return best, agreement
 
 

@@ -20,6 +20,7 @@ from composer import (
     Expression,
     Images,
     Lines,
+    ModelSource,
     Population,
     Preprocessing,
     Run,
@@ -30,7 +31,7 @@ from composer_efficientnet_lite import EfficientNetLite
 from composer_training import Distil, distilling
 from composer_training.distilling import lessons
 from composer_training.unlabelled import dead_leaves
-from tiny import tiny_images, training_images
+from tiny import tiny_images, tiny_population, training_images
 
 SMALL, LARGE = CNN(filters=(2, 2), size=24), CNN(filters=(6, 8), size=24)
 IMAGES = tiny_images(per_cell=20, size=24)
@@ -187,6 +188,77 @@ def test_widths_that_no_student_can_have_are_refused() -> None:
     assert dict(narrow.problems(["black"]))["width"].startswith("0.01 times as wide, architecture 'cnn' has filters 0")
     fixed = Distil(architecture=EfficientNetLite(size=32), width=2)
     assert dict(fixed.problems(["black"]))["width"].startswith("2: architecture 'efficientnet_lite' has no width")
+
+
+class Ready(ModelSource):
+    """Networks that are there already; their heads mean nothing."""
+
+    name = "ready"
+    members: int = 1
+
+    @property
+    def network(self) -> Architecture:
+        return LARGE
+
+    def load(self, concept: str, run: Run) -> Population:
+        return tiny_population(concept, self.members, 5, LARGE)
+
+
+def test_a_student_of_a_pretrained_body_learns_its_head_and_leaves_the_body_as_it_is() -> None:
+    model, run = taught(architecture=None, body=Ready())
+    body = Ready().load("black", Run())
+    assert len(model) == 1, "with the same teachers and the same body all students would be one"
+    for name, tensor in body.body_weights.items():
+        assert torch.equal(model.parts[0].weights[name], tensor), name
+    assert model.parts[0].shares_body(model.parts[1])
+    assert min(run.measured["agreement_with_teachers"]) > 0.8
+    for part, parent in zip(model.parts, PARENTS, strict=True):
+        assert correlation(part.log_odds(OTHERS)[0], parent.log_odds(OTHERS)[0]) > 0.8
+
+
+def test_all_of_a_pretrained_body_is_trained_where_asked_for_and_is_never_worse_than_its_head_alone() -> None:
+    _, alone = taught(architecture=None, body=Ready())
+    model, run = taught(architecture=None, body=Ready(), train="all", learning_rate=0.001, steps=40)
+    moved = model.parts[0].weights["conv2.weight"] - Ready().load("black", Run()).weights["conv2.weight"]
+    assert float(moved.abs().max()) > 0
+    assert run.measured["agreement_with_teachers"] >= alone.measured["agreement_with_teachers"]
+    (wild,), (tame,) = (
+        taught(architecture=None, body=Ready(), train="all", learning_rate=rate, steps=1)[1].measured[
+            "agreement_with_teachers"
+        ]
+        for rate in (1.0, 1e-6)
+    )
+    assert wild >= 0.99 * tame, "a step that spoils the body is not kept"
+
+
+def test_students_of_pairs_start_from_one_body_each_and_learn_from_their_own_teachers() -> None:
+    model, _ = taught([*map(opposite_members, PARENTS)], architecture=None, body=Ready(members=2), teachers="pairs")
+    body = Ready(members=2).load("black", Run())
+    assert torch.equal(model.parts[0].weights["conv1.weight"], body.weights["conv1.weight"])
+    first, second = model.parts[0].log_odds(OTHERS)
+    assert correlation(first, second) < -0.5, "the second teacher says the opposite of the first"
+
+
+def opposite_members(parent: Population) -> Population:
+    """The second member says the opposite of the first."""
+    sign = torch.tensor([1.0, -1.0])
+    head = {"fc1.weight": sign[:, None, None], "fc1.bias": sign[:, None]}
+    weights = {name: tensor * head.get(name, 1.0) for name, tensor in parent.weights.items()}
+    return replace(parent, weights=weights, _memo={})
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "message"),
+    [
+        ({"body": Ready(), "architecture": LARGE}, "architecture", "is the body's own with `body`"),
+        ({"body": Ready(), "width": 2}, "width", "is of students that start from nothing"),
+        ({"body": Ready(), "members": 3}, "members", "all students would be the same network"),
+        ({"train": "all"}, "train", "is of `body`, and there is none"),
+    ],
+)
+def test_what_a_body_has_no_use_for_is_named(options: dict[str, Any], option: str, message: str) -> None:
+    assert message in dict(Distil(**options).problems(["black", "cat"]))[option]
+    assert not list(Distil(body=Ready(), teachers="pairs", members=3).problems(["black"]))
 
 
 def test_students_with_batch_norm_learn_too() -> None:
