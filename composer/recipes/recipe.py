@@ -115,7 +115,7 @@ def placed_components(recipe: Recipe) -> Iterable[tuple[Path_, Component]]:
         base: Path_ = ("controls",) if arm.control else ("compositions", arm.name)
         if arm.translator is not None:
             yield (base if arm.control else (*base, "translator")), arm.translator
-        yield (base if arm.control else (*base, "assembler")), arm.assembler
+        yield from nested_components(base if arm.control else (*base, "assembler"), arm.assembler)
     if recipe.images is not None:
         yield ("pick",), recipe.pick
     for label, evaluator in recipe.evaluators.items():

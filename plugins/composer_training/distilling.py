@@ -140,7 +140,7 @@ def distil(options: Distil, parents: Sequence[Population], run: Run) -> Composed
         with own_randomness(run):
             weights, agreement = teach(options, students, learning, held_out, generator, run)
     run.measure("agreement_with_teachers", agreement.mean(1).tolist())
-    warn_of_poor_students(agreement, [parent.concept for parent in parents], run)
+    warn_of_poor_students(options, agreement, [parent.concept for parent in parents], run)
     head = f"{students.architecture.head}."
     parts = []
     for index, parent in enumerate(parents):
@@ -268,13 +268,15 @@ def teach(
     return best, agreement
 
 
-def warn_of_poor_students(agreement: Tensor, concepts: Sequence[str], run: Run) -> None:
+def warn_of_poor_students(options: Distil, agreement: Tensor, concepts: Sequence[str], run: Run) -> None:
     """Warns of concepts that students have not learned from their teachers."""
+    fitted = options.body is not None and options.train == "head"
+    advice = "`train: all`, another body" if fitted else "more steps, a larger architecture"
     for concept, own in zip(concepts, agreement.T, strict=True):
         if poor := int((own < POOR).sum()):
             run.warn(
                 f"{poor} of {len(own)} students agree badly with their teachers on {concept!r} (correlation below "
-                f"{POOR} on pictures held out): take more steps, a larger architecture, or more pictures"
+                f"{POOR} on pictures held out): take {advice}, or more pictures"
             )
 
 

@@ -25,6 +25,8 @@ from composer import (
     Preprocessing,
     Run,
 )
+from composer.errors import RecipeError
+from composer.recipes.recipe_reader import read_recipe
 from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
 from composer_efficientnet_lite import EfficientNetLite
@@ -428,3 +430,13 @@ def test_a_teacher_whose_answers_are_not_finite_is_named() -> None:
     broken = replace(PARENTS[1], weights={**PARENTS[1].weights, "fc1.weight": weight}, _memo={})
     with pytest.raises(ComposerError, match="distil: the log-odds of 'cat' are not finite"):
         taught([PARENTS[0], broken])
+
+
+def test_a_body_that_there_is_not_is_named_where_the_recipe_says_it(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(
+        "name: odd\nconcepts: [black, cat]\nimages: drawings\nmodels: train\n"
+        "compositions:\n  one: {assembler: {use: distil, body: {use: torchvision, model: mobilenet_v9}}}\n"
+    )
+    with pytest.raises(RecipeError, match=r"6:.*compositions\.one\.assembler\.body\.model: torchvision has no classif"):
+        read_recipe(file)
