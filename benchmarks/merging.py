@@ -184,10 +184,9 @@ def page(hard: Sequence[Mapping[str, Right]], easy: Sequence[Mapping[str, Right]
             "",
             _filled(
                 "Two checkpoints of your own: `composer merge A.th B.th --concept cat --images pictures/ -o merged`, "
-                "with `--set by=activations` for the last rows, or `--method pleas --set width=1.5`. Networks that were "
-                "fine-tuned from one base are merged "
-                "by `task_arithmetic`, `ties` or `dare`, which need the base's file: `--method ties --set "
-                "base=base.pth`."
+                "with `--set by=activations` for the last rows, or `--method pleas --set width=1.5`. Networks "
+                "that were fine-tuned from one base are merged by `task_arithmetic`, `ties` or `dare`, which "
+                "need the base's file: `--method ties --set base=base.pth`."
             ),
             "",
         ]
