@@ -41,6 +41,7 @@ COMMANDS = (
     "inspect",
     "push",
     "merge",
+    "unite",
     "report",
     "compare",
     "verify",

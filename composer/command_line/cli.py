@@ -22,6 +22,7 @@ from composer.command_line import (
     cli_runs,
     cli_store,
     cli_sweep,
+    cli_unite,
     cli_zoo,
     completion,
 )
@@ -246,6 +247,7 @@ for command in (
     *COMMANDS,
     *cli_hub.COMMANDS,
     *cli_merge.COMMANDS,
+    *cli_unite.COMMANDS,
     *cli_runs.COMMANDS,
     *cli_sweep.COMMANDS,
     *cli_zoo.COMMANDS,

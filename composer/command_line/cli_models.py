@@ -99,6 +99,7 @@ def predict(
         print_unreadable,
         rule_text,
     )
+    from composer.command_line.terminal_unite import print_labels
     from composer.models.loading import load  # imports torch, which takes seconds
     from composer.page.predictions import check_place, write_predictions
     from composer.running.outcome import choose_device
@@ -111,6 +112,8 @@ def predict(
         click.echo(json.dumps(predictions_data(loaded, predictions, threshold), indent=2, ensure_ascii=False))
     elif as_csv:
         click.echo(predictions_csv(loaded, predictions), nl=False)
+    elif len(loaded.answers) > 1:
+        print_labels(loaded, predictions)
     else:
         print_predictions(loaded, predictions, threshold)
     print_unreadable(predictions)
@@ -170,7 +173,9 @@ def export(
     if chosen == "safetensors":
         click.echo(f'load it with composer.load("{path}")', err=True)
         return
-    what = "log_odds of the target [N]" if loaded.has_log_odds else "features [N, D]"
+    answers = len(loaded.answers)
+    said = f"log_odds of {answers} classes [N, {answers}]" if answers > 1 else "log_odds of the target [N]"
+    what = said if loaded.has_log_odds else "features [N, D]"
     click.echo(f"in: pixels, float32 [N, 3, {loaded.sizes[0]}, {loaded.sizes[0]}], RGB in 0..1; out: {what}", err=True)
     if chosen == "onnx":
         _compare(loaded, path)
@@ -314,10 +319,10 @@ def asked_pictures(given: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def picture_groups(folder: Path) -> dict[str, list[Path]]:
+def picture_groups(folder: Path, option: str = "--images") -> dict[str, list[Path]]:
     """The pictures in each folder of a folder, at whatever depth; those beside these under `.`."""
     if not folder.is_dir():
-        raise ComposerError(f"--images {folder}: {'is a file' if folder.exists() else 'there is no such folder'}")
+        raise ComposerError(f"{option} {folder}: {'is a file' if folder.exists() else 'there is no such folder'}")
     groups: dict[str, list[Path]] = {}
     for file in asked_pictures([str(folder)]):
         first, *rest = file.relative_to(folder).parts

@@ -30,6 +30,8 @@ def columns_of(model: LoadedModel) -> tuple[str, ...]:
 
 def rule_text(model: LoadedModel, threshold: float | None) -> str:
     """When a picture counts as the target."""
+    if len(model.answers) > 1:
+        return f"the likeliest class above {percent(0.5 if threshold is None else threshold)}"
     if threshold is not None:
         return f"the target above {percent(threshold)}"
     if len(model.concepts) == 1:
@@ -90,11 +92,13 @@ def predictions_csv(model: LoadedModel, predictions: Sequence[Prediction]) -> st
     """A header and a line per picture; probabilities with six decimals."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["picture", *columns_of(model), model.target, "shown", "error"])
+    union = len(model.answers) > 1
+    writer.writerow(["picture", *columns_of(model), "probability" if union else model.target, "shown", "error"])
     for prediction in predictions:
         values = [*(prediction.concepts.get(concept) for concept in columns_of(model)), prediction.probability]
         numbers = ["" if value is None else f"{value:.6f}" for value in values]
         shown = "" if prediction.shown is None else str(prediction.shown).lower()
+        shown = prediction.label or "" if union else shown
         writer.writerow([prediction.name, *numbers, shown, prediction.error or ""])
     return text.getvalue()
 

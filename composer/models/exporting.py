@@ -35,7 +35,10 @@ LARGEST = 2**31 - 2**20
 
 
 class Exported(nn.Module):
-    """What exported files hold: log-odds of the target [N] (without a head: features [N, D]) of pixels in 0..1."""
+    """What exported files hold: log-odds of the target [N] (without a head: features [N, D]) of pixels in 0..1.
+
+    Of a model with a union of classes log-odds of each, [N, U].
+    """
 
     def __init__(self, model: LoadedModel) -> None:
         super().__init__()
@@ -53,10 +56,11 @@ def export(model: LoadedModel, path: str | Path, format: Format = "onnx") -> Pat
 
     `onnx` (a file; needs the extra `export`) and `torch_export` (a .pt2 file) take float pixels in 0..1, as the loaded
     model does, [N, 3, S, S] for any N, where S is the largest input size of the model's networks, and give log-odds of
-    the target [N]; without a head features [N, D]. They cannot refuse other pixels; what they take stands in the file
-    (ONNX: the graph's doc_string; .pt2: the extra file `composer.txt`). `safetensors` is a folder with this one member,
-    to be loaded by composer. A path without the format's ending (.onnx, .pt2) gets it.
-    ComposerError where a package is missing, the path cannot be written, or the model cannot be exported.
+    the target [N]; of a union of classes those of each, [N, U]; without a head features [N, D]. They cannot refuse
+    other pixels; what they take stands in the file (ONNX: the graph's doc_string; .pt2: the extra file
+    `composer.txt`). `safetensors` is a folder with this one member, to be loaded by composer. A path without the
+    format's ending (.onnx, .pt2) gets it. ComposerError where a package is missing, the path cannot be written, or the
+    model cannot be exported.
     """
     path = Path(path)
     if format not in FORMATS:
@@ -135,8 +139,9 @@ def _write_onnx(model: LoadedModel, path: Path) -> None:
 def _about(model: LoadedModel) -> str:
     """What a file takes and gives, in a sentence."""
     size, output = model.sizes[0], "log_odds" if model.has_log_odds else "features"
+    asked = ", ".join(model.answers)
     return (
-        f"composer {model.composition}, member {model.member}: {output} of {model.target}; "
+        f"composer {model.composition}, member {model.member}: {output} of {asked}; "
         f"pixels: float32 [N, 3, {size}, {size}], RGB in 0..1, not normalised"
     )
 

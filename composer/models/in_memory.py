@@ -270,3 +270,20 @@ def _meaning(parent: Parent, count: int) -> tuple[int, ...]:
     if not fitting or (count > 1 and len(outputs) == count):
         raise ComposerError(f"{who}: outputs: must be some, not all, of its {count}, from 0 up, not {list(outputs)}")
     return outputs
+
+
+def concepts_of(network: nn.Module, names: Sequence[str], size: int) -> list[Population]:
+    """A population of one member for each output of a network, all with one body.
+
+    network: gives log-odds [N, K] of each name by itself, from pixels in 0..1, float32 [N, 3, size, size].
+    """
+    weights = {f"network.{name}": tensor.detach()[None] for name, tensor in network.state_dict().items()}
+    architecture = _Given(network, size, len(names))
+    as_they_are = Preprocessing(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    rows = torch.eye(len(names))[:, None, None]  # [K, 1, 1, K]
+    return [
+        Population(
+            name, architecture, {**weights, "head.weight": row, "head.bias": torch.zeros(1, 1)}, (name,), as_they_are
+        )
+        for name, row in zip(names, rows, strict=True)
+    ]

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -58,6 +58,10 @@ def load(
     with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
         home = find_model(path, composition)
         model = home.read(home.member(member))
+        if home.union is not None:
+            from composer.models.united import LoadedUnion  # is made of what stands here
+
+            return LoadedUnion(model, home, target)
         return LoadedModel(model if target is None else asked_for(model, target, home), home)
 
 
@@ -94,6 +98,8 @@ class Prediction:
     concepts: Mapping[str, float] = field(default_factory=dict)
     """Probability of each concept that has a network of its own."""
     error: str | None = None
+    label: str | None = None
+    """The likeliest class, of a model with a union of classes."""
 
 
 class Part(nn.Module):
@@ -184,6 +190,11 @@ class LoadedModel(nn.Module):
     def target(self) -> str:
         """What it was composed for: `black+cat`, all concepts at once, or a formula of them."""
         return str(self.expression or Expression.all_of(self.concepts))
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What its log-odds are of, one for each column; of a single answer there are no columns."""
+        return (self.target,)
 
     @property
     def asked_anew(self) -> bool:
@@ -285,7 +296,7 @@ class LoadedModel(nn.Module):
                 yield Prediction(name, error=pixels)
             else:
                 said = next(rows)
-                yield Prediction(name, said.probability, said.shown, said.concepts)
+                yield replace(said, name=name)
 
     def _said(self, each: Tensor, threshold: float | None) -> list[Prediction]:
         """Nameless predictions from the parts' log-odds [P, N]."""

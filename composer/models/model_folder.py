@@ -54,6 +54,12 @@ class ModelFolder:
         return parts
 
     @property
+    def union(self) -> Mapping[str, Any] | None:
+        """How its networks are read whose classes are united; None for any other model."""
+        found: Mapping[str, Any] | None = self.config.get("union")
+        return found
+
+    @property
     def has_log_odds(self) -> bool:
         return all(part["outputs"] for part in self.parts)
 
@@ -109,7 +115,7 @@ class ModelFolder:
             target = formula(self.config)
         except (TypeError, ValueError) as error:
             raise ComposerError(f"{self.path / CONFIG}: expression: {error}") from None
-        known = [part["concept"] for part in self.parts]
+        known = [part["concept"] for part in self.parts] if self.union is None else self.union["classes"]
         unknown = [] if target is None else [concept for concept in target.concepts if concept not in known]
         if unknown and len(known) > 1:  # of a single network the outputs that count are stored
             raise ComposerError(f"{self.path / CONFIG}: expression: no network knows {', '.join(map(repr, unknown))}")

@@ -208,18 +208,31 @@ def asked(options: Distil, parents: Sequence[Population], pairs: int, pool: Imag
         pool.select(range(start, min(start + PICTURES_AT_ONCE, len(pool))))
         for start in range(0, len(pool), PICTURES_AT_ONCE)
     ]
-    said = []
-    for parent in run.progress(parents, "asking the teachers", len(parents)):
-        each = torch.cat([parent.log_odds(batch, run.device) for batch in batches], dim=1)  # [M, N]
-        if not bool(each.isfinite().all()):
+    each: list[list[Tensor]] = [[] for _ in parents]
+    bodies = with_shared_bodies(parents)
+    for batch in run.progress(batches, "asking the teachers", len(batches)):
+        for own, parent in zip(each, bodies, strict=True):
+            own.append(parent.log_odds(batch, run.device))  # [M, batch]; a shared body is run once
+        for parent in bodies:
+            parent.forget_features()
+    said = [torch.cat(own, dim=1).clamp(-options.clip, options.clip) for own in each]  # [M, N]; NaN stays NaN
+    for parent, log_odds in zip(parents, said, strict=True):
+        if not bool(log_odds.isfinite().all()):
             raise ComposerError(
                 f"distil: the log-odds of {parent.concept!r} are not finite; its training or its file is broken"
             )
-        said.append(each.clamp(-options.clip, options.clip))
-        parent.forget_features()
     if options.teachers == "mean":
         return torch.stack([each.mean(0, keepdim=True) for each in said], dim=-1)
     return torch.stack([each.expand(pairs, -1) if len(each) == 1 else each[:pairs] for each in said], dim=-1)
+
+
+def with_shared_bodies(parents: Sequence[Population]) -> list[Population]:
+    """The parents, of which those with equal bodies have one body, whose features are computed once."""
+    found: list[Population] = []
+    for parent in parents:
+        first = next((other for other in found if parent.shares_body(other)), None)
+        found.append(parent if first is None else parent.on_body_of(first))
+    return found
 
 
 def teach(

@@ -1,0 +1,164 @@
+"""The command `composer unite`. Rich and torch are imported when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.command_line.cli_models import picture_groups
+from composer.command_line.cli_options import examples
+from composer.errors import ComposerError
+
+if TYPE_CHECKING:
+    from composer.networks.architecture import Architecture
+
+
+@click.command(
+    epilog=examples(
+        "composer unite birds.pth cars.pth --pictures photos/ -o both",
+        "composer unite a.pth b.pth --names a.pth=cat,dog --names b.pth=car,bus,- --pictures photos/ -o both",
+        "composer unite a.pth b.pth --pictures photos/ --test test/ --one --architecture cifar_resnet -o one",
+    )
+)
+@click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--pictures",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Pictures of what all of them know, which none has learned from: a folder for each class, called as it ("
+    "'none' for pictures of no class), or pictures without labels.",
+)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option(
+    "--names",
+    multiple=True,
+    metavar="FILE=NAME,NAME",
+    help="What the outputs of a checkpoint mean, in their order: '-' leaves one out, 'none' means none of the others.  "
+    "[default: as its plugin knows]",
+)
+@click.option(
+    "--outputs",
+    type=click.Choice(["softmax", "independent"]),
+    default="softmax",
+    show_default=True,
+    help="softmax: each picture shows one of all classes; independent: yes or no for each class.",
+)
+@click.option("--one", is_flag=True, help="One network, which learns from --pictures what they say together.")
+@click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    metavar="[FILE=]NAME|MAPPING",
+    help="Of the one network, as a recipe says it; with FILE= of a checkpoint.  [default: the smallest; recognised]",
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Of the one network's learning.  [default: as distil]")
+@click.option("--unlabelled", is_flag=True, help="Take no label from the folders in --pictures.")
+@click.option(
+    "--test",
+    type=click.Path(path_type=Path),
+    help="Pictures to judge it by, which nothing has seen: a folder for each class, called as it.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of what is drawn at random.")
+def unite(
+    checkpoints: tuple[Path, ...],
+    pictures: Path,
+    output: Path,
+    names: tuple[str, ...],
+    outputs: str,
+    one: bool,
+    architectures: tuple[str, ...],
+    steps: int | None,
+    unlabelled: bool,
+    test: Path | None,
+    seed: int,
+) -> None:
+    """Make one model of all classes that CHECKPOINTS know.
+
+    The classifiers may differ in architecture, in size, and in the number of their classes; a name that several have is
+    one class. Writes a folder that `composer.load`, `composer predict` and `composer export` read.
+    """
+    if len(checkpoints) < 2:
+        raise click.UsageError("give two checkpoints or more")
+    if steps is not None and not one:
+        raise click.UsageError("--steps is for --one")
+    named = {file: tuple(part.strip() for part in text.split(",")) for file, text in _of_files("--names", names)}
+    networks = dict(_of_files("--architecture", [text for text in architectures if _has_file(text)]))
+    own = [text for text in architectures if not _has_file(text)]
+    if len(own) > 1 or (own and not one):
+        raise click.UsageError(f"--architecture {own[-1]}: without FILE= it is that of the one network, for --one")
+    for option, given in (("--names", named), ("--architecture", networks)):
+        _require_checkpoints(option, given, checkpoints)
+    groups = picture_groups(pictures, "--pictures")
+    tested = None if test is None else picture_groups(test, "--test")
+    from composer.command_line.terminal_unite import print_united
+    from composer.data.run import Run
+    from composer.models.union import OUTPUTS, Knower, union_of
+    from composer.models.union_scores import scored
+    from composer.models.union_student import student_of
+    from composer.models.united_folder import require_free, write_united
+    from composer.models.uniting import read_parent, shown_in  # imports torch, which takes seconds
+    from composer.models.uniting import unite as make
+
+    require_free(output)
+    parents = [
+        read_parent(file, named.get(str(file)), _architecture("--architecture", networks.get(str(file))))
+        for file in checkpoints
+    ]
+    student = _architecture("--architecture", own[0] if own else None)
+    union = union_of([Knower(classes) for _, classes in parents])
+    seen = shown_in(groups, union, f"--pictures {pictures}", labelled=not unlabelled)
+    shown = None if tested is None else shown_in(tested, union, f"--test {test}", labelled=True)
+    run = Run(seed=seed)
+    product = make(parents, seen, OUTPUTS[OUTPUTS.index(outputs)])
+    made = student_of(product, seen, run, student, steps) if one else product
+    scores = {}
+    if shown is not None:
+        models = {"side by side": product, **({"one network": made} if one else {})}
+        scores = {title: scored(each, product, shown) for title, each in models.items()}
+    labels = sum(label is not None for label in seen.labels)
+    about = f"{len(seen)} pictures, {labels or 'none'} of them labelled"
+    write_united(made, output, checkpoints, scores, about)
+    print_united(made, product, scores, about)
+    click.echo(output)
+    click.echo(f"use it: composer predict {output} PICTURES", err=True)
+
+
+def _has_file(text: str) -> bool:
+    """Whether an option's text begins with FILE=; a mapping of a recipe has no = in it before its braces."""
+    return "=" in text.split("{")[0]
+
+
+def _of_files(option: str, given: Sequence[str]) -> list[tuple[str, str]]:
+    """(file, text) of each; ComposerError for one without a file, or a file that is named twice."""
+    found: dict[str, str] = {}
+    for text in given:
+        file, sign, rest = text.partition("=")
+        if not sign or not file:
+            raise ComposerError(f"{option} {text}: say of which checkpoint, {option} FILE={text or '...'}")
+        if file in found:
+            raise ComposerError(f"{option} {file}: is given twice")
+        found[file] = rest
+    return list(found.items())
+
+
+def _require_checkpoints(option: str, given: Mapping[str, object], checkpoints: Sequence[Path]) -> None:
+    files = [str(file) for file in checkpoints]
+    for file in given:
+        if file not in files:
+            raise ComposerError(
+                f"{option} {file}: is none of the checkpoints ({', '.join(files)}), as they are written"
+            )
+
+
+def _architecture(option: str, text: str | None) -> Architecture | None:
+    from composer.networks.architecture import Architecture
+    from composer.recipes.slots import read_text
+
+    return None if text is None else read_text(Architecture, text, option)
+
+
+COMMANDS = (unite,)
+"""To be added to the command line's group."""

@@ -1,0 +1,428 @@
+"""`composer unite`: classifiers of different classes made one model of all their classes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from composer import load
+from composer.command_line.cli import main
+from composer.models.calibrating import calibrated
+from composer.models.loading import LoadedModel
+from composer.models.union import Knower, united
+from composer_cnn import CNN
+
+SIZE = 16
+COLOURS = {"red": (230, 40, 40), "green": (40, 230, 40), "blue": (40, 40, 230), "white": (230, 230, 230)}
+FIRST, SECOND = ("red", "green"), ("blue", "white")
+
+
+def colour_network(folder: Path, name: str, classes: Sequence[str], size: int = SIZE, gain: float = 4.0) -> Path:
+    """A checkpoint that knows colours: its first layer hands on the three channels' means, its head compares them."""
+    network = CNN(filters=(3, 3), size=size).build(len(classes))
+    state = {key: torch.zeros_like(tensor) for key, tensor in network.state_dict().items()}
+    for channel in range(3):
+        state["conv1.weight"][channel, channel] = 1 / 25
+        state["conv2.weight"][channel, channel] = 1 / 25
+    state["conv1.bias"] += 1.0  # ReLU would cut what is dark
+    places = state["fc1.weight"].shape[1] // 3
+    for row, colour in enumerate(classes):
+        wanted = torch.tensor(COLOURS.get(colour, (0, 0, 0))) / 127.5
+        for channel in range(3):
+            state["fc1.weight"][row, channel * places : (channel + 1) * places] = gain * wanted[channel] / places
+        state["fc1.bias"][row] = -gain * float(wanted.square().sum()) / 2
+    file = folder / f"{name}.pth"
+    torch.save(state, file)
+    return file
+
+
+def plain(colour: str, count: int, seed: int, size: int = SIZE) -> NDArray[np.uint8]:
+    """Pictures [count, size, size, 3] of about one colour."""
+    rng = np.random.default_rng(seed)
+    shade = np.array(COLOURS[colour]) + rng.normal(0, 45, (count, 1, 1, 3))
+    return np.clip(shade + rng.normal(0, 10, (count, size, size, 3)), 0, 255).astype(np.uint8)
+
+
+def fill(folder: Path, colours: Mapping[str, str], count: int = 14, seed: int = 0) -> Path:
+    """folder/NAME/0.png ... of each name's colour."""
+    for index, (name, colour) in enumerate(colours.items()):
+        (folder / name).mkdir(parents=True)
+        for number, picture in enumerate(plain(colour, count, seed + index)):
+            Image.fromarray(picture).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two networks of two colours each, pictures of all four, and others to test with."""
+    folder = tmp_path_factory.mktemp("unite")
+    colour_network(folder, "a", FIRST)
+    colour_network(folder, "b", SECOND, size=20)
+    colour_network(folder, "c", ("white", "red"))
+    colours = {name: name for name in COLOURS}
+    fill(folder / "pictures", colours)
+    fill(folder / "test", colours, count=6, seed=50)
+    (folder / "plain").mkdir()
+    for file in sorted((folder / "pictures").rglob("*.png")):
+        (folder / "plain" / f"{file.parent.name}{file.name}").write_bytes(file.read_bytes())
+    return folder
+
+
+def options(home: Path, **named: Sequence[str]) -> list[str]:
+    """The checkpoints of a, b, ... with the names of their outputs."""
+    given: list[str] = []
+    for name, classes in named.items():
+        file = home / f"{name}.pth"
+        size = 20 if name == "b" else SIZE
+        given += ["--names", f"{file}={','.join(classes)}"]
+        given += ["--architecture", f"{file}={{use: cnn, filters: [3, 3], size: {size}}}"]
+    return given
+
+
+def unite(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["unite", *map(str, arguments)])
+
+
+def said(result: Result) -> str:
+    return " ".join(result.output.split())
+
+
+def made(home: Path, folder: Path, files: Sequence[str], *more: object, pictures: str = "pictures") -> LoadedModel:
+    """The union of some of the three networks."""
+    known = {"a": FIRST, "b": SECOND, "c": ("white", "red")}
+    names = options(home, **{name: known[name] for name in dict.fromkeys(files)})
+    paths = [home / f"{name}.pth" for name in files]
+    result = unite(*paths, *names, "--pictures", home / pictures, *more, "-o", folder)
+    assert result.exit_code == 0, result.output
+    return load(folder)
+
+
+def some_pixels(count: int = 12, seed: int = 3) -> Tensor:
+    """Pictures [count * 4, 3, 16, 16] of all colours, in 0..255."""
+    pixels = np.concatenate([plain(colour, count, seed + index) for index, colour in enumerate(COLOURS)])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def by_class(model: LoadedModel, pixels: Tensor) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return dict(zip(model.answers, model(pixels).T, strict=True))
+
+
+def test_a_union_tells_the_classes_of_both(home: Path, tmp_path: Path) -> None:
+    model = made(home, tmp_path / "out", ("a", "b"))
+    assert model.answers == (*FIRST, *SECOND)
+    predictions = model.predict(sorted((home / "test").rglob("*.png")))
+    right = [prediction.label == Path(prediction.name).parent.name for prediction in predictions]
+    assert np.mean(right) > 0.9
+    for prediction in predictions:
+        assert sum(prediction.concepts.values()) == pytest.approx(1, abs=1e-4), "one softmax"
+
+
+def test_independent_classes_need_not_sum_to_one(home: Path, tmp_path: Path) -> None:
+    model = made(home, tmp_path / "out", ("a", "b"), "--outputs", "independent")
+    predictions = model.predict(sorted((home / "test").rglob("*.png")))
+    assert np.mean([p.label == Path(p.name).parent.name for p in predictions]) > 0.9
+    sums = [sum(prediction.concepts.values()) for prediction in predictions]
+    assert max(abs(total - 1) for total in sums) > 0.05
+
+
+def test_a_network_united_with_itself_gives_its_own_answers(home: Path, tmp_path: Path) -> None:
+    model = made(home, tmp_path / "out", ("a", "a"), pictures="plain")
+    assert model.answers == FIRST
+    network = CNN(filters=(3, 3), size=SIZE).build(2).eval()
+    network.load_state_dict(torch.load(home / "a.pth", weights_only=True))
+    pixels = some_pixels()
+    with torch.no_grad():
+        own = network((pixels / 255 - 0.5) / 0.5).softmax(1)
+        torch.testing.assert_close(model(pixels).sigmoid(), own, atol=1e-4, rtol=1e-3)
+    assert len(list(model.parameters())) == len(list(network.parameters())) + 2, "its body is there twice"
+
+
+def test_the_order_of_networks_does_not_matter(home: Path, tmp_path: Path) -> None:
+    pixels, found = some_pixels(), []
+    for index, order in enumerate(permutations("abc")):
+        found.append(by_class(made(home, tmp_path / str(index), order), pixels))
+    for other in found[1:]:
+        assert other.keys() == found[0].keys()
+        for name, values in other.items():
+            torch.testing.assert_close(values, found[0][name], atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("outputs", ["softmax", "independent"])
+def test_classes_of_one_network_keep_their_order(home: Path, tmp_path: Path, outputs: str) -> None:
+    """On each picture, the classes that one network alone knows are ranked as it ranks them."""
+    pixels = some_pixels()
+    alone = by_class(made(home, tmp_path / "self", ("a", "a"), "--outputs", outputs, pictures="plain"), pixels)
+    both = by_class(made(home, tmp_path / "both", ("a", "b"), "--outputs", outputs, pictures="plain"), pixels)
+    sure = (alone["red"] - alone["green"]).abs() > 1e-2
+    assert torch.equal((alone["red"] > alone["green"])[sure], (both["red"] > both["green"])[sure])
+
+
+def test_a_name_that_both_have_is_one_class_with_the_mean_of_what_they_say() -> None:
+    knowers = (Knower(("cat", "dog"), slope=0.0, offset=0.0), Knower(("dog", "car"), slope=0.0, offset=0.0))
+    logits = [torch.tensor([[2.0, 1.0]]), torch.tensor([[3.0, 0.0]])]
+    log_share = [each.log_softmax(1)[0] for each in logits]
+    wanted = torch.stack([log_share[0][0], (log_share[0][1] + log_share[1][0]) / 2, log_share[1][1]]).softmax(0)
+    torch.testing.assert_close(united(knowers, logits, "softmax")[0].sigmoid(), wanted)
+    each = [(share.exp() / 2).logit() for share in log_share]
+    wanted = torch.stack([each[0][0], (each[0][1] + each[1][0]) / 2, each[1][1]])
+    torch.testing.assert_close(united(knowers, logits, "independent")[0], wanted)
+
+
+def test_the_share_of_pictures_counts_once() -> None:
+    """Networks that tell nothing leave to each class what the share of its network's classes is."""
+    knowers = (
+        Knower(("a",), slope=0.0, offset=float(np.log(0.2 / 0.8)), share=0.2),
+        Knower(("b", "c", "d", "e"), slope=0.0, offset=float(np.log(0.8 / 0.2)), share=0.8),
+    )
+    found = united(knowers, [torch.zeros(1, 1), torch.zeros(1, 4)], "softmax")
+    torch.testing.assert_close(found.sigmoid(), torch.full((1, 5), 0.2))
+
+
+def test_an_output_that_means_none_of_the_others_speaks_against_the_network() -> None:
+    silent, warned = torch.tensor([[3.0, 0.0, -9.0]]), torch.tensor([[3.0, 0.0, 9.0]])
+    knower = Knower(("a", "b", "none"))
+    assert float(knower.score(silent)) > float(knower.score(warned)) + 15
+    left_out = Knower(("a", "b", "-"))
+    assert float(left_out.score(silent)) == float(left_out.score(warned))
+
+
+def test_the_temperature_is_found_again() -> None:
+    """Labels drawn from the softmax of logits that are then made three times too sure."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(4000, 3, generator=generator)
+    rows = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    names = ("a", "b", "c")
+    found, notes = calibrated(Knower(names), 3 * logits, [names[row] for row in rows], (*names, "d"), "it")
+    assert found.calibrated
+    assert found.temperature == pytest.approx(3, rel=0.1)
+    assert not notes
+
+
+def test_slope_and_offset_of_the_score_are_found_again() -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(6000, 1, generator=generator) * torch.tensor([2.0])
+    mine = torch.rand(6000, generator=generator) < (1.5 * logits[:, 0] - 1).sigmoid()
+    labels = ["a" if own else "b" for own in mine.tolist()]
+    found, _ = calibrated(Knower(("a",)), logits, labels, ("a", "b"), "it")
+    assert (found.slope, found.offset) == pytest.approx((1.5, -1), abs=0.15)
+    assert found.share == pytest.approx(float(mine.float().mean()))
+
+
+def test_a_network_that_is_always_right_is_not_made_certain() -> None:
+    """Sixty of sixty right: its error is taken to be about one in sixty; and it may have learned from them."""
+    logits = torch.eye(2).repeat(30, 1) + 0.01 * torch.arange(60.0)[:, None]
+    found, notes = calibrated(Knower(("a", "b")), logits, ["a", "b"] * 30, ("a", "b", "c"), "it")
+    wrong = 1 / (1 + np.exp(1 / found.temperature))
+    assert wrong == pytest.approx(1 / 62, rel=0.01)
+    assert "it: is righter than it says on these pictures (temperature 0.24)" in notes[0]
+
+
+def test_without_labels_nothing_is_calibrated_and_that_is_said(home: Path, tmp_path: Path) -> None:
+    files = home / "a.pth", home / "b.pth"
+    result = unite(*files, *options(home, a=FIRST, b=SECOND), "--pictures", home / "plain", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "a: not calibrated: no labelled pictures" in said(result)
+    labelled = unite(*files, *options(home, a=FIRST, b=SECOND), "--pictures", home / "pictures", "-o", tmp_path / "b")
+    assert "not calibrated" not in labelled.output, labelled.output
+
+
+def test_folders_are_taken_for_labels_unless_told_otherwise(home: Path, tmp_path: Path) -> None:
+    shown = made(home, tmp_path / "one", ("a", "b"), "--unlabelled")
+    flat = made(home, tmp_path / "two", ("a", "b"), pictures="plain")
+    pixels = some_pixels()
+    with torch.no_grad():
+        torch.testing.assert_close(shown(pixels), flat(pixels))
+
+
+def test_a_test_folder_says_how_good_it_is(home: Path, tmp_path: Path) -> None:
+    files = home / "a.pth", home / "b.pth"
+    names = options(home, a=FIRST, b=SECOND)
+    where = "--pictures", home / "pictures", "--test", home / "test", "-o", tmp_path / "out"
+    result = unite(*files, *names, *where)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "config.json").read_text())["test"]["side by side"]
+    model = load(tmp_path / "out")
+    predictions = model.predict(sorted((home / "test").rglob("*.png")))
+    right = sum(prediction.label == Path(prediction.name).parent.name for prediction in predictions)
+    assert found["accuracy"]["right"] == right
+    assert found["accuracy"]["of"] == 24
+    assert [own["parent"] for own in found["parents"]] == ["a", "b"]
+    assert all(own["before"]["of"] == 12 and own["before"]["value"] > 0.9 for own in found["parents"])
+    wrong_side = {(Path(p.name).parent.name, p.label) for p in predictions}
+    apart = {(true, told) for true, told in wrong_side if (true in FIRST) != (told in FIRST)}
+    assert {(row["class"], row["for"]) for row in found["taken"]} == apart
+    low, high = found["accuracy"]["interval"]
+    assert low < found["accuracy"]["value"] <= high
+    assert "taken for another's" in said(result)
+
+
+def test_one_network_learns_the_union(home: Path, tmp_path: Path) -> None:
+    student = "--one", "--architecture", f"{{use: cnn, filters: [8, 8], size: {SIZE}}}", "--steps", "120"
+    model = made(home, tmp_path / "out", ("a", "b"), *student, "--test", home / "test")
+    assert len(model.parts) == 1
+    assert model.answers == (*FIRST, *SECOND)
+    found = json.loads((tmp_path / "out" / "config.json").read_text())["test"]
+    assert list(found) == ["side by side", "one network"]
+    teachers = made(home, tmp_path / "two", ("a", "b"))
+    with torch.no_grad():
+        ours, theirs = model(some_pixels()).flatten(), teachers(some_pixels()).clamp(-5, 5).flatten()
+    assert float(torch.corrcoef(torch.stack([ours, theirs]))[0, 1]) > 0.7
+    predictions = model.predict(sorted((home / "test").rglob("*.png")))
+    assert sum(predictions[0].concepts.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_formula_of_its_classes_can_be_asked(home: Path, tmp_path: Path) -> None:
+    made(home, tmp_path / "out", ("a", "b"))
+    model = load(tmp_path / "out", target="red or blue")
+    assert model.answers == ("red or blue",)
+    predictions = model.predict(sorted((home / "test").rglob("*.png")))
+    right = [p.shown == (Path(p.name).parent.name in ("red", "blue")) for p in predictions]
+    assert np.mean(right) > 0.9
+
+
+@pytest.mark.parametrize("target", ["", "red or blue"])
+def test_a_folder_of_its_own_says_the_same(home: Path, tmp_path: Path, target: str) -> None:
+    made(home, tmp_path / "out", ("a", "b"))
+    model = load(tmp_path / "out", target=target or None)
+    asked = ("--target", target) if target else ()
+    command = ["export", str(tmp_path / "out"), "--format", "safetensors", "--output", str(tmp_path / "copy"), *asked]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    again, pixels = load(tmp_path / "copy"), some_pixels()
+    assert (again.answers, again.target) == (model.answers, model.target)
+    with torch.no_grad():
+        torch.testing.assert_close(again(pixels), model(pixels))
+
+
+@pytest.mark.slow  # torch.onnx takes twenty seconds for any network
+def test_an_onnx_file_has_a_column_for_each_class(home: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = made(home, tmp_path / "out", ("a", "b"))
+    result = CliRunner().invoke(main, ["export", str(tmp_path / "out"), "--output", str(tmp_path / "union.onnx")])
+    assert result.exit_code == 0, result.output
+    assert "log_odds of 4 classes [N, 4]" in result.output
+    pixels = torch.rand(5, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    session = onnxruntime.InferenceSession(tmp_path / "union.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"pixels": pixels.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, model(pixels).numpy(), atol=1e-3)
+
+
+def test_predict_shows_the_likeliest_class(home: Path, tmp_path: Path) -> None:
+    made(home, tmp_path / "out", ("a", "b"))
+    picture = str(home / "test" / "blue" / "0.png")
+    shown = CliRunner().invoke(main, ["predict", str(tmp_path / "out"), picture])
+    assert re.search(r"blue/0.png +blue +\S+ %", shown.output), shown.output
+    assert "1 pictures: 1 blue" in shown.output
+    as_csv = CliRunner().invoke(main, ["predict", str(tmp_path / "out"), picture, "--csv"])
+    assert "picture,red,green,blue,white,probability,shown,error" in as_csv.output
+    assert ",blue," in as_csv.output.splitlines()[-1]
+
+
+def bad(home: Path, kind: str, folder: Path) -> tuple[list[object], str]:
+    """Arguments that cannot be united, and what is to be said of them."""
+    a, b, pictures = home / "a.pth", home / "b.pth", home / "pictures"
+    both: list[object] = [a, b, *options(home, a=FIRST, b=SECOND)]
+    network = ["--architecture", f"{a}={{use: cnn, filters: [3, 3], size: 16}}"]
+    if kind == "no names":
+        return [a, a, *network, "--pictures", pictures], f"--names {a}=NAME,NAME"
+    if kind == "too many names":
+        return [a, a, *options(home, a=("x", "y", "z")), "--pictures", pictures], "gives 3 names, and the network has 2"
+    if kind == "a name twice":
+        return [a, a, *options(home, a=("x", "x")), "--pictures", pictures], "'x' is there twice"
+    if kind == "no class":
+        return [a, a, *options(home, a=("-", "none")), "--pictures", pictures], "names no class"
+    if kind == "names of another file":
+        return [*both, "--names", "d.pth=x,y", "--pictures", pictures], "--names d.pth: is none of the checkpoints"
+    if kind == "names without a file":
+        return [*both, "--names", "x,y", "--pictures", pictures], "--names x,y: say of which checkpoint"
+    if kind == "no pictures":
+        return [*both, "--pictures", folder / "nowhere"], f"--pictures {folder / 'nowhere'}: there is no such folder"
+    if kind == "another folder":
+        fill(folder / "odd", {"red": "red", "bleu": "blue"})
+        return [*both, "--pictures", folder / "odd"], "no class is called 'bleu'; did you mean 'blue'?"
+    if kind == "one picture":
+        fill(folder / "one", {"red": "red"}, count=1)
+        return [
+            *both,
+            "--pictures",
+            folder / "one",
+        ], f"--pictures {folder / 'one'}: has 1 picture, and 20 are the fewest"
+    if kind == "sizes that differ":
+        wrong = ["--architecture", f"{b}={{use: cnn, filters: [3, 3], size: 32}}", *network]
+        names = ["--names", f"{a}=red,green", "--names", f"{b}=blue,white"]
+        return [a, b, *wrong, *names, "--pictures", pictures], f"{b}: is no checkpoint of architecture 'cnn'"
+    if kind == "NaN":
+        state = torch.load(a, weights_only=True)
+        state["conv2.weight"][0, 0, 0, 0] = float("nan")
+        torch.save(state, folder / "nan.pth")
+        more = [text.replace(str(a), str(folder / "nan.pth")) for text in options(home, a=FIRST)]
+        rest = [b, *more, *options(home, b=SECOND), "--pictures", pictures]
+        return [folder / "nan.pth", *rest], "nan.pth: holds NaN or infinite numbers"
+    if kind == "one class":
+        return [a, a, *options(home, a=("red", "-")), "--pictures", pictures, "--unlabelled"], "'red': there is nothing"
+    if kind == "a test folder without labels":
+        return [*both, "--pictures", pictures, "--test", home / "plain"], "has no picture in a folder that is called as"
+    if kind == "one network's options":
+        return [*both, "--pictures", pictures, "--architecture", "cnn"], "for --one"
+    raise ValueError(kind)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "no names",
+        "too many names",
+        "a name twice",
+        "no class",
+        "names of another file",
+        "names without a file",
+        "no pictures",
+        "another folder",
+        "one picture",
+        "sizes that differ",
+        "NaN",
+        "one class",
+        "a test folder without labels",
+        "one network's options",
+    ],
+)
+def test_what_cannot_be_united_is_named_and_writes_nothing(home: Path, tmp_path: Path, kind: str) -> None:
+    arguments, message = bad(home, kind, tmp_path)
+    result = unite(*arguments, "-o", tmp_path / "out")
+    assert result.exit_code == 2, result.output
+    assert message in said(result)
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_there_already_is_kept(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    files = home / "a.pth", home / "b.pth"
+    where = "--pictures", home / "pictures", "-o", tmp_path / "out"
+    result = unite(*files, *options(home, a=FIRST, b=SECOND), *where)
+    assert result.exit_code == 2
+    assert "is there already" in said(result)
+
+
+def test_a_picture_that_cannot_be_read_is_named(home: Path, tmp_path: Path) -> None:
+    folder = fill(tmp_path / "pictures", {"red": "red", "blue": "blue"})
+    (folder / "red" / "3.png").write_bytes(b"no picture")
+    files = home / "a.pth", home / "b.pth"
+    result = unite(*files, *options(home, a=FIRST, b=SECOND), "--pictures", folder, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "red/3.png" in result.output.replace("\n", "")
+    assert "Traceback" not in result.output
