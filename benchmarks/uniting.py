@@ -245,8 +245,8 @@ def page(
             "",
             _filled(
                 "Two networks that know five classes of CIFAR-10 each become one model of ten (`composer unite`). "
-                "*Published*: two ResNet-20 that others trained on all ten classes, each with only five of its outputs: their "
-                " features know the other five, so this is the easy case, and the training pictures are those "
+                "*Published*: two ResNet-20 that others trained on all ten, each with only five of its outputs: "
+                "their features know the other five, so this is the easy case, and the training pictures are those "
                 "that they have learned from. *Trained here*: two small networks (`cnn`, "
                 f"{SMALL.filters[0]} and {SMALL.filters[1]} filters), each on about 2,000 pictures of its five classes "
                 f"and of nothing else. {pictures:,} lossless test pictures judge; in brackets 95 % intervals (Wilson) "
@@ -258,8 +258,8 @@ def page(
             _filled(
                 "A network that has never seen a truck takes one for something that it knows. Before its classes stand "
                 "in one softmax with those of another, it has to say how likely the picture shows any of them. "
-                "Accuracy over all ten classes in per cent: on training pictures kept apart, numbers being fitted on the other "
-                "half of them, and, in brackets, on test pictures."
+                "Accuracy over all ten classes in per cent: on training pictures kept apart, numbers being "
+                "fitted on the other half of them, and, in brackets, on test pictures."
             ),
             "",
             *ways_table(cases, compared),
