@@ -157,7 +157,7 @@ def train(pictures: Pictures, classes: Sequence[str], epochs: int) -> dict[str, 
     steps = len(own) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.004, total_steps=epochs * steps, pct_start=0.25)
     for _ in range(epochs):
-        for index in torch.randperm(len(own), generator=generator)[: steps * BATCH].split(BATCH):
+        for index in torch.split(torch.randperm(len(own), generator=generator)[: steps * BATCH], BATCH):
             logits = network(prepare(_moved(pixels[index], generator)))
             optimiser.zero_grad()
             torch.autograd.backward(F.cross_entropy(logits, rows[index]))
