@@ -99,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     options.store.mkdir(parents=True, exist_ok=True)
     learn, apart, test = read(options.data / "cifar10")
-    cases = [*published(options.data / "cifar10"), *trained(learn, options.store, options.epochs)]
+    cases = [*trained(learn, options.store, options.epochs), *published(options.data / "cifar10")]
     compared = [compare(case, apart, test) for case in cases]
     judged = [judge(case, learn, apart, test, options.steps) for case in cases]
     options.output.write_text(page(cases, compared, judged, options), encoding="utf-8")

@@ -292,6 +292,29 @@ def test_a_formula_of_its_classes_can_be_asked(home: Path, tmp_path: Path) -> No
     assert np.mean(right) > 0.9
 
 
+def test_of_one_softmax_the_probabilities_of_a_formula_add_up(home: Path, tmp_path: Path) -> None:
+    model, pixels = made(home, tmp_path / "out", ("a", "b")), some_pixels()
+    asked = load(tmp_path / "out", target="red or not (blue or green)")
+    with torch.no_grad():
+        each = model(pixels).sigmoid()
+        torch.testing.assert_close(asked(pixels).sigmoid(), each[:, 0] + each[:, 3], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("red and blue", "no picture can show 'red+blue', so there is nothing to find: each picture shows one class"),
+        ("red or green or blue or white", "every picture shows"),
+        ("rot", "the union has no such concept"),
+    ],
+)
+def test_a_formula_that_decides_nothing_is_refused(home: Path, tmp_path: Path, target: str, message: str) -> None:
+    made(home, tmp_path / "out", ("a", "b"))
+    result = CliRunner().invoke(main, ["predict", str(tmp_path / "out"), str(home / "test"), "--target", target])
+    assert result.exit_code == 2
+    assert message in said(result)
+
+
 @pytest.mark.parametrize("target", ["", "red or blue"])
 def test_a_folder_of_its_own_says_the_same(home: Path, tmp_path: Path, target: str) -> None:
     made(home, tmp_path / "out", ("a", "b"))

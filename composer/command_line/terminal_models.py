@@ -24,8 +24,9 @@ MOST_UNREADABLE = 20
 
 
 def columns_of(model: LoadedModel) -> tuple[str, ...]:
-    """The concepts with a probability of their own."""
-    return model.concepts if len(model.concepts) > 1 else ()
+    """The concepts with a probability of their own; of a union's classes, where it is asked for a formula, its own."""
+    asked = () if model.home.union is None or model.expression is None else model.expression.concepts
+    return asked or (model.concepts if len(model.concepts) > 1 else ())
 
 
 def rule_text(model: LoadedModel, threshold: float | None) -> str:
@@ -34,7 +35,7 @@ def rule_text(model: LoadedModel, threshold: float | None) -> str:
         return f"the likeliest class above {percent(0.5 if threshold is None else threshold)}"
     if threshold is not None:
         return f"the target above {percent(threshold)}"
-    if len(model.concepts) == 1:
+    if len(model.concepts) == 1 or (model.home.union or {}).get("outputs") == "softmax":
         return "above 50 %"
     formula = model.expression is not None and not model.expression.is_conjunction
     return "by which concepts are above 50 %" if formula else "every concept above 50 %"

@@ -72,11 +72,15 @@ def calibrated(
 def _temperature(logits: Tensor, rows: Tensor) -> float:
     """What divides the logits so that the true classes [N] are likeliest.
 
-    One picture more of each class is taken to be of any class, so that it stays finite where all are told rightly.
+    One picture more than there are, and a second of another class than is said (Laplace's rule of succession), keep it
+    finite where all are told rightly.
     """
+    classes = logits.shape[1]
+    if classes == 1:
+        return 1.0
     from scipy.optimize import minimize_scalar  # takes a while to import
 
-    doubt = logits.shape[1] / (len(rows) + logits.shape[1])
+    doubt = classes / (classes - 1) / (len(rows) + 2)  # of which a share of 1 / classes falls to the true class
 
     def loss(log_temperature: float) -> float:
         scaled = logits.double() / float(np.exp(log_temperature))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from composer.data.composed import ComposedModel
 from composer.data.expressions import Expression
@@ -12,7 +14,7 @@ from composer.errors import ComposerError
 from composer.models.loading import LoadedModel, Prediction
 from composer.models.model_folder import ModelFolder
 from composer.models.union import Knower, union_of, united
-from composer.recipes.target import formula_problems
+from composer.recipes.target import always, formula_problems, never
 
 NAMED = 3
 """Classes that its title names."""
@@ -36,6 +38,11 @@ class LoadedUnion(LoadedModel):
         self.concepts = self.classes = union_of(self.knowers)
         if target is not None:
             self.expression = _formula(target, self.classes, home)
+        if self.expression is not None and self.outputs == "softmax":
+            self._true = torch.tensor([self.expression.true_of({name}) for name in self.classes])
+            if not self._true.any() or self._true.all():
+                said = always(self.target) if self._true.any() else never(self.target)
+                raise ComposerError(f"{home.path}: target: {said}: each picture shows one class")
 
     @property
     def target(self) -> str:
@@ -61,6 +68,9 @@ class LoadedUnion(LoadedModel):
     def _combined(self, each: Tensor) -> Tensor:
         if self.expression is None:
             return each.T
+        if self.outputs == "softmax":  # a picture shows one class, so probabilities add up
+            log_probability, true = logsigmoid(each), self._true
+            return log_probability[true].logsumexp(0) - log_probability[~true].logsumexp(0)
         return self.expression.log_odds(dict(zip(self.classes, each, strict=True)))
 
     def _said(self, each: Tensor, threshold: float | None) -> list[Prediction]:
@@ -78,6 +88,8 @@ class LoadedUnion(LoadedModel):
 
     def _decided(self, each: Tensor) -> Tensor:
         assert self.expression is not None
+        if self.outputs == "softmax":
+            return self._combined(each) > 0
         shown: Tensor = self.expression.holds(dict(zip(self.classes, each > 0, strict=True)))
         return shown
 
