@@ -1,0 +1,68 @@
+"""The benchmark of uniting two halves of CIFAR-10: benchmarks/uniting.py."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from composer.models.union_scores import OwnClasses, Scores, Share
+from conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("uniting_benchmark", ROOT / "benchmarks" / "uniting.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def told(benchmark: ModuleType, best: int) -> list[tuple[float, Share]]:
+    return [(0.6 if index == best else 0.5, Share(40, 80)) for index in range(len(benchmark.WAYS))]
+
+
+def scores() -> Scores:
+    own = OwnClasses("a", Share(36, 40), Share(30, 40), Share(8, 40))
+    return Scores(Share(60, 80), (own, own), (("cat", "dog", 5), ("ship", "airplane", 2)))
+
+
+def page(benchmark: ModuleType, best: int) -> str:
+    cases = [benchmark.Case("one pair", ()), benchmark.Case("another pair", ())]
+    judged = [{"side by side": scores(), "one network": scores()}, {"side by side": scores()}]
+    options = argparse.Namespace(epochs=3, steps=7)
+    made: Any = benchmark.page(cases, [told(benchmark, best)] * 2, judged, options)
+    return " ".join(made.split())
+
+
+def test_the_page_says_what_the_numbers_say(benchmark: ModuleType) -> None:
+    default = len(benchmark.WAYS) - 1
+    written = page(benchmark, default)
+    assert "Best there is energy, fitted to labels. That is what `composer unite` does." in written
+    assert "| one pair: side by side | 75.0 % (64.5 to 83.2) | 90.0, 75.0 | 90.0, 75.0 |" in written
+    assert "| one pair | 7 of 80 | cat for dog 5, ship for airplane 2 |" in written
+    assert "--epochs 3 --steps 7" in written
+    assert "taught 7 steps" in written
+    assert "takes energy, fitted to labels, 10.0 below it" in page(benchmark, 0)
+
+
+def test_published_halves_are_united(benchmark: ModuleType, shared: Path) -> None:
+    """Two ResNet-20 with five outputs each tell ten classes of pictures that they have learned from."""
+    _, apart, _ = benchmark.read(shared / "cifar10")
+    (case, _) = benchmark.published(shared / "cifar10")
+    some = benchmark.Pictures(apart.images.select(range(60)), apart.labels[:60])
+    both = benchmark.unite(case.parents, some.shown())
+    assert both.classes == benchmark.CLASSES
+    found = benchmark.scored(both, both, some.shown())
+    assert found.all.value > 0.85
+    assert [own.before.of + own.elsewhere.of for own in found.parents] == [
+        2 * len(some.of(half)) for half in benchmark.HALVES[0]
+    ]
