@@ -281,9 +281,9 @@ def page(
                 "*Alone* is a network among its own five classes, on pictures of these; *united* the union on the same "
                 "pictures, among all ten. One parent alone can tell half of the pictures at most. *One network* is a "
                 f"student of the size of those trained here, taught {options.steps} steps by the first pair of these "
-                "side by side, on 5,085 training pictures without their labels. Beside these the published figures of ZipIt "
-                "(Stoica et al. 2023, arXiv:2305.03053; ResNet-20 of four times the width, 50,000 training pictures): "
-                "ensemble 87.4, ZipIt 79.1, one parent 48.2. They are not comparable with ours in data and width."
+                "side by side, on 5,085 training pictures without their labels. Beside these the published figures "
+                "of ZipIt (Stoica et al. 2023, arXiv:2305.03053; ResNet-20 of four times the width, 50,000 training "
+                "pictures): ensemble 87.4, ZipIt 79.1, one parent 48.2. They are not comparable with ours in data and width."
             ),
             "",
             "## Which classes of the one are taken for the other's",

@@ -24,6 +24,7 @@ from composer.models.union import Knower, united
 from composer_cnn import CNN
 
 SIZE = 16
+NETWORK = f"{{use: cnn, filters: [3, 3], size: {SIZE}}}"
 COLOURS = {"red": (230, 40, 40), "green": (40, 230, 40), "blue": (40, 40, 230), "white": (230, 230, 230)}
 FIRST, SECOND = ("red", "green"), ("blue", "white")
 
@@ -207,7 +208,8 @@ def test_the_temperature_is_found_again() -> None:
     found, notes = calibrated(Knower(names), 3 * logits, [names[row] for row in rows], (*names, "d"), "it")
     assert found.calibrated
     assert found.temperature == pytest.approx(3, rel=0.1)
-    assert not notes
+    (note,) = notes
+    assert "0 labelled pictures of classes that it does not know" in note
 
 
 def test_slope_and_offset_of_the_score_are_found_again() -> None:
@@ -266,6 +268,43 @@ def test_a_test_folder_says_how_good_it_is(home: Path, tmp_path: Path) -> None:
     low, high = found["accuracy"]["interval"]
     assert low < found["accuracy"]["value"] <= high
     assert "taken for another's" in said(result)
+
+
+def test_test_pictures_that_calibrated_it_are_refused(home: Path, tmp_path: Path) -> None:
+    files = home / "a.pth", home / "b.pth"
+    names = options(home, a=FIRST, b=SECOND)
+    where = "--test", home / "pictures", "-o", tmp_path / "out"
+    result = unite(*files, *names, "--pictures", home / "pictures", *where)
+    assert result.exit_code == 2
+    assert "is a test picture too" in said(result)
+    assert not (tmp_path / "out").exists()
+    unlabelled = unite(*files, *names, "--pictures", home / "plain", *where)
+    assert unlabelled.exit_code == 0, "no label was looked at"
+
+
+def test_an_only_output_is_a_class_and_is_told_from_all_else(home: Path, tmp_path: Path) -> None:
+    state = torch.load(home / "a.pth", weights_only=True)
+    for name in ("fc1.weight", "fc1.bias"):
+        state[name] = state[name][:1] - state[name][1:2]  # red against green
+    torch.save(state, tmp_path / "red.pth")
+    given = ["--names", f"{tmp_path / 'red.pth'}=red", "--architecture", f"{tmp_path / 'red.pth'}={NETWORK}"]
+    both = [tmp_path / "red.pth", home / "b.pth", *given, *options(home, b=SECOND)]
+    result = unite(*both, "--pictures", home / "plain", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    model = load(tmp_path / "out")
+    assert model.answers == ("red", *SECOND)
+    (prediction,) = model.predict(home / "test" / "red" / "0.png")
+    assert prediction.label == "red"
+
+
+def test_what_was_taken_of_several_networks_in_a_file_is_said(home: Path, tmp_path: Path) -> None:
+    state = torch.load(home / "a.pth", weights_only=True)
+    torch.save({"model": state, "ema": state}, tmp_path / "two.pth")
+    given = ["--names", f"{tmp_path / 'two.pth'}=red,green", "--architecture", f"{tmp_path / 'two.pth'}={NETWORK}"]
+    both = [tmp_path / "two.pth", home / "b.pth", *given, *options(home, b=SECOND)]
+    result = unite(*both, "--pictures", home / "plain", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "took the network under 'model'; it also holds 'ema'" in said(result)
 
 
 def test_one_network_learns_the_union(home: Path, tmp_path: Path) -> None:

@@ -96,23 +96,28 @@ def unite(
     from composer.command_line.terminal_unite import print_united
     from composer.data.run import Run
     from composer.models.union import OUTPUTS, Knower, union_of
-    from composer.models.union_scores import scored
+    from composer.models.union_scores import judged_by, scored
     from composer.models.union_student import student_of
     from composer.models.united_folder import require_free, write_united
     from composer.models.uniting import read_parent, shown_in  # imports torch, which takes seconds
     from composer.models.uniting import unite as make
+    from composer.running.labelled import refuse_test_pictures
 
     require_free(output)
+    run = Run(seed=seed)
     parents = [
-        read_parent(file, named.get(str(file)), _architecture("--architecture", networks.get(str(file))))
+        read_parent(file, named.get(str(file)), _architecture("--architecture", networks.get(str(file))), run)
         for file in checkpoints
     ]
     student = _architecture("--architecture", own[0] if own else None)
     union = union_of([Knower(classes) for _, classes in parents])
     seen = shown_in(groups, union, f"--pictures {pictures}", labelled=not unlabelled)
-    shown = None if tested is None else shown_in(tested, union, f"--test {test}", labelled=True)
-    run = Run(seed=seed)
-    product = make(parents, seen, OUTPUTS[OUTPUTS.index(outputs)])
+    shown = None if tested is None else shown_in(tested, union, f"--test {test}", labelled=True, fewest=1)
+    if shown is not None:
+        judged_by(shown)  # before anything takes long
+    product = make(parents, seen, OUTPUTS[OUTPUTS.index(outputs)], run)
+    tested_on = None if shown is None else shown.images
+    refuse_test_pictures(product.model, [Path(name) for name in seen.images.names], tested_on)
     made = student_of(product, seen, run, student, steps) if one else product
     scores = {}
     if shown is not None:

@@ -60,7 +60,14 @@ def calibrated(
         )
     found = replace(found, temperature=temperature, calibrated=True)
     others = shown & ~own
-    if others.sum() < FEWEST_OF_OWN or knower.way == "softmax":
+    if knower.way == "softmax":
+        return found, notes
+    if others.sum() < FEWEST_OF_OWN:
+        if set(union) != set(knower.own):
+            notes.append(
+                f"{who}: {others.sum()} labelled pictures of classes that it does not know ({FEWEST_OF_OWN} are the "
+                "fewest): that a picture shows none of its own is told without labels"
+            )
         return found, notes
     fitted = _platt(score[torch.from_numpy(shown)].numpy(), own[shown])
     if fitted[0] <= 0:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from composer.data.expressions import NONE
-from composer.data.images import Images
 from composer.errors import ComposerError
+from composer.models.union import Knower, united
 from composer.models.uniting import Shown, United, logits_of
 
 Z = 1.959964
@@ -87,17 +88,15 @@ class Scores:
 
 def scored(model: United, parents: United, test: Shown, device: str = "cpu") -> Scores:
     """Scores of a model, the union of `parents` itself or one that learned from it; ComposerError without labels."""
-    pictures = [index for index, label in enumerate(test.labels) if label not in (None, NONE)]
-    if not pictures:
-        raise ComposerError(
-            f"{test.place}: has no picture in a folder that is called as a class, so nothing can be judged"
-        )
+    pictures = judged_by(test)
     images = test.images.select(pictures)
     true = np.array([str(test.labels[index]) for index in pictures])
-    said = np.array(model.classes)[model.log_odds(images, device).argmax(1).numpy()]
+    logits = [logits_of(part, images, device) for part in parents.model.parts]
+    each = united(parents.knowers, logits, parents.outputs) if model is parents else model.log_odds(images, device)
+    said = np.array(model.classes)[each.argmax(1).numpy()]
     own = [
-        _own(part.concept, _alone(parents, index, images, device), knower.own, true, said)
-        for index, (part, knower) in enumerate(zip(parents.model.parts, parents.knowers, strict=True))
+        _own(part.concept, _alone(knower, given), knower.own, true, said)
+        for part, knower, given in zip(parents.model.parts, parents.knowers, logits, strict=True)
     ]
     apart = Counter(
         (one, other)
@@ -108,11 +107,19 @@ def scored(model: United, parents: United, test: Shown, device: str = "cpu") -> 
     return Scores(_share(said == true), tuple(each for each in own if each is not None), tuple(taken))
 
 
-def _alone(parents: United, index: int, images: Images, device: str) -> NDArray[np.str_]:
-    """What one network takes pictures for that knows its own classes only."""
-    knower = parents.knowers[index]
-    logits = logits_of(parents.model.parts[index], images, device)[:, knower.rows]
-    found: NDArray[np.str_] = np.array(knower.own)[logits.argmax(1).numpy()]
+def judged_by(test: Shown) -> list[int]:
+    """Which pictures show a class of the union; ComposerError where none does."""
+    pictures = [index for index, label in enumerate(test.labels) if label not in (None, NONE)]
+    if not pictures:
+        raise ComposerError(
+            f"{test.place}: has no picture in a folder that is called as a class, so nothing can be judged"
+        )
+    return pictures
+
+
+def _alone(knower: Knower, logits: Tensor) -> NDArray[np.str_]:
+    """What a network takes pictures for that knows its own classes only."""
+    found: NDArray[np.str_] = np.array(knower.own)[logits[:, knower.rows].argmax(1).numpy()]
     return found
 
 

@@ -44,5 +44,6 @@ def student_of(
     rows = tuple(range(len(teachers.classes)))
     one = replace(body, concept="student", weights={**body.weights, **head}, outputs=rows, _memo={})
     knower = Knower(teachers.classes, says="log_odds", calibrated=True)
-    notes = [*teachers.notes, *run.warnings]
-    return United(ComposedModel((one,), learned.members), (knower,), teachers.outputs, notes)
+    notes = list(dict.fromkeys([*teachers.notes, *run.warnings]))
+    model = ComposedModel((one,), learned.members, labels=teachers.model.labels)
+    return United(model, (knower,), teachers.outputs, notes)

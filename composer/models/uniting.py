@@ -14,6 +14,7 @@ from composer.data.decoding import FileDecoder, UnreadablePictureError
 from composer.data.expressions import NONE
 from composer.data.images import Images
 from composer.data.population import Population, Preprocessing
+from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.models.calibrating import FEWEST, calibrated
 from composer.models.inspection import recognised
@@ -67,11 +68,12 @@ class United:
 
 
 def read_parent(
-    file: Path, names: Sequence[str] | None, architecture: Architecture | None
+    file: Path, names: Sequence[str] | None, architecture: Architecture | None, run: Run
 ) -> tuple[Population, tuple[str, ...]]:
     """The network in a checkpoint, and a name for each of its outputs; ComposerError where nobody says them.
 
     names: of all outputs in their order, `-` for one that is to be left out; left out where the file's plugin has them.
+    Where the file holds several networks, which was taken is warned of.
     """
     state = read_state_file(file)
     prepared: Preprocessing | None = None
@@ -84,13 +86,17 @@ def read_parent(
                 f"'{file}={{use: NAME, ...}}'"
             )
         architecture, prepared, classes = known.instance, known.prepared, known.classes
-    population, count, _ = population_of(file, state, architecture, prepared)
+    population, count, notes = population_of(file, state, architecture, prepared)
+    for note in notes:
+        run.warn(note if file.name in note else f"{file.name}: {note}")
     given = tuple(names) if names is not None else classes if len(classes) == count else ()
-    return population, _checked(given, count, file, said=names is not None)
+    rows = population.weights[f"{architecture.head}.weight"].shape[1]
+    checked = _checked(given, count, file, said=names is not None)
+    return population, (*checked, *[NONE] * (rows - count))  # a row of zeros may stand beside an only output
 
 
 def _checked(names: tuple[str, ...], count: int, file: Path, *, said: bool) -> tuple[str, ...]:
-    """A name for each row of the head, of which an only output has two."""
+    """The names; ComposerError where they are not those of so many outputs."""
     who = f"--names {file}"
     if not names:
         raise ComposerError(
@@ -107,10 +113,12 @@ def _checked(names: tuple[str, ...], count: int, file: Path, *, said: bool) -> t
         raise ComposerError(f"{who}: {twice[0]!r} is there twice" if said else f"{file}: has two classes {twice[0]!r}")
     if not own:
         raise ComposerError(f"{who}: names no class: all outputs are {LEFT_OUT} or {NONE}")
-    return (*names, NONE) if count == 1 else names  # a row of zeros stands beside an only output
+    return names
 
 
-def shown_in(groups: Mapping[str, Sequence[Path]], union: Sequence[str], option: str, *, labelled: bool) -> Shown:
+def shown_in(
+    groups: Mapping[str, Sequence[Path]], union: Sequence[str], option: str, *, labelled: bool, fewest: int = FEWEST
+) -> Shown:
     """Pictures with the classes that their folders are called after; ComposerError for a folder that none is.
 
     groups: the pictures in each folder of a folder, those beside the folders under `.`.
@@ -123,9 +131,9 @@ def shown_in(groups: Mapping[str, Sequence[Path]], union: Sequence[str], option:
                 f"{option}/{name}: no class is called {name!r}{nearest(name, union)}; call folders as classes are "
                 f"called, {NONE!r} for pictures of none, or say --unlabelled"
             )
-    if len(files) < FEWEST:
+    if len(files) < fewest:
         count = f"{len(files)} picture{'' if len(files) == 1 else 's'}"
-        raise ComposerError(f"{option}: has {count}, and {FEWEST} are the fewest")
+        raise ComposerError(f"{option}: has {count}, and {fewest} are the fewest")
     decode = FileDecoder(tuple(map(str, files)))
 
     def at(size: int) -> Tensor:
@@ -152,9 +160,9 @@ def unite(
     parents: Sequence[tuple[Population, Sequence[str]]],
     pictures: Shown,
     outputs: Outputs = "softmax",
+    run: Run | None = None,
     *,
     way: Way = "energy",
-    device: str = "cpu",
 ) -> United:
     """All networks side by side, each calibrated on the pictures; ComposerError where one of them is broken.
 
@@ -164,12 +172,12 @@ def unite(
     union = union_of(knowers)
     if len(union) < 2:
         raise ComposerError(f"the networks know one class together, {union[0]!r}: there is nothing to unite")
-    found, notes, parts = [], [], []
+    found, parts, notes = [], [], [] if run is None else list(run.warnings)
     for index, ((population, _), knower) in enumerate(zip(parents, knowers, strict=True)):
         who = population.members[0]
         same = sum(other.members[0] == who for other, _ in parents[:index])
         part = replace(population, concept=f"{who} {same + 1}" if same else who, outputs=tuple(knower.rows), _memo={})
-        logits = logits_of(part, pictures.images, device)
+        logits = logits_of(part, pictures.images)
         if not bool(logits.isfinite().all()):
             raise ComposerError(f"{who}: its outputs are not finite: its weights have diverged")
         known, said = calibrated(knower, logits, pictures.labels, union, who)
@@ -177,4 +185,6 @@ def unite(
         notes += said
         parts.append(part)
     name = " + ".join(part.concept for part in parts)
-    return United(ComposedModel(tuple(parts), (name,)), tuple(found), outputs, list(dict.fromkeys(notes)))
+    labels = sum(label is not None for label in pictures.labels)
+    model = ComposedModel(tuple(parts), (name,), labels=labels)
+    return United(model, tuple(found), outputs, list(dict.fromkeys(notes)))
