@@ -283,7 +283,8 @@ def page(
                 f"student of the size of those trained here, taught {options.steps} steps by the first pair of these "
                 "side by side, on 5,085 training pictures without their labels. Beside these the published figures "
                 "of ZipIt (Stoica et al. 2023, arXiv:2305.03053; ResNet-20 of four times the width, 50,000 training "
-                "pictures): ensemble 87.4, ZipIt 79.1, one parent 48.2. They are not comparable with ours in data and width."
+                "pictures): ensemble 87.4, ZipIt 79.1, one parent 48.2. They are not comparable with ours in data and "
+                "width."
             ),
             "",
             "## Which classes of the one are taken for the other's",
