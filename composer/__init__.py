@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from composer.bodies.heads import headed
     from composer.bodies.recalibration import recalibrated
     from composer.data.composed import ComposedModel
+    from composer.data.curve import Curve, HeldOut
     from composer.data.decoding import FileDecoder, UnreadablePictureError, read_picture
+    from composer.data.dependence import Dependence
     from composer.data.images import Images, require_both_classes
     from composer.data.kernels import KernelSet
     from composer.data.population import Population, Preprocessing
@@ -61,10 +63,13 @@ _LATER = {
     "Concept": "composer.zoo.entry",
     "CouplingGroup": "composer.networks.couplings",
     "Couplings": "composer.networks.couplings",
+    "Curve": "composer.data.curve",
+    "Dependence": "composer.data.dependence",
     "Ended": "composer.running.elsewhere",
     "Executor": "composer.running.executors",
     "FileDecoder": "composer.data.decoding",
     "FoundNetwork": "composer.models.network_weights",
+    "HeldOut": "composer.data.curve",
     "Images": "composer.data.images",
     "KernelSet": "composer.data.kernels",
     "LoadedModel": "composer.models.loading",
@@ -113,6 +118,8 @@ __all__ = [
     "CouplingGroup",
     "Couplings",
     "Criterion",
+    "Curve",
+    "Dependence",
     "Ended",
     "Evaluator",
     "Executor",
@@ -121,6 +128,7 @@ __all__ = [
     "Footprint",
     "FoundNetwork",
     "Heatmap",
+    "HeldOut",
     "Histogram",
     "ImageSource",
     "Images",

@@ -65,7 +65,7 @@ def headed(body: Population, parents: Sequence[Population], run: Run, ridge: flo
         f"{head}.weight": (signs @ slopes.mT / 2).float().contiguous(),
         f"{head}.bias": (intercepts @ signs.mT / 2).float(),
     }
-    return replace(body, weights=weights, outputs=(0,), cells=tuple(said), _memo={})
+    return replace(body, weights=weights, outputs=(0,), cells=tuple(said), calibration=None, held_out=None, _memo={})
 
 
 def _batches(pictures: Sequence[Images]) -> list[Images]:

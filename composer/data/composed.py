@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from composer.data.dependence import Dependence
 from composer.data.expressions import Expression
 from composer.data.images import Images
 from composer.data.population import Population, count_parameters
@@ -19,15 +20,16 @@ class ComposedModel:
     """M models of the target. Each part has M members, or one that serves all.
 
     A single part is a network of its own; several are run side by side, and their log-odds combined as the target says
-    (`Expression.log_odds`). Parts that share a body are one network with several heads: the body is kept, counted and
+    (`Dependence.log_odds`). Parts that share a body are one network with several heads: the body is kept, counted and
     run once. target: a formula of the parts' concepts; left out, all of them at once. labels: how many labelled
-    pictures of the target it was made with.
+    pictures of the target it was made with. dependence: how the parts' concepts are taken to hang together.
     """
 
     parts: tuple[Population, ...]
     members: tuple[str, ...]
     target: Expression | None = None
     labels: int = 0
+    dependence: Dependence = Dependence()
 
     def __post_init__(self) -> None:
         for part in self.parts:
@@ -86,7 +88,7 @@ class ComposedModel:
     def log_odds(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
         """Log-odds of the target, float32 [M, N]; ValueError where a part has no head."""
         each = [part.log_odds(images, device).expand(len(self), -1) for part in self.parts]
-        return combined([part.concept for part in self.parts], each, self.target)
+        return combined([part.concept for part in self.parts], each, self.target, self.dependence)
 
     def decisions(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
         """Whether each picture counts as the target where every part decides at 0.5 for itself, bool [M, N]."""
@@ -110,7 +112,12 @@ class ComposedModel:
         return self if said == self.target else replace(self, target=said)
 
 
-def combined(concepts: Sequence[str], log_odds: Sequence[Tensor], target: Expression | None) -> Tensor:
+def combined(
+    concepts: Sequence[str],
+    log_odds: Sequence[Tensor],
+    target: Expression | None,
+    dependence: Dependence = Dependence(),
+) -> Tensor:
     """Log-odds of the target out of those of its parts.
 
     Parts that share a concept are experts of it: all of them have to hold. Those of a single part are the target's
@@ -120,9 +127,10 @@ def combined(concepts: Sequence[str], log_odds: Sequence[Tensor], target: Expres
         return log_odds[0]
     if target is None:
         experts = _numbered(log_odds)
-        return Expression.all_of(experts).log_odds(experts)
+        return dependence.log_odds(Expression.all_of(experts), experts)
     each = _by_concept(concepts, log_odds)
-    return target.log_odds({concept: combined([concept], own, None) for concept, own in each.items()})
+    said = {concept: combined([concept], own, None, dependence) for concept, own in each.items()}
+    return dependence.log_odds(target, said)
 
 
 def decided(concepts: Sequence[str], shown: Sequence[Tensor], target: Expression | None) -> Tensor:

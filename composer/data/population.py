@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from composer.data.curve import Curve, HeldOut
 from composer.data.expressions import Expression
 from composer.data.images import Images, Keeper
 from composer.errors import ComposerError
@@ -43,6 +44,8 @@ class Population:
     outputs: which outputs of the head mean the concept; empty for a population without a head,
     whose features can be had but not its log-odds. Several outputs are a softmax's, a single one is a sigmoid's.
     cells: concepts whose cells the head's outputs are, in the order of `cell_names`; empty for any other head.
+    calibration: what the log-odds that the outputs give are sent through; None for as they are.
+    held_out: what the members said of pictures that they were not trained on, where their source knows that.
     """
 
     concept: str
@@ -52,12 +55,16 @@ class Population:
     preprocessing: Preprocessing
     outputs: tuple[int, ...] = (0,)
     cells: tuple[str, ...] = ()
+    calibration: Curve | None = None
+    held_out: HeldOut | None = None
     _memo: dict[int, tuple[Images, Tensor]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, tensor in self.weights.items():
             if tensor.ndim == 0 or len(tensor) != len(self.members):
                 raise ValueError(f"{name!r} must be [{len(self.members)}, ...], not {list(tensor.shape)}")
+        if self.calibration is not None and len(self.calibration) != len(self.members):
+            raise ValueError(f"{len(self.calibration)} curves calibrate {len(self.members)} members")
 
     def __len__(self) -> int:
         return len(self.members)
@@ -90,7 +97,7 @@ class Population:
         if asked is None:
             raise ValueError(f"a head with the cells of {', '.join(self.cells) or 'nothing'} knows nothing of {target}")
         true = tuple(index for index, holds in enumerate(asked.cells(self.cells)) if holds)
-        return replace(self, outputs=true, _memo={})
+        return replace(self, outputs=true, calibration=None, held_out=None, _memo={})
 
     def select(self, indices: Sequence[int]) -> Population:
         """The members at `indices`, in that order."""
@@ -99,6 +106,8 @@ class Population:
             self,
             weights={name: tensor[index] for name, tensor in self.weights.items()},
             members=tuple(self.members[i] for i in indices),
+            calibration=None if self.calibration is None else self.calibration.select(indices),
+            held_out=None if self.held_out is None else self.held_out.select(indices),
             _memo={},
         )
 
@@ -164,8 +173,9 @@ class Population:
         return features @ self.weights[f"{head}.weight"].mT + bias[:, None, :]
 
     def log_odds(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
-        """log P(concept) - log P(not concept) from the summed softmax probability, float32 [M, N]."""
-        return concept_log_odds(self.logits(images, device), self.outputs)
+        """log P(concept) - log P(not concept) from the summed softmax probability, calibrated, float32 [M, N]."""
+        found = concept_log_odds(self.logits(images, device), self.outputs)
+        return found if self.calibration is None else self.calibration(found)
 
     def on_body_of(self, other: Population) -> Population:
         """The same population with the body of `other` in place of its own, which must be equal: it is kept once."""

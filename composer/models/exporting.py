@@ -67,6 +67,11 @@ def export(model: LoadedModel, path: str | Path, format: Format = "onnx") -> Pat
         raise ComposerError(f"format: there are {', '.join(FORMATS)}, not {format!r}")
     if format == "onnx":
         _require("onnx", "onnxscript")
+        if model.dependence.kind == "copula":
+            raise ComposerError(
+                f"{path}: ONNX has no normal distribution, which the dependence 'copula' of this model needs; export it "
+                "as torch_export or safetensors, or compose it with another `dependence`"
+            )
     given = path
     if ENDINGS[format] and path.suffix.lower() != ENDINGS[format]:
         path = path.with_name(f"{path.name}{ENDINGS[format]}")
@@ -149,7 +154,8 @@ def _about(model: LoadedModel) -> str:
 def _write_folder(model: LoadedModel, folder: Path) -> None:
     folder.mkdir()
     parts = tuple(part.population() for part in model.parts if isinstance(part, Part))
-    facts, tensors = pack(ComposedModel(parts, (model.member,), model.expression))
+    whole = ComposedModel(parts, (model.member,), model.expression, dependence=model.dependence)
+    facts, tensors = pack(whole)
     config = {**model.home.config, "composition": model.composition, **facts, "picked_member": 0}
     asked = ""
     if model.asked_anew:

@@ -111,7 +111,7 @@ class Part(nn.Module):
         self.member = population.members[0]
         self.architecture = population.architecture
         self.preprocessing = population.preprocessing
-        self.outputs, self.cells = population.outputs, population.cells
+        self.outputs, self.cells, self.calibration = population.outputs, population.cells, population.calibration
         self.network: nn.Module = _network(population) if body is None else body.network
         self.own_head = None if body is None else _network(population).get_submodule(population.architecture.head)
 
@@ -140,11 +140,14 @@ class Part(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Log-odds of the concept, float32 [N], from pixels 0..255 of any size."""
-        return concept_log_odds(self.logits(pixels), self.outputs)
+        return self._calibrated(concept_log_odds(self.logits(pixels), self.outputs))
 
     def log_odds_of(self, features: Tensor) -> Tensor:
         """Log-odds of the concept, float32 [N], from the body's features [N, D]."""
-        return concept_log_odds(self.logits_of(features), self.outputs)
+        return self._calibrated(concept_log_odds(self.logits_of(features), self.outputs))
+
+    def _calibrated(self, log_odds: Tensor) -> Tensor:
+        return log_odds if self.calibration is None else self.calibration(log_odds[None])[0]
 
     def population(self) -> Population:
         """The network as a population of one member, with the weights that it has now."""
@@ -152,9 +155,8 @@ class Part(nn.Module):
         if self.own_head is not None:
             own = self.own_head.state_dict().items()
             weights |= {f"{self.architecture.head}.{name}": tensor.detach().cpu()[None] for name, tensor in own}
-        return Population(
-            self.concept, self.architecture, weights, (self.member,), self.preprocessing, self.outputs, self.cells
-        )
+        about = self.preprocessing, self.outputs, self.cells, self.calibration
+        return Population(self.concept, self.architecture, weights, (self.member,), *about)
 
     def _prepared(self, pixels: Tensor) -> Tensor:
         return self.preprocessing(resize(pixels, self.size))
@@ -178,7 +180,7 @@ class LoadedModel(nn.Module):
         self.home = home
         self.member = model.members[0]
         self.concepts = tuple(part.concept for part in model.parts)
-        self.expression = model.target
+        self.expression, self.dependence = model.target, model.dependence
         self.eval()
 
     @property
@@ -330,7 +332,7 @@ class LoadedModel(nn.Module):
         )
 
     def _combined(self, each: Tensor) -> Tensor:
-        return combined(self.concepts, list(each), self.expression)
+        return combined(self.concepts, list(each), self.expression, self.dependence)
 
     def _decided(self, each: Tensor) -> Tensor:
         """Whether the target is shown where each part decides at 0.5 for itself, bool [N]."""

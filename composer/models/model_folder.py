@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from composer.data.composed import ComposedModel
+from composer.data.dependence import Dependence
 from composer.data.expressions import Expression, cell_name
 from composer.data.files import read_json, read_part
 from composer.data.population import Population
@@ -82,7 +83,7 @@ class ModelFolder:
             parts = tuple(self._part(index, member) for index in range(len(self.parts)))
         except (OSError, SafetensorError) as error:
             raise self._unreadable(error) from error
-        return ComposedModel(parts, (self.members[member],), self.expression)
+        return ComposedModel(parts, (self.members[member],), self.expression, dependence=self.dependence)
 
     def population(self, part: int = 0) -> Population:
         """One of its networks with all members; ComposerError as for `read`."""
@@ -121,6 +122,14 @@ class ModelFolder:
             raise ComposerError(f"{self.path / CONFIG}: expression: no network knows {', '.join(map(repr, unknown))}")
         return target
 
+    @property
+    def dependence(self) -> Dependence:
+        """How its concepts are taken to hang together. ComposerError where the file does not say it rightly."""
+        try:
+            return Dependence.of_facts(self.config)
+        except (TypeError, ValueError) as error:
+            raise ComposerError(f"{self.path / CONFIG}: dependence: {error}") from None
+
     def _part(self, index: int, member: int | None) -> Population:
         """One network with one of the members, or with all; one that serves all members is read for each."""
         facts = self.parts[index]
@@ -132,6 +141,8 @@ class ModelFolder:
                 for stored, name in weights_of_part(self.parts, index, file.keys()).items()
             }
         facts = {**facts, "type": "Population", "members": facts["members"][own]}
+        if "calibration" in facts:
+            facts["calibration"] = facts["calibration"][own]
         try:
             population = unpack(facts, weights)
         except ComposerError as error:

@@ -16,7 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from composer.data.composed import ComposedModel
+from composer.data.curve import Curve, HeldOut
 from composer.data.decoding import FileDecoder
+from composer.data.dependence import Dependence
 from composer.data.expressions import Expression
 from composer.data.facts import Facts
 from composer.data.files import read_json, remove, write_json, write_whole
@@ -35,6 +37,8 @@ Packed = tuple[dict[str, Any], dict[str, Tensor]]
 
 TENSORS = "data.safetensors"
 FACTS = "data.json"
+HELD_OUT = "held_out"
+"""Begins the names of what a population's members said of pictures that they were not trained on."""
 HASH = "sha256"
 """Under which a safetensors file of composer's holds the hash of its content."""
 
@@ -126,7 +130,9 @@ def pack(value: Value) -> Packed:
         case Images():
             return _pack_images(value)
         case Population():
-            return _pack_population(value)
+            facts, weights = _pack_population(value)
+            about, said = _pack_held_out(value.held_out)
+            return {**facts, **about}, {**weights, **said}
         case KernelSet():
             return {"concept": value.concept, "members": list(value.members)}, dict(value.layers)
         case ComposedModel():
@@ -190,8 +196,17 @@ def _pack_population(population: Population) -> Packed:
         },
         "outputs": list(population.outputs),
         "cells": list(population.cells),
+        **({} if population.calibration is None else population.calibration.facts()),
     }
     return facts, dict(population.weights)
+
+
+def _pack_held_out(held_out: HeldOut | None) -> Packed:
+    """Of a population alone: a composed model has no use for it."""
+    if held_out is None:
+        return {}, {}
+    said = {f"{HELD_OUT}/log_odds": held_out.log_odds, f"{HELD_OUT}/shown": held_out.shown}
+    return {HELD_OUT: [held_out.how, held_out.balanced]}, said
 
 
 def _unpack_population(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Population:
@@ -199,14 +214,18 @@ def _unpack_population(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
     architecture = load_registry().find("architecture", options.pop("use")).model_validate(options)
     assert isinstance(architecture, Architecture)
     prepared = facts["preprocessing"]
+    weights = dict(tensors)
+    said = [weights.pop(f"{HELD_OUT}/{name}") for name in ("log_odds", "shown")] if HELD_OUT in facts else []
     return Population(
         facts["concept"],
         architecture,
-        dict(tensors),
+        weights,
         tuple(facts["members"]),
         Preprocessing(prepared["size"], tuple(prepared["mean"]), tuple(prepared["std"])),
         tuple(facts["outputs"]),
         tuple(facts.get("cells", ())),  # models that were saved before have none
+        Curve.of_facts(facts["calibration"]) if "calibration" in facts else None,
+        HeldOut(said[0], said[1], *facts[HELD_OUT]) if said else None,
     )
 
 
@@ -220,6 +239,7 @@ def _pack_model(model: ComposedModel) -> Packed:
             packed[index][0]["body"] = first
     target = None if model.target is None else model.target.text
     about = {"expression": target, **({"labels": model.labels} if model.labels else {})}
+    about |= model.dependence.facts()
     return {"members": list(model.members), "parts": [facts for facts, _ in packed], **about}, tensors
 
 
@@ -228,7 +248,8 @@ def _unpack_model(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Co
     for index, part in enumerate(facts["parts"]):
         names = weights_of_part(facts["parts"], index, tensors)
         parts.append(_unpack_population(part, {name: tensors[stored] for stored, name in names.items()}))
-    return ComposedModel(tuple(parts), tuple(facts["members"]), formula(facts), facts.get("labels", 0))
+    said = formula(facts), facts.get("labels", 0), Dependence.of_facts(facts)
+    return ComposedModel(tuple(parts), tuple(facts["members"]), *said)
 
 
 def weights_of_part(parts: Sequence[Mapping[str, Any]], index: int, stored: Iterable[str]) -> dict[str, str]:

@@ -49,7 +49,12 @@ class Transplant(Assembler):
 
 
 class Product(Assembler):
-    """The parents side by side, their probabilities multiplied: a product of experts that keeps every parent whole."""
+    """The parents side by side, their probabilities multiplied: a product of experts that keeps every parent whole.
+
+    Each concept can be calibrated first, on what its networks said of pictures that they were not trained on: what
+    `train` with `resample` left out of a member's sample, and `fit` in cross-validation. Networks of which that is not
+    known are calibrated on their own training pictures, and a warning says so.
+    """
 
     name = "product"
     contract = Contract(
@@ -58,10 +63,37 @@ class Product(Assembler):
     )
     needs_kernels: ClassVar[bool] = False
 
-    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
-        from composer_assembly.product import product  # imports torch
+    calibrate: Literal["none", "temperature", "platt", "isotonic"] = Field(
+        "none",
+        description="bring the log-odds of each concept to how often its networks are right: by a factor "
+        "(`temperature`), a factor and a shift (`platt`), or any rising curve (`isotonic`, from 200 held-out pictures)",
+    )
+    prior: Literal["kept", "out"] = Field(
+        "kept",
+        description="`out` takes from each concept's log-odds those of its share among the pictures that it was "
+        "learned, or calibrated, on: what is then multiplied says how much more probable a picture makes it",
+    )
+    dependence: Literal["independent", "minimum", "copula"] = Field(
+        "independent",
+        description="how the concepts of one picture hang together: not at all; the least probable part of an `and` "
+        "decides, and the most probable of an `or` (`minimum`); or as in a Gaussian `copula`, with the rank "
+        "correlation of what the parents say of their own pictures",
+    )
 
-        return product(parents, run)
+    @property
+    def terms(self) -> Contract:
+        if self.calibrate != "none" or self.prior == "out":
+            return replace(self.contract, pictures="labelled")
+        return replace(self.contract, pictures="unlabelled") if self.dependence == "copula" else self.contract
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        from composer_assembly.calibration import calibrated  # imports torch
+        from composer_assembly.dependence import dependence_of
+        from composer_assembly.product import product
+
+        model = product(parents, run)
+        parts = tuple(calibrated(part, self.calibrate, self.prior, run) for part in model.parts)
+        return replace(model, parts=parts, dependence=dependence_of(self.dependence, parts, run))
 
 
 class Refit(Assembler):

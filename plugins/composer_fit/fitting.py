@@ -18,7 +18,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from composer import ComposerError, Lines, Population, Run, require_both_classes
+from composer import ComposerError, HeldOut, Lines, Population, Run, require_both_classes
 from composer_fit import Fit
 
 WEAK = 0.8
@@ -38,6 +38,8 @@ class Choice:
     accuracy: float
     auc: float
     losses: tuple[float, ...]
+    log_odds: Matrix
+    """Of each picture [N], by a head that was fitted without it, at the chosen strength."""
 
 
 def fit(options: Fit, concept: str, run: Run) -> Population:
@@ -66,7 +68,11 @@ def fit(options: Fit, concept: str, run: Run) -> Population:
     weights[f"{name}.weight"] = torch.stack([weight for weight, _ in heads])  # [M, 2, D]
     weights[f"{name}.bias"] = torch.stack([bias for _, bias in heads])  # [M, 2]
     members = tuple(f"{concept} on {member}" for member in backbone.members)
-    return replace(backbone, concept=concept, weights=weights, members=members, outputs=(0,), _memo={})
+    said = torch.from_numpy(np.stack([choice.log_odds for choice in choices])).float()
+    how = f"each picture, judged by a head fitted without it ({len(splits)} parts)"
+    unseen = HeldOut(said, torch.from_numpy(shown.copy()), how, options.balanced)
+    whole = replace(backbone, concept=concept, weights=weights, members=members, outputs=(0,), _memo={})
+    return replace(whole, calibration=None, held_out=unseen, _memo={})
 
 
 def regression(strength: float, options: Fit) -> Pipeline:
@@ -97,6 +103,7 @@ def choose_strength(
         accuracy=float(((log_odds[best] > 0) == shown).mean()),
         auc=float(roc_auc_score(shown, log_odds[best])),
         losses=losses,
+        log_odds=log_odds[best],
     )
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from composer import (
     Architecture,
     ComposerError,
+    HeldOut,
     Lines,
     Population,
     Preprocessing,
@@ -83,7 +84,8 @@ def train(options: Train, concept: str, run: Run) -> Population:
         run.measure("held_out_auc", held_out_auc(log_odds, shown, counts))
     weights = learned(architecture, groups)
     names = tuple(f"{concept} {member}" for member in range(options.members))
-    return Population(concept, architecture, weights, names, preprocessing)
+    unseen = None if counts is None else left_out(log_odds, shown, counts)
+    return Population(concept, architecture, weights, names, preprocessing, held_out=unseen)
 
 
 def learners(architecture: Architecture, members: int, run: Run, outputs: int = 2) -> list[dict[str, Tensor]]:
@@ -190,6 +192,12 @@ def training_log_odds(
         stacked_logits(architecture, weights, preprocessing(batch)) for batch in torch.split(pixels, PICTURES_AT_ONCE)
     ]
     return torch.cat([each[..., 0] - each[..., 1] for each in logits], dim=1).cpu()
+
+
+def left_out(log_odds: Tensor, shown: NDArray[np.bool_], counts: Tensor) -> HeldOut:
+    """What members say of the pictures that their own samples left out: a share of 1/e, of each member another."""
+    said = torch.where(counts == 0, log_odds, torch.nan)
+    return HeldOut(said, torch.from_numpy(shown.copy()), "the pictures that a member's own sample left out")
 
 
 def held_out_auc(log_odds: Tensor, shown: NDArray[np.bool_], counts: Tensor) -> list[float]:
