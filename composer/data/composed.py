@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from composer.data.dependence import Dependence
+from composer.data.dependence import INDEPENDENT, Dependence
 from composer.data.expressions import Expression
 from composer.data.images import Images
 from composer.data.population import Population, count_parameters
@@ -29,7 +29,7 @@ class ComposedModel:
     members: tuple[str, ...]
     target: Expression | None = None
     labels: int = 0
-    dependence: Dependence = Dependence()
+    dependence: Dependence = INDEPENDENT
 
     def __post_init__(self) -> None:
         for part in self.parts:
@@ -116,7 +116,7 @@ def combined(
     concepts: Sequence[str],
     log_odds: Sequence[Tensor],
     target: Expression | None,
-    dependence: Dependence = Dependence(),
+    dependence: Dependence = INDEPENDENT,
 ) -> Tensor:
     """Log-odds of the target out of those of its parts.
 

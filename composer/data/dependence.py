@@ -55,12 +55,15 @@ class Dependence:
 
     def facts(self) -> dict[str, Any]:
         """What JSON holds of it; nothing where concepts are independent."""
-        return {} if self == Dependence() else {"dependence": {"kind": self.kind, "correlation": self.correlation}}
+        return {} if self == INDEPENDENT else {"dependence": {"kind": self.kind, "correlation": self.correlation}}
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Dependence:
         """The inverse of `facts`, which may hold more."""
         return cls(**facts.get("dependence", {}))
+
+
+INDEPENDENT = Dependence()
 
 
 def bounds(formula: Expression, each: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -127,4 +130,5 @@ def probit(log_odds: Tensor) -> Tensor:
 
 
 def _log_odds_of_probit(probits: Tensor) -> Tensor:
-    return torch.special.log_ndtr(probits) - torch.special.log_ndtr(-probits)
+    found: Tensor = torch.special.log_ndtr(probits) - torch.special.log_ndtr(-probits)
+    return found

@@ -69,8 +69,8 @@ def export(model: LoadedModel, path: str | Path, format: Format = "onnx") -> Pat
         _require("onnx", "onnxscript")
         if model.dependence.kind == "copula":
             raise ComposerError(
-                f"{path}: ONNX has no normal distribution, which the dependence 'copula' of this model needs; export it "
-                "as torch_export or safetensors, or compose it with another `dependence`"
+                f"{path}: ONNX has no normal distribution, which the dependence 'copula' of this model needs; export "
+                "it as torch_export or safetensors, or compose it with another `dependence`"
             )
     given = path
     if ENDINGS[format] and path.suffix.lower() != ENDINGS[format]:

@@ -36,7 +36,9 @@ def held_out(
     """Members that are sure of themselves: sigmoid(slope x + shift) is how often they are right at log-odds x."""
     rng = np.random.default_rng(seed)
     log_odds = rng.normal(0, 6, (1, count)).repeat(members, 0)
-    shown = rng.random(count) < 1 / (1 + np.exp(-(slope * log_odds[0] + shift)))
+    order = log_odds[0].argsort().argsort()
+    even = (order * 0.6180339887) % 1  # spread evenly beside the log-odds, so that shares are as they should be
+    shown = even < 1 / (1 + np.exp(-(slope * log_odds[0] + shift)))
     return HeldOut(torch.from_numpy(log_odds).float(), torch.from_numpy(shown), "made up", **rest)
 
 
