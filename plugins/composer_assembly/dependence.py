@@ -33,7 +33,7 @@ def dependence_of(
     if pictures < FEWEST:
         run.warn(f"product: {pictures} pictures are too few for a copula ({FEWEST} are needed): taken as independent")
         return Dependence()
-    correlation = _mean_correlation(said)
+    correlation = mean_correlation(said)
     if isnan(correlation):
         run.warn("product: a parent answers the same for every picture: no copula, taken as independent")
         return Dependence()
@@ -61,7 +61,7 @@ def _said(parts: Sequence[Population], run: Run) -> list[Floats]:
     return [np.mean(own, axis=0) for own in each.values()]
 
 
-def _mean_correlation(said: Sequence[Floats]) -> float:
+def mean_correlation(said: Sequence[Floats]) -> float:
     """Over all pairs of concepts, from Kendall's tau: sin(pi tau / 2), which no rising curve changes."""
     from scipy.stats import kendalltau  # a second to import
 
