@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Literal
@@ -62,7 +62,8 @@ MEASURES = ("AUC", "hardest cell", "ECE", "Brier", "log loss")
 @dataclass(frozen=True)
 class Choice:
     """A way to make a product. nodes: baselines that go through the formula's tree node by node, as
-    Santa Cruz et al. 2018 (arXiv:1801.08676) combine classifiers that they take to be independent."""
+    Santa Cruz et al. 2018 (arXiv:1801.08676) combine classifiers that they take to be independent.
+    """
 
     calibrate: str = "none"
     prior: str = "kept"

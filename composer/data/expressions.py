@@ -106,6 +106,13 @@ class Expression:
         return tuple(dict.fromkeys(concept for part in self._inner for concept in part.concepts))
 
     @property
+    def negated(self) -> tuple[str, ...]:
+        """The concepts that keep something from satisfying the formula: it would, did it not show them as well."""
+        cells = [frozenset(compress(self.concepts, flags)) for flags in _combinations(len(self.concepts))]
+        off = {one for cell in cells if self.true_of(cell) for one in self.concepts if not self.true_of(cell | {one})}
+        return tuple(concept for concept in self.concepts if concept in off)
+
+    @property
     def is_certain(self) -> bool:
         """Whether nothing decides it: no cell satisfies it (`p and not p`), or every one does."""
         return len(set(self.cells())) == 1

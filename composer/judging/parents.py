@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from composer.data.population import Population
 from composer.data.ranking import auc
 from composer.data.run import Run
 from composer.data.scores import Report, Score, consensus_pick, resamples
+from composer.judging.coverage import coverage, warn_of
 
 WEAK = 0.8
 """AUC below which a parent is said not to know its own concept."""
@@ -23,8 +26,9 @@ WITHIN = "auc_within."
 def judge_parent(parent: Population, images: Images, run: Run) -> Report:
     """AUC of the parent's own concept on the test pictures: over all, and within those that are alike in all others.
 
-    `auc_within.black` ranks pictures that show black and no other concept. Empty for a parent without a head, and for
-    one whose log-odds are not finite in any member.
+    `auc_within.black` ranks pictures that show black and no other concept. With the parent's training pictures,
+    `run.pictures`, also `coverage`: which share of the test pictures is like them. Empty for a parent without a head,
+    and for one whose log-odds are not finite in any member.
     """
     if not parent.has_head:
         return Report({})
@@ -51,6 +55,11 @@ def judge_parent(parent: Population, images: Images, run: Run) -> Report:
         scores[name] = Score(
             values, auc(log_odds[picked][own], shown[own]), judged=judged, picked=picked, picked_by=picked_by
         )
+    if run.pictures:
+        whole = parent if judged is None else parent.select(judged)
+        found = coverage(whole, run.pictures[0], images, run)
+        scores["coverage"] = replace(found, judged=judged, picked=picked, picked_by=picked_by)
+        warn_of(parent.concept, found, run)
     report = Report(scores)
     for message in _weaknesses(parent, report):
         run.warn(message)

@@ -138,8 +138,17 @@ class _Maker:
         found = {}
         for concept in self.recipe.concepts:
             name, inputs = concept.name, (self.populations[concept.name], self.test)
+            # Of a concept that the target negates it is looked at what its "no" was learned on.
+            seen = (self.training[name],) if name in self.recipe.target.negated and name in self.training else ()
             found[name] = self.step(
-                f"parent.{name}", name, concept.models, "judged_parent", inputs=inputs, files=(), own=False
+                f"parent.{name}",
+                name,
+                concept.models,
+                "judged_parent",
+                inputs=inputs,
+                pictures=seen,
+                files=(),
+                own=False,
             )
         return found
 

@@ -55,7 +55,7 @@ def trained_oracle(step: Step, _: Sequence[Any], run: Run) -> Population:
 
 
 def judged_parent(_: Step, inputs: Sequence[Any], run: Run) -> Report:
-    """Judges how well a parent knows its own concept."""
+    """Judges how well a parent knows its own concept, and how much of the test pictures its training pictures cover."""
     parent, images = inputs
     return parents.judge_parent(parent, images, run)
 
