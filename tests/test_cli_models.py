@@ -150,7 +150,14 @@ def test_json_is_all_that_standard_output_holds() -> None:
     assert found["concepts"]["cat"] == pytest.approx(expected.concepts["cat"], abs=1e-6)
     assert found["shown"] is expected.shown
     (gone,) = [picture for picture in data["pictures"] if picture["name"] == "gone.png"]
-    assert gone == {"name": "gone.png", "probability": None, "shown": None, "concepts": {}, "error": "no such file"}
+    assert gone == {
+        "name": "gone.png",
+        "probability": None,
+        "shown": None,
+        "concepts": {},
+        "error": "no such file",
+        "bounds": None,
+    }
 
 
 def test_csv_has_a_line_per_picture() -> None:

@@ -141,6 +141,7 @@ QUESTIONS = {
     "Is it better than chance, and who says so?": "docs/report.md#comparisons",
     "Which of the many networks do I get?": "docs/picking.md#picking-a-member-without-labels",
     "When does a picture count as yes?": "docs/thresholds.md#from-log-odds-to-yes-and-no-without-a-label",
+    "What does a probability of and, or, not mean?": "docs/logic.md#what-and-or-and-not-need",
     "I have ten labelled pictures: what now?": "docs/few.md#a-handful-of-labelled-pictures",
     "Does merging weights work?": "docs/merging.md#merging-networks-in-weight-space-what-is-left-of-them",
     "Did the study hold?": "docs/study.md#what-replays",

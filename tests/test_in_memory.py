@@ -175,3 +175,14 @@ def test_a_student_that_learned_nothing_is_warned_of() -> None:
 def test_an_option_that_a_student_does_not_have_is_refused() -> None:
     with pytest.raises(RecipeError, match="stepps: unknown option; did you mean 'steps'"):
         distilled(stepps=3)
+
+
+def test_a_product_in_memory_takes_the_assemblers_options() -> None:
+    parents = black(), cat(linear(1))
+    model, shown = composer.product(*parents, dependence="minimum"), pixels(size=8)
+    of_black, of_cat = (part(shown) for part in model.parts)
+    assert torch.equal(model(shown), torch.minimum(of_black, of_cat))
+    with pytest.raises(RecipeError, match="unknown option"):
+        composer.product(*parents, dependance="minimum")
+    with pytest.raises(ComposerError, match="nothing can be calibrated for 'black'"):
+        composer.product(*parents, calibrate="platt")

@@ -64,14 +64,16 @@ class Knows(Protocol):
         """A population of one member."""
 
 
-def product(*parents: Parent | Knows, target: str | None = None) -> LoadedModel:
+def product(*parents: Parent | Knows, target: str | None = None, **options: Any) -> LoadedModel:
     """Parents side by side, their probabilities multiplied, as `composer.load` gives such a model.
 
     parents: networks in memory, and concepts of a zoo (`composer.Zoo()["black"]`).
-    target: a formula of the concepts; left out, all of them at once.
-    ComposerError where a network gives no logits, or nothing says which of its outputs mean the concept.
+    target: a formula of the concepts; left out, all of them at once. options: of the assembler `product`, such as
+    `dependence="minimum"`; what needs pictures can only be asked of a recipe.
+    ComposerError where a network gives no logits, or nothing says which of its outputs mean the concept; RecipeError
+    for an option that is wrong.
     """
-    return _assembled("product", parents, {}, Run(), target)
+    return _assembled("product", parents, options, Run(), target)
 
 
 def distil(

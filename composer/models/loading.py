@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from composer.data import decoding
 from composer.data.composed import ComposedModel, combined, decided
 from composer.data.decoding import UnreadablePictureError, printable, read_picture
+from composer.data.dependence import bounds
 from composer.data.expressions import Expression
 from composer.data.population import Population, concept_log_odds
 from composer.errors import ComposerError
@@ -100,6 +101,8 @@ class Prediction:
     error: str | None = None
     label: str | None = None
     """The likeliest class, of a model with a union of classes."""
+    bounds: tuple[float, float] | None = None
+    """The least and the largest probability of the target, however its concepts hang together; of one concept none."""
 
 
 class Part(nn.Module):
@@ -311,10 +314,21 @@ class LoadedModel(nn.Module):
         probability = log_odds.double().sigmoid()
         shown = probability > threshold if threshold is not None else self._decided(each)
         own = dict(zip(self.concepts, each.double().sigmoid().tolist(), strict=True)) if len(each) > 1 else {}
+        limits = self._bounds(each)
         return [
-            Prediction("", value, decided, {concept: values[index] for concept, values in own.items()})
-            for index, (value, decided) in enumerate(zip(probability.tolist(), shown.tolist(), strict=True))
+            Prediction("", value, decided, {concept: values[index] for concept, values in own.items()}, None, limit)
+            for index, (value, decided, limit) in enumerate(
+                zip(probability.tolist(), shown.tolist(), limits, strict=True)
+            )
         ]
+
+    def _bounds(self, each: Tensor) -> Sequence[tuple[float, float] | None]:
+        """What no dependence of the concepts leaves, for each picture; none where one concept is all there is."""
+        if len(set(self.concepts)) < max(2, len(self.concepts)):
+            return [None] * each.shape[1]
+        formula = self.expression or Expression.all_of(self.concepts)
+        low, high = bounds(formula, dict(zip(self.concepts, each, strict=True)))
+        return list(zip(low.tolist(), high.tolist(), strict=True))
 
     def _each_log_odds(self, pixels: Mapping[int, Tensor]) -> Tensor:
         """Log-odds of each part, [P, N]."""

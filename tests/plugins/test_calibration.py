@@ -265,8 +265,9 @@ def test_predict_gives_calibrated_probabilities(tmp_path: Path) -> None:
     model, _ = assembled(parent(), parent("cat", 1), calibrate="platt", prior="out")
     (said,) = loaded(calibrate="platt", prior="out").predict(tmp_path / "one.png")
     assert said.probability == pytest.approx(float(model.log_odds(IMAGES)[1, 0].double().sigmoid()), rel=1e-5)
-    black = float(model.parts[0].log_odds(IMAGES)[1, 0].double().sigmoid())
+    black, cat = (float(part.log_odds(IMAGES)[1, 0].double().sigmoid()) for part in model.parts)
     assert said.concepts["black"] == pytest.approx(black, rel=1e-5)
+    assert said.bounds == pytest.approx((max(0, black + cat - 1), min(black, cat)), rel=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # by torch.export.load of torch 2.11
