@@ -274,10 +274,10 @@ def photographed_cases(root: Path | None, catdog: Path | None, store: Path | Non
     recipes = []
     if root is not None:
         images = {"use": "cells", "root": str(root.absolute())}
-        cells = read_data(_photographs("black", "tshirt", images), "logic").concepts[0].images
+        cells = read_data(_photographs(("black", "tshirt"), images), "logic").concepts[0].images
         assert cells is not None, "the recipe has pictures"
         targets = cells.targets()
-        recipes += [(root.name, read_data(_photographs(*pair, images), "logic")) for pair in targets]
+        recipes += [(root.name, read_data(_photographs(pair, images), "logic")) for pair in targets]
     if catdog is not None:
         recipes.append(("catdog", read_recipe(ROOT / "recipes" / "catdog.yaml", [f"root={catdog.absolute()}"])))
     pool = FeaturePool()
@@ -298,11 +298,11 @@ def photographed_cases(root: Path | None, catdog: Path | None, store: Path | Non
             yield Case(group, formula, said, correlation, test, "+".join(recipe.names))
 
 
-def _photographs(attribute: str, thing: str, images: Mapping[str, object]) -> dict[str, object]:
+def _photographs(pair: Sequence[str], images: Mapping[str, object]) -> dict[str, object]:
     return {
-        "name": f"{attribute}_{thing}",
+        "name": "_".join(pair),
         "seed": 1,
-        "concepts": [attribute, thing],
+        "concepts": list(pair),
         "images": dict(images),
         "models": {"use": "fit", "backbone": "efficientnet_lite"},
         "compositions": {"product": {"assembler": "product"}},
