@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Architecture, Component, ComposerError, Contract, ModelSource, RecipePath, Run, hook
+from composer import (
+    Architecture,
+    Component,
+    ComposerError,
+    Contract,
+    Footprint,
+    ModelSource,
+    RecipePath,
+    Run,
+    hook,
+)
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from composer import Population
 
@@ -44,7 +54,27 @@ class CifarResNet(Architecture):
     def build(self, outputs: int) -> nn.Module:
         from composer_cifar_resnet.network import Network
 
-        return Network((self.depth - 2) // 6, self.filters, outputs)
+        return Network(self.blocks, self.filters, outputs)
+
+    def stacked_features(self, weights: Mapping[str, Tensor], pixels: Tensor, *, training: bool = False) -> Tensor:
+        from composer_cifar_resnet.stacking import stacked_features
+
+        return stacked_features(weights, pixels, self.blocks, training)
+
+    @property
+    def blocks(self) -> int:
+        """Residual blocks of each stage, of two convolutions."""
+        return (self.depth - 2) // 6
+
+    def footprint(self) -> Footprint:
+        weights, seen, channels, side = 29 * self.filters, 2, self.filters, self.size
+        activations = self.filters * side**2
+        for stage in range(3):
+            if stage:
+                channels, side = 2 * channels, (side + 1) // 2
+            weights += self.blocks * (18 * channels**2 + 4 * channels) - (9 * channels**2 // 2 if stage else 0)
+            activations += 2 * self.blocks * seen * channels * side**2
+        return Footprint(weights + 2 * (channels + 1), channels, activations)
 
 
 class PretrainedCifarResNet(ModelSource):

@@ -73,9 +73,10 @@ def test_stacked_members_give_the_features_that_each_network_gives_alone() -> No
     torch.testing.assert_close(logits, by_hand)
 
 
-def test_in_training_mode_too_each_member_is_the_network_alone() -> None:
-    architecture = CifarResNet(depth=20, filters=4, size=16)
-    networks = [trained_network(architecture, seed).train() for seed in (1, 2)]
+@pytest.mark.parametrize(("filters", "members"), [(4, 2), (4, 5), (20, 2)])  # one group, two groups, alone
+def test_in_training_mode_too_each_member_is_the_network_alone(filters: int, members: int) -> None:
+    architecture = CifarResNet(depth=20, filters=filters, size=16)
+    networks = [trained_network(architecture, seed).train() for seed in range(members)]
     weights = stack([tensors(network) for network in networks])
     pixels = torch.rand(5, 3, 16, 16)
     with torch.no_grad():
@@ -85,6 +86,33 @@ def test_in_training_mode_too_each_member_is_the_network_alone() -> None:
     for member, network in enumerate(networks):
         for name, value in network.state_dict().items():
             torch.testing.assert_close(weights[name][member], value, rtol=1e-5, atol=1e-5)
+
+
+def test_stacked_gradients_are_those_of_each_network_alone() -> None:
+    architecture = CifarResNet(depth=20, filters=4, size=16)
+    networks = [trained_network(architecture, seed).train() for seed in (1, 2)]
+    names = [name for name, _ in networks[0].named_parameters() if not name.startswith("linear.")]
+    weights = {
+        name: tensor.requires_grad_(name in names) for name, tensor in stack(list(map(tensors, networks))).items()
+    }
+    pixels = torch.rand(5, 3, 16, 16)
+    torch.autograd.backward(architecture.stacked_features(weights, pixels, training=True).square().mean())
+    torch.autograd.backward(
+        sum(network.features(pixels).square().mean() / 2 for network in networks)  # type: ignore[operator]
+    )
+    for member, network in enumerate(networks):
+        for name in names:
+            gradient = weights[name].grad
+            assert gradient is not None
+            torch.testing.assert_close(gradient[member], network.get_parameter(name).grad, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [CifarResNet(depth=20), CifarResNet(depth=32, filters=5, size=17)])
+def test_the_footprint_is_that_of_the_network(architecture: CifarResNet) -> None:
+    network = architecture.build(2)
+    found = architecture.footprint()
+    assert found.parameters == sum(tensor.numel() for tensor in network.parameters())
+    assert found.features == network.get_parameter("linear.weight").shape[1]
 
 
 def test_a_published_checkpoint_becomes_a_population_of_one(checkpoint: Path) -> None:
