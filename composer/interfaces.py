@@ -160,6 +160,10 @@ class ModelSource(Component):
         """(option, bytes held at once, what they are) of its own work, as far as it is known; no torch in here."""
         return ()
 
+    def fewest_pictures(self) -> tuple[str, int] | None:
+        """(option, how many training pictures it takes at least) where an option asks for some; no torch in here."""
+        return None
+
     def class_names(self) -> Sequence[str] | None:
         """Names of the network's outputs in their order, or None where they are not known; no torch in here."""
         return None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from composer.data.expressions import Expression
-    from composer.data.images import Images
+    from composer.data.images import Images, Keeper
     from composer.data.kernels import KernelSet
 
 Item = TypeVar("Item")
@@ -31,6 +31,7 @@ class Run:
     kernels: for an evaluator whose contract asks for them, the kernels of each parent; none where the composition
     was made without any.
     target: for an assembler, what its model is to tell; none where all concepts at once are asked for.
+    keeper: where a stage that takes long keeps what it needs to go on after it was killed; gone once it has finished.
     picked: for an evaluator, the member that was picked without labels: replicates and figures are of this one.
     """
 
@@ -44,6 +45,7 @@ class Run:
     measured: dict[str, list[float]] = field(default_factory=dict)
     picked: int = 0
     target: Expression | None = None
+    keeper: Keeper | None = None
 
     def generator(self) -> torch.Generator:
         """A fresh CPU generator that starts from the stage's seed."""

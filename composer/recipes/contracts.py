@@ -25,6 +25,7 @@ def contract_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
         if concept.images is None and concept.models.contract.pictures != "none":
             message = f"{concept.models.name!r} needs pictures of {concept.name!r}: say {WHICH}"
             yield models_path(recipe, concept), message
+    yield from few_pictures(recipe)
     for arm in recipe.compositions:
         for slot, component in (("translator", arm.translator), ("assembler", arm.assembler)):
             if component is not None:
@@ -32,6 +33,17 @@ def contract_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
                 hint = "; `controls: [parents]` does without it" if arm.control else ""
                 for message in broken(component, arm, recipe):
                     yield path, f"{message}{hint}"
+
+
+def few_pictures(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
+    """Options of model sources that ask for more training pictures than there are at most."""
+    concepts = {concept.name: concept for concept in recipe.concepts}
+    for _, source, split in placed_splits(recipe):
+        concept = concepts.get(split.concept or "")
+        asked, counted = concept and concept.models.fewest_pictures(), source.picture_count(split)
+        if concept and asked and counted and counted[1] < asked[1]:
+            message = f"takes {asked[1]:,} training pictures at least, and there are {counted[1]:,} ({split}); "
+            yield (*models_path(recipe, concept), asked[0]), f"{message}give more (images: `{counted[0]}`)"
 
 
 def without_misfits(recipe: Recipe) -> Recipe:

@@ -19,12 +19,14 @@ from composer.recipes.recipe import nested_components
 from composer.running.code import code_digest
 from composer.running.locking import storing
 from composer.running.sealing import FILES, STAGE, file_digest, read_sealed, sealed
-from composer.running.storage import FACTS, TENSORS, FolderKeeper, Value, load, save
+from composer.running.storage import FACTS, TENSORS, FolderKeeper, UnfinishedKeeper, Value, load, save
 from composer.running.store_folder import Uses, make_store
 
 log = logging.getLogger("composer")
 
 FIGURES = "figures.json"
+UNFINISHED = ".unfinished-"
+"""Begins the name of the folder of a stage that is not finished; then comes the name that it will have."""
 
 
 def digest(data: Any) -> str:
@@ -90,6 +92,16 @@ class StageCache:
 
     def path(self, stage: str, key: str) -> Path:
         return self.folder / f"{stage}-{key[:16]}"
+
+    def unfinished(self, stage: str, key: str, fresh: bool = False) -> UnfinishedKeeper:
+        """Where a stage keeps what it needs to go on after it was killed; `store` removes it. fresh: begin anew."""
+        folder = self._unfinished(stage, key)
+        if fresh:
+            remove(folder)
+        return UnfinishedKeeper(folder, self._uses.note)
+
+    def _unfinished(self, stage: str, key: str) -> Path:
+        return self.folder / f"{UNFINISHED}{self.path(stage, key).name}"
 
     def use(self, *stages: tuple[str, str]) -> None:
         """Says that this process uses stages, whether they are there or yet to come."""
@@ -175,6 +187,7 @@ class StageCache:
             finally:
                 remove(part)
                 remove(old)
+        remove(self._unfinished(stage, key))
         if isinstance(value, Images):
             value.keeper = FolderKeeper(home)
             if value.native is None:

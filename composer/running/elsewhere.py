@@ -98,7 +98,8 @@ def work_elsewhere(step: Step, place: Place, say: Say) -> Ended:
                 return Ended("absent", other.title)
             inputs[other.key] = value
         try:
-            done = work(step, inputs, place.device, registry, _seldom(say))
+            unfinished = cache.unfinished(step.name, step.key, place.fresh)
+            done = work(step, inputs, place.device, registry, _seldom(say), unfinished)
             cache.store(step.name, step.key, done.value, done.facts, done.figures, replace=place.fresh)
         except ComposerError as error:
             return Ended("failed", str(error))

@@ -153,7 +153,8 @@ class Engine:
 
         started = time.perf_counter()
         try:
-            done = work(step, inputs, self.device, self.registry, progress)
+            unfinished = self.cache.unfinished(step.name, step.key, self.fresh)
+            done = work(step, inputs, self.device, self.registry, progress, unfinished)
             self.cache.store(step.name, step.key, done.value, done.facts, done.figures, replace=self.fresh)
         except (ComposerError, PluginError) as error:
             self._finish(step, replace(stage, status="failed", seconds=time.perf_counter() - started))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,20 @@ class FolderKeeper:
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
+
+
+class UnfinishedKeeper(FolderKeeper):
+    """Keeps what an unfinished stage needs to go on, in a folder that is made when there is something to keep."""
+
+    def __init__(self, folder: Path, note: Callable[[Iterable[str]], None]) -> None:
+        super().__init__(folder)
+        self.note = note
+        """Told the folder's name before anything is in it."""
+
+    def keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        self.note([self.folder.name])
+        self.folder.mkdir(exist_ok=True)
+        super().keep(name, tensors)
 
 
 def save(value: Value, folder: Path) -> None:

@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from composer.data.figures import Figure
+from composer.data.images import Keeper
 from composer.data.population import Population
 from composer.data.run import Run, nowhere
 from composer.errors import ComposerError, PluginError
@@ -35,17 +36,18 @@ def work(
     device: str = "cpu",
     registry: Registry | None = None,
     progress: Callable[[str, int, int], None] = nowhere,
+    keeper: Keeper | None = None,
 ) -> Work:
     """Works a step; its result is looked at before anybody keeps it.
 
-    inputs: the values of `step.needs` by key. ComposerError for what the user can mend; PluginError for anything else
+    inputs: the values of `step.needs` by key. keeper: where it may keep what it needs to go on. ComposerError for what the user can mend; PluginError for anything else
     that a component raises.
     """
     registry = registry or load_registry()
     pictures: Any = tuple(inputs[other.key] for other in step.pictures)
     kernels: Any = tuple(inputs[other.key] for other in step.kernels)
     given = [inputs[other.key] for other in step.inputs]
-    run = Run(step.seed, device, pictures, kernels, progress)
+    run = Run(step.seed, device, pictures, kernels, progress, keeper=keeper)
     started, worked = time.perf_counter(), time.process_time()
     watch_device(device)
     value = _worked(step, given, run, registry)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from composer import (
     Architecture,
@@ -31,6 +31,10 @@ AT_ONCE = 32
 """Members per forward pass, so that a large population needs no more memory at a time than a small one."""
 FLOAT = 4
 """Bytes of a number."""
+FINE_TUNING_RATE = 0.0003
+"""Adam's largest step from trained weights: steps that suit a fresh network would undo them."""
+FEWEST_HELD_OUT = 10
+"""Held-out pictures below which a loss on them says nothing."""
 
 
 class Train(ModelSource):
@@ -42,8 +46,18 @@ class Train(ModelSource):
         reference="Oza and Russell 2001, Online bagging and boosting; Kingma and Ba 2015, arXiv:1412.6980 (Adam)",
     )
 
-    architecture: Architecture = Field(default_factory=CNN, description="the network to train")
-    members: int = Field(32, ge=1, le=10_000, description="networks to train")
+    architecture: Architecture = Field(
+        default_factory=CNN, description="the network to train; with `start`, leave it out: it is the start's"
+    )
+    start: ModelSource | None = Field(
+        None,
+        description="what training starts from (fine-tuning): any model source, such as `{use: torchvision, model: "
+        "resnet18}` or `{use: checkpoints, pattern: base.pth, architecture: cifar_resnet}`; its own head is left out",
+    )
+    body: Literal["free", "frozen"] = Field(
+        "free", description="`frozen` trains the head alone, on what the body of `start` sees; `free` all weights"
+    )
+    members: int = Field(32, ge=1, le=10_000, description="networks to train; left out: 32, and 1 with `start`")
     epochs: int | None = Field(
         None,
         ge=1,
@@ -51,13 +65,67 @@ class Train(ModelSource):
         description="passes over the pictures; left out: as many as show 24,000 pictures, at least 8 and at most 20",
     )
     batch: int = Field(64, ge=1, le=8192, description="pictures per step; all members see the same")
-    learning_rate: float = Field(0.01, gt=0, le=1, description="Adam's largest step; it rises to this and falls to 0")
+    learning_rate: float = Field(
+        0.01, gt=0, le=1, description="Adam's largest step; left out: 0.01, and 0.0003 with `start` and a free body"
+    )
+    schedule: Literal["onecycle", "cosine", "constant"] = Field(
+        "onecycle",
+        description="how the step changes: `onecycle` rises to the largest and falls to 0, `cosine` falls from there, "
+        "`constant` stays",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="a network stops when its loss on held-out pictures has not fallen for so many epochs, and the "
+        "weights of its best epoch are kept; left out: none stops early, and no picture is held out",
+    )
+    held_out: float = Field(0.2, gt=0, le=0.5, description="share of the pictures that is held out, with `patience`")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="`bfloat16` computes with half the bits where that is enough (mixed precision): faster and smaller "
+        "on most GPUs, slower on most CPUs; the weights stay float32",
+    )
     resample: bool = Field(True, description="give every member its own sample of the pictures (online bagging)")
     flip: bool = Field(True, description="mirror half the pictures of a step; false where left and right differ")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_fine_tuning(cls, given: Any) -> Any:
+        """What is usual for fine-tuning, where it is left out."""
+        if not isinstance(given, dict) or given.get("start") is None:
+            return given
+        rate = {} if given.get("body") == "frozen" else {"learning_rate": FINE_TUNING_RATE}
+        return {"members": 1, **rate, **given}
+
     @property
     def network(self) -> Architecture:
-        return self.architecture
+        return self.architecture if self.start is None else self.start.network
+
+    @property
+    def base(self) -> str | None:
+        if self.start is None:
+            return None
+        return self.start.base or (str(self.start.options()) if any(True for _ in self.start.files()) else None)
+
+    def files(self) -> Iterable[Path]:
+        return () if self.start is None else self.start.files()
+
+    def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
+        if self.start is None:
+            if self.body == "frozen":
+                yield "body", "frozen needs a `start`: an untrained body, and a head alone to train, learn little"
+            return
+        own = self.start.network
+        if "architecture" in self.model_fields_set and self.architecture != own:
+            yield "architecture", f"is not the start's, which is {own.options()}; leave it out"
+        elif not any(self.start.problems(concepts)):
+            from composer_training.starting import misfits  # imports torch, for files alone
+
+            yield from misfits(self)
+
+    def fewest_pictures(self) -> tuple[str, int] | None:
+        return None if self.patience is None else ("patience", ceil(FEWEST_HELD_OUT / self.held_out))
 
     def passes(self, pictures: int) -> int:
         """Epochs over that many pictures: small sets are passed over more often."""
@@ -67,7 +135,7 @@ class Train(ModelSource):
         return self.members
 
     def memory(self) -> Iterable[tuple[str, int, str]]:
-        if (footprint := self.architecture.footprint()) is None:
+        if (footprint := self.network.footprint()) is None or self.body == "frozen":
             return
         # Adam keeps two moments beside each weight and its gradient.
         networks = f"{self.members:,} networks in training, of {footprint.parameters:,} weights each,"

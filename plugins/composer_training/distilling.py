@@ -19,14 +19,9 @@ from composer import (
     Run,
 )
 from composer_training import Distil
-from composer_training.training import (
-    learned,
-    learners,
-    mirror_half,
-    own_randomness,
-    schedule,
-    stacked_logits,
-)
+from composer_training.seeing import stacked_logits
+from composer_training.starting import learners
+from composer_training.training import learned, mirror_half, own_randomness, schedule
 from composer_training.unlabelled import dead_leaves, of_folder
 
 HELD_OUT = 0.1

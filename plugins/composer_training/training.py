@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, repeat
 from math import ceil, cos, isnan, log, pi
 
 import numpy as np
@@ -18,20 +20,19 @@ from composer import (
     HeldOut,
     Lines,
     Population,
-    Preprocessing,
     Run,
     auc,
     require_both_classes,
-    stack,
 )
-from composer_training import AT_ONCE, Train
+from composer_training import FEWEST_HELD_OUT, Train
+from composer_training.course import Best, Course, Watch
+from composer_training.seeing import Free, Frozen, seen
+from composer_training.starting import Start, bodies, grouped, initial_heads, learners, start_of
 
 WARM_UP = 0.25
 """Share of the steps in which the learning rate rises."""
 DIVERGED = 10 * log(2)
 """Cross-entropy in nats that only a diverging member has on average: ten times that of a coin toss."""
-PICTURES_AT_ONCE = 256
-"""Pictures per forward pass when the trained members are judged."""
 
 Weights = Mapping[str, Tensor]
 
@@ -41,65 +42,171 @@ def train(options: Train, concept: str, run: Run) -> Population:
     images = run.pictures[0]
     require_both_classes(images, concept, f"training pictures of {concept!r}")
     shown = images.labels[concept]
-    architecture = options.architecture
-    preprocessing = Preprocessing(architecture.input_size)
-    pixels = images.at(preprocessing.size).to(run.device)
-    classes = torch.from_numpy(~shown).long().to(run.device)  # [N]: 0 shows the concept, 1 does not
-    counts = sample(shown, options.members, run.rng()) if options.resample else None
-    groups = learners(architecture, options.members, run)
-    # Adam works element by element: one over the stacked weights is the same as one per member.
-    optimiser = torch.optim.Adam([tensor for group in groups for tensor in group.values() if tensor.requires_grad])
-
-    steps = ceil(len(images) / options.batch)  # per epoch
-    epochs = options.passes(len(images))
-    total = epochs * steps
-    losses = torch.zeros(epochs, options.members)
-    generator = run.generator()
-    batches = minibatches(len(images), epochs, steps, generator)
+    start = start_of(options, concept, run)
+    pixels = images.at(start.preprocessing.size).to(run.device)
+    lessons = lessons_of(options, seen(options, start, pixels, run), shown, run)
+    course = course_of(options, start, lessons, run)
     with own_randomness(run):
-        for step, index in enumerate(run.progress(batches, f"training {options.members} networks", total)):
-            epoch = step // steps
-            optimiser.param_groups[0]["lr"] = options.learning_rate * schedule(step, total)
-            batch = preprocessing(pixels[index])
-            if options.flip:
-                batch = mirror_half(batch, generator)
-            first = 0
-            for group in groups:
-                logits = stacked_logits(architecture, group, batch, training=True)  # [M, B, 2]
-                members = slice(first, first + len(logits))
-                loss = F.cross_entropy(logits.mT, classes[index].expand(len(logits), -1), reduction="none")  # [M, B]
-                if counts is not None:
-                    loss = loss * counts[members, index].to(loss)
-                torch.autograd.backward(loss.mean(1).sum())
-                losses[epoch, members] += loss.detach().sum(1).cpu() / len(images)
-                first = members.stop
-            stop_if_diverged(losses[epoch], f"epoch {epoch + 1} of {epochs}", options)
-            optimiser.step()
-            optimiser.zero_grad()
-
-    run.figure("training", loss_curves(concept, losses))
-    log_odds = torch.cat([training_log_odds(architecture, group, preprocessing, pixels) for group in groups])
+        course.go_on(run)
+        learn(options, lessons, course, run)
+    if course.best is not None:
+        use_best(course.groups, course.best)
+        run.measure("best_epoch", (course.best.epoch + 1).tolist())
+    run.figure("training", loss_curves(concept, course.losses[: course.done]))
+    log_odds = training_log_odds(lessons, course.groups, len(images))
     warn_of_members_that_know_nothing(((log_odds >= 0) == torch.from_numpy(shown)).float().mean(1), shown, concept, run)
-    if counts is not None:
-        run.measure("held_out_auc", held_out_auc(log_odds, shown, counts))
-    weights = learned(architecture, groups)
+    if lessons.counts is not None:
+        run.measure("held_out_auc", held_out_auc(log_odds, shown, lessons.counts))
+    weights = learned(start.architecture, course.groups)
+    if options.body == "frozen" and start.body is not None:
+        weights |= bodies(start.body, options.members)
     names = tuple(f"{concept} {member}" for member in range(options.members))
-    unseen = None if counts is None else left_out(log_odds, shown, counts)
-    return Population(concept, architecture, weights, names, preprocessing, held_out=unseen)
+    unseen = None if lessons.counts is None else left_out(log_odds, shown, lessons.counts)
+    return Population(concept, start.architecture, weights, names, start.preprocessing, held_out=unseen)
 
 
-def learners(architecture: Architecture, members: int, run: Run, outputs: int = 2) -> list[dict[str, Tensor]]:
-    """Fresh members in groups of at most AT_ONCE: their parameters require gradients, their buffers do not."""
-    parameters = {name for name, _ in architecture.blueprint(outputs).named_parameters()}
-    return [
-        {name: tensor.to(run.device).requires_grad_(name in parameters) for name, tensor in group.items()}
-        for group in split_members(initial_weights(architecture, members, run.seed, outputs))
-    ]
+@dataclass(frozen=True)
+class Lessons:
+    """What all members see, and what each learns from.
+
+    classes: int64 [N] on the device, 0 shows the concept, 1 does not. counts: how often each member's sample holds each
+    picture, uint8 [M, N]. own, apart: indices of the pictures that are trained on and of those held out.
+    """
+
+    seen: Free | Frozen
+    classes: Tensor
+    counts: Tensor | None
+    own: Tensor
+    apart: Tensor
+
+
+def lessons_of(options: Train, seen: Free | Frozen, shown: NDArray[np.bool_], run: Run) -> Lessons:
+    """The pictures parted as the options say."""
+    own, apart = parted(options, shown, run)
+    counts = None
+    if options.resample:
+        counts = torch.zeros(options.members, len(shown), dtype=torch.uint8)
+        counts[:, own] = sample(shown[own.numpy()], options.members, run.rng())
+    return Lessons(seen, torch.from_numpy(~shown).long().to(run.device), counts, own, apart)
+
+
+def parted(options: Train, shown: NDArray[np.bool_], run: Run) -> tuple[Tensor, Tensor]:
+    """Indices of the pictures to train on, and of those to stop by: of both classes the same share."""
+    if options.patience is None:
+        return torch.arange(len(shown)), torch.arange(0)
+    order = torch.randperm(len(shown), generator=run.generator())
+    flags = torch.from_numpy(shown)[order]
+    each = [order[flags], order[~flags]]
+    cuts = [round(options.held_out * len(places)) for places in each]
+    if sum(cuts) < FEWEST_HELD_OUT or min(cuts) < 1:
+        raise ComposerError(
+            f"train: patience: {cuts[0]} pictures with the concept and {cuts[1]} without are held out of {len(shown)}, "
+            f"and {FEWEST_HELD_OUT} of both kinds together are the fewest to stop by; give more pictures, raise "
+            "held_out, or leave patience out"
+        )
+    own = torch.cat([places[cut:] for places, cut in zip(each, cuts, strict=True)])
+    apart = torch.cat([places[:cut] for places, cut in zip(each, cuts, strict=True)])
+    return own.sort().values, apart.sort().values
+
+
+def course_of(options: Train, start: Start, lessons: Lessons, run: Run) -> Course:
+    """Before the first epoch."""
+    architecture = start.architecture
+    if isinstance(lessons.seen, Frozen):
+        heads = initial_heads(architecture, options.members, run.seed)
+        groups = grouped(heads, heads, run)
+    else:
+        groups = learners(architecture, options.members, run, body=start.body)
+    # Adam works element by element: one over the stacked weights is the same as one per member.
+    optimiser = torch.optim.Adam(
+        [tensor for group in groups for tensor in group.values() if tensor.requires_grad], lr=options.learning_rate
+    )
+    losses = torch.zeros(options.passes(len(lessons.classes)), options.members)
+    best = None if options.patience is None else Best.of(options.members, options.patience)
+    return Course(groups, optimiser, run.generator(), losses, best)
+
+
+def learn(options: Train, lessons: Lessons, course: Course, run: Run) -> None:
+    """Trains from where the course is to its last epoch, or until all members have stopped."""
+    epochs, count = len(course.losses), len(lessons.own)
+    steps = ceil(count / options.batch)  # per epoch
+    rate, before = rate_of(options, epochs * steps), course.done * steps
+    rates = torch.optim.lr_scheduler.LambdaLR(course.optimiser, lambda step: rate(before + step))
+    left = minibatches(count, epochs - course.done, steps, course.generator)
+    batches = chain(repeat(None, before), left)
+    watch = Watch()
+    for step, place in enumerate(run.progress(batches, f"training {options.members} networks", epochs * steps)):
+        if course.stopped:
+            return
+        if place is None:  # done before it was killed
+            continue
+        train_step(options, lessons, course, lessons.own[place], step // steps)
+        rates.step()
+        if (step + 1) % steps == 0:
+            course.done = step // steps + 1
+            if course.best is not None:
+                loss = held_out_loss(lessons, course.groups)
+                course.stopped = course.best.look(step // steps, loss, trained(course.groups))
+            if watch.due():
+                course.keep(run)
+
+
+def train_step(options: Train, lessons: Lessons, course: Course, index: Tensor, epoch: int) -> None:
+    """One step of all members on the pictures at `index`."""
+    coins = torch.rand(len(index), generator=course.generator) < 0.5 if options.flip else None
+    mirrored = None if coins is None else coins.to(lessons.classes.device)
+    first = 0
+    for group in course.groups:
+        logits = lessons.seen.logits(group, first, index, mirrored)  # [M, B, 2]
+        members = slice(first, first + len(logits))
+        wanted = lessons.classes[index].expand(len(logits), -1)
+        loss = F.cross_entropy(logits.mT, wanted, reduction="none")  # [M, B]
+        if lessons.counts is not None:
+            loss = loss * lessons.counts[members, index].to(loss)
+        torch.autograd.backward(loss.mean(1).sum())
+        course.losses[epoch, members] += loss.detach().sum(1).cpu() / len(lessons.own)
+        first = members.stop
+    stop_if_diverged(course.losses[epoch], f"epoch {epoch + 1} of {len(course.losses)}", options)
+    course.optimiser.step()
+    course.optimiser.zero_grad()
+
+
+def held_out_loss(lessons: Lessons, groups: Sequence[Weights]) -> Tensor:
+    """Each member's mean loss on the pictures that are held out, [M] on the CPU."""
+    logits = judged(lessons, groups, lessons.apart)
+    wanted = lessons.classes[lessons.apart].cpu().expand(len(logits), -1)
+    return F.cross_entropy(logits.mT, wanted, reduction="none").mean(1)
+
+
+def judged(lessons: Lessons, groups: Sequence[Weights], index: Tensor) -> Tensor:
+    """Logits [M, B, 2] of all members on the CPU, in evaluation."""
+    first, each = 0, []
+    for group in groups:
+        each.append(lessons.seen.judged(group, first, index).cpu())
+        first += len(each[-1])
+    return torch.cat(each)
+
+
+def trained(groups: Sequence[Weights]) -> dict[str, Tensor]:
+    """All weights as they are now, [M, ...] on the CPU."""
+    return {name: torch.cat([group[name].detach().cpu() for group in groups]) for name in groups[0]}
 
 
 def learned(architecture: Architecture, groups: Sequence[Weights]) -> dict[str, Tensor]:
-    """All weights as they are now, [M, ...] on the CPU; without counts of steps."""
-    return {name: torch.cat([group[name].detach().cpu() for group in groups]) for name in architecture.shapes()}
+    """The same without counts of steps."""
+    wanted = architecture.shapes()
+    return {name: tensor for name, tensor in trained(groups).items() if name in wanted}
+
+
+@torch.no_grad()
+def use_best(groups: Sequence[Weights], best: Best) -> None:
+    """Puts the best weights into the members."""
+    first = 0
+    for group in groups:
+        count = len(next(iter(group.values())))
+        for name, tensor in group.items():
+            tensor.copy_(best.weights[name][first : first + count])
+        first += count
 
 
 @contextmanager
@@ -111,28 +218,6 @@ def own_randomness(run: Run) -> Iterator[None]:
         if device.type == "cuda":
             torch.cuda.manual_seed(run.seed)
         yield
-
-
-def initial_weights(architecture: Architecture, members: int, seed: int, outputs: int = 2) -> dict[str, Tensor]:
-    """parameter or buffer -> [M, ...], each member as its layers initialise themselves; the random state is kept."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the GPU's state too
-        networks = [architecture.build(outputs) for _ in range(members)]
-    own = {name for named in (networks[0].named_parameters(), networks[0].named_buffers()) for name, _ in named}
-    if shared := [name for name in networks[0].state_dict() if name not in own]:
-        listed = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
-        raise ComposerError(
-            f"train: {architecture.name!r} keeps {listed}: weights shared between layers cannot be trained "
-            "here; take a network without them, or train it elsewhere and read it with models: {use: checkpoints}"
-        )
-    return stack([{name: tensor.detach() for name, tensor in network.state_dict().items()} for network in networks])
-
-
-def split_members(weights: Weights) -> Iterator[dict[str, Tensor]]:
-    """Groups of at most AT_ONCE members, each with memory of its own."""
-    members = len(next(iter(weights.values())))
-    for start in range(0, members, AT_ONCE):
-        yield {name: tensor[start : start + AT_ONCE].clone() for name, tensor in weights.items()}
 
 
 def sample(shown: NDArray[np.bool_], members: int, rng: np.random.Generator) -> Tensor:
@@ -152,6 +237,17 @@ def minibatches(pictures: int, epochs: int, steps: int, generator: torch.Generat
         yield from torch.randperm(pictures, generator=generator).tensor_split(steps)
 
 
+def rate_of(options: Train, total: int) -> Callable[[int], float]:
+    """The share of the highest learning rate in each step of `total`."""
+    match options.schedule:
+        case "onecycle":
+            return lambda step: schedule(step, total)
+        case "cosine":
+            return lambda step: (1 + cos(pi * step / total)) / 2
+        case "constant":
+            return lambda step: 1.0
+
+
 def mirror_half(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """The pictures [N, 3, S, S], each mirrored left to right or not, as a coin says."""
     mirrored = torch.rand(len(pixels), generator=generator) < 0.5
@@ -166,13 +262,6 @@ def schedule(step: int, total: int) -> float:
     return (1 + cos(pi * (step - rising) / (total - rising))) / 2
 
 
-def stacked_logits(architecture: Architecture, weights: Weights, pixels: Tensor, *, training: bool = False) -> Tensor:
-    """float32 [M, N, 2]."""
-    features = architecture.stacked_features(weights, pixels, training=training)  # [M, N, D]
-    head = architecture.head
-    return torch.baddbmm(weights[f"{head}.bias"][:, None], features, weights[f"{head}.weight"].mT)
-
-
 def stop_if_diverged(losses: Tensor, when: str, options: Train) -> None:
     """losses: [M], the epoch's so far."""
     diverged = ~(losses < DIVERGED)  # NaN too
@@ -183,15 +272,10 @@ def stop_if_diverged(losses: Tensor, when: str, options: Train) -> None:
         )
 
 
-@torch.no_grad()
-def training_log_odds(
-    architecture: Architecture, weights: Weights, preprocessing: Preprocessing, pixels: Tensor
-) -> Tensor:
+def training_log_odds(lessons: Lessons, groups: Sequence[Weights], pictures: int) -> Tensor:
     """Log-odds of the concept on all the pictures, [M, N]."""
-    logits = [
-        stacked_logits(architecture, weights, preprocessing(batch)) for batch in torch.split(pixels, PICTURES_AT_ONCE)
-    ]
-    return torch.cat([each[..., 0] - each[..., 1] for each in logits], dim=1).cpu()
+    logits = judged(lessons, groups, torch.arange(pictures))
+    return logits[..., 0] - logits[..., 1]
 
 
 def left_out(log_odds: Tensor, shown: NDArray[np.bool_], counts: Tensor) -> HeldOut:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from composer import Architecture, ComposerError, Images, Lines, Population, Run, Split
 from composer_cifar_resnet import CifarResNet
 from composer_cnn import CNN
-from composer_training import Train, training
+from composer_training import Train, starting
 from composer_training.training import minibatches, mirror_half, sample, schedule
 from tiny import ARCHITECTURE, product_of_experts, training_images
 
@@ -67,7 +67,7 @@ def test_stacked_training_is_training_each_member_by_itself(
     resample: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plain loop of the textbook, with the same pictures, samples and steps."""
-    monkeypatch.setattr(training, "AT_ONCE", at_once)
+    monkeypatch.setattr(starting, "AT_ONCE", at_once)
     run, options = Run(seed=5), Train(architecture=ARCHITECTURE, members=3, epochs=2, batch=20, flip=False)
     population = train(run, epochs=2, batch=20, flip=False, resample=resample)
     shown = PICTURES.labels["cat"]

@@ -1,0 +1,116 @@
+"""What members see of pictures: each with its own body, or all through a frozen one that looks once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from composer import Architecture, ComposerError, Population, Preprocessing, Run
+from composer_training import Train
+from composer_training.starting import Start
+
+PICTURES_AT_ONCE = 256
+"""Pictures per forward pass where nothing is trained."""
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Free:
+    """Members whose bodies are trained, each on the pixels [N, 3, S, S]."""
+
+    architecture: Architecture
+    preprocessing: Preprocessing
+    pixels: Tensor
+    bfloat16: bool = False
+
+    def logits(self, group: Weights, first: int, index: Tensor, mirrored: Tensor | None) -> Tensor:
+        """float32 [M, B, 2] in training mode. first: the group's first member. mirrored: bool [B]."""
+        batch = self.preprocessing(self.pixels[index])
+        if mirrored is not None:
+            batch = torch.where(mirrored[:, None, None, None], batch.flip(-1), batch)
+        with autocast(self.pixels.device, self.bfloat16):
+            return stacked_logits(self.architecture, group, batch, training=True).float()
+
+    @torch.no_grad()
+    def judged(self, group: Weights, first: int, index: Tensor) -> Tensor:
+        """float32 [M, B, 2] in evaluation."""
+        logits = [
+            stacked_logits(self.architecture, group, self.preprocessing(self.pixels[part]))
+            for part in torch.split(index, PICTURES_AT_ONCE)
+        ]
+        return torch.cat(logits, dim=1)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Heads alone, on what the bodies of a start see: features [S, N, D], and [S, N, D] of the mirrored pictures."""
+
+    head: str
+    features: Tensor
+    mirrored: Tensor
+
+    def logits(self, group: Weights, first: int, index: Tensor, mirrored: Tensor | None) -> Tensor:
+        """float32 [M, B, 2]. first: the group's first member. mirrored: bool [B]."""
+        features = self.features[:, index]
+        if mirrored is not None:
+            features = torch.where(mirrored[:, None], self.mirrored[:, index], features)
+        return self._headed(group, first, features)
+
+    @torch.no_grad()
+    def judged(self, group: Weights, first: int, index: Tensor) -> Tensor:
+        """The same of the pictures as they are, without gradients."""
+        return self._headed(group, first, self.features[:, index])
+
+    def _headed(self, group: Weights, first: int, features: Tensor) -> Tensor:
+        weight, bias = group[f"{self.head}.weight"], group[f"{self.head}.bias"]
+        whose = torch.arange(first, first + len(weight), device=weight.device) % len(features)
+        return torch.baddbmm(bias[:, None], features[whose], weight.mT)
+
+
+def seen(options: Train, start: Start, pixels: Tensor, run: Run) -> Free | Frozen:
+    """What the members learn from, as the options say. pixels: uint8 [N, 3, S, S] on the run's device."""
+    if options.precision == "bfloat16":
+        require_bfloat16(pixels.device)
+    if options.body == "free" or start.body is None:
+        return Free(start.architecture, start.preprocessing, pixels, options.precision == "bfloat16")
+    looked = torch.split(pixels, PICTURES_AT_ONCE)
+    features = [
+        features_of(start.body, each, options, run) for each in run.progress(looked, "looking once", len(looked))
+    ]
+    plain, mirrored = (torch.cat([pair[which] for pair in features], dim=1) for which in (0, 1))
+    return Frozen(start.architecture.head, plain, mirrored)
+
+
+@torch.no_grad()
+def features_of(body: Population, pixels: Tensor, options: Train, run: Run) -> tuple[Tensor, Tensor]:
+    """Features [S, N, D] of pictures and of the mirrored ones; the same twice where none is mirrored."""
+    weights = {name: tensor.to(run.device) for name, tensor in body.weights.items()}
+    batch = body.preprocessing(pixels)
+    with autocast(pixels.device, options.precision == "bfloat16"):
+        plain = body.architecture.stacked_features(weights, batch).float()
+        if not options.flip:
+            return plain, plain
+        return plain, body.architecture.stacked_features(weights, batch.flip(-1)).float()
+
+
+def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:
+    """Mixed precision on a device, or none."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+
+
+def require_bfloat16(device: torch.device) -> None:
+    """ComposerError where a GPU does not compute with bfloat16."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ComposerError("train: precision: this GPU does not compute with bfloat16; take float32")
+
+
+def stacked_logits(architecture: Architecture, weights: Weights, pixels: Tensor, *, training: bool = False) -> Tensor:
+    """float32 [M, N, 2]."""
+    features = architecture.stacked_features(weights, pixels, training=training)  # [M, N, D]
+    head = architecture.head
+    return torch.baddbmm(weights[f"{head}.bias"][:, None], features, weights[f"{head}.weight"].mT)
