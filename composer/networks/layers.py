@@ -145,7 +145,7 @@ def _judge(layer: Layer, convolutional: bool) -> Layer:
         case "convolution":
             return replace(layer, extract=True, align="yes", assemble=True)
         case "linear" if convolutional:
-            why = "linear layers count as kernels only in networks without convolutions"
+            why = "linear layers count as kernels in networks without convolutions, elsewhere by extractor: linear"
             return replace(layer, align="yes", why=why)
         case "linear":
             return replace(layer, extract=True, align="yes", assemble=True, why="taken as 1x1 kernels")

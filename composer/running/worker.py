@@ -40,8 +40,8 @@ def work(
 ) -> Work:
     """Works a step; its result is looked at before anybody keeps it.
 
-    inputs: the values of `step.needs` by key. keeper: where it may keep what it needs to go on. ComposerError for what the user can mend; PluginError for anything else
-    that a component raises.
+    inputs: the values of `step.needs` by key. keeper: where it may keep what it needs to go on after it was killed.
+    ComposerError for what the user can mend; PluginError for anything else that a component raises.
     """
     registry = registry or load_registry()
     pictures: Any = tuple(inputs[other.key] for other in step.pictures)

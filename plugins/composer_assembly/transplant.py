@@ -31,7 +31,7 @@ def transplant(
     weights: dict[str, Tensor] = {}
     missing = []
     for name, shape in first.architecture.shapes().items():
-        layer, _, what = name.rpartition(".")
+        layer, what = _layer(name)
         if name.startswith(f"{first.architecture.head}."):
             continue
         if layer in kernels.layers and what == "weight":
@@ -42,12 +42,19 @@ def transplant(
             weights[name] = torch.zeros(len(kernels), *shape)
         else:
             missing.append(name)
-    unused = [layer for layer in kernels.layers if f"{layer}.weight" not in weights]
+    filled = {layer for layer, what in map(_layer, weights) if what == "weight"}
+    unused = [layer for layer in kernels.layers if layer not in filled]
     if missing or unused:
         raise ComposerError(_refusal(first, missing, unused))
     concept = cell_name(parent.concept for parent in parents)
     body = Population(concept, first.architecture, weights, kernels.members, first.preprocessing, outputs=())
     return recalibrated(body, run.pictures, run) if recalibrate else body
+
+
+def _layer(name: str) -> tuple[str, str]:
+    """(layer, `weight` or `bias`) of a parameter; attention's `in_proj_weight` is the weight of a layer `in_proj`."""
+    layer, _, what = name.rpartition(".")
+    return (f"{layer}.in_proj", what.removeprefix("in_proj_")) if what.startswith("in_proj_") else (layer, what)
 
 
 def _of_parents(name: str, parents: Sequence[Population], members: int, rest: Rest) -> Tensor:

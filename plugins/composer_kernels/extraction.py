@@ -22,13 +22,26 @@ def kernel_layers(architecture: Architecture) -> tuple[str, ...]:
     )
 
 
-def extract(population: Population, chosen: Sequence[str] | None) -> KernelSet:
+def linear_layers(architecture: Architecture, convolutions: bool) -> tuple[str, ...]:
+    """Names of the linear layers but the head, in network order, with `in_proj` of attention; and of convolutions."""
+    found = []
+    for name, module in architecture.blueprint().named_modules():
+        if isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
+            found.append(f"{name}.in_proj")
+            continue
+        whole = isinstance(module, nn.Conv2d) and module.groups == 1
+        if (isinstance(module, nn.Linear) and name != architecture.head) or (convolutions and whole):
+            found.append(name)
+    return tuple(found)
+
+
+def extract(population: Population, chosen: Sequence[str] | None, available: Sequence[str]) -> KernelSet:
     """Kernels layer -> float32 [M, O, I, kH, kW]; [M, O, I, 1, 1] where the layer is linear.
 
+    available: the layers that have kernels, in network order.
     ComposerError where a chosen layer has no kernels, or the network none at all.
     """
     architecture = population.architecture
-    available = kernel_layers(architecture)
     if not available:
         raise ComposerError(
             f"architecture {architecture.name!r} has no convolution, and no linear layer below its head"
@@ -47,10 +60,11 @@ def extract(population: Population, chosen: Sequence[str] | None) -> KernelSet:
 
 
 def _weight(population: Population, layer: str) -> torch.Tensor:
-    weight = population.weights.get(f"{layer}.weight")
+    name = f"{layer}_weight" if layer.endswith(".in_proj") else f"{layer}.weight"
+    weight = population.weights.get(name)
     if weight is None:
         raise ComposerError(
-            f"the population of {population.concept!r} has no weights '{layer}.weight', which the architecture"
+            f"the population of {population.concept!r} has no weights {name!r}, which the architecture"
             f" {population.architecture.name!r} asks for"
         )
     return weight.float()

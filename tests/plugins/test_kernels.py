@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from composer import Architecture, ComposerError, KernelSet, Population, Preprocessing, Run, stack
-from composer_kernels import Convolutions
+from composer_assembly import Transplant
+from composer_kernels import Convolutions, Linear
+from composer_vit import ViT
 from tiny import tiny_population
 
 
@@ -48,6 +50,30 @@ class Perceptron(Architecture):
 
     def build(self, outputs: int) -> nn.Module:
         return _Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 4)), 4, outputs)
+
+
+class Attentive(Architecture):
+    """A convolution, torch's own attention, a linear layer and a norm."""
+
+    name = "attentive"
+    head: ClassVar[str] = "head"
+
+    def build(self, outputs: int) -> nn.Module:
+        return _Network(_Attention(), 4, outputs)
+
+
+class _Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 4, 1)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.mlp = nn.Linear(4, 4)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        tokens = self.patches(pixels).flatten(2).mT
+        seen, _ = self.attention(tokens, tokens, tokens)
+        found: Tensor = self.mlp(seen).mean(1)
+        return found
 
 
 class HeadOnly(Architecture):
@@ -133,3 +159,49 @@ def test_extracting_leaves_the_global_random_state_alone() -> None:
     before = torch.random.get_rng_state()
     extract(population)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+# -- linear ----------------------------------------------------------------------------------------
+
+
+def test_linear_takes_attention_linear_layers_and_convolutions_in_network_order() -> None:
+    population = population_of(Attentive())
+    kernels = Linear().extract(population, Run())
+    assert {layer: tuple(each.shape[1:]) for layer, each in kernels.layers.items()} == {
+        "body.patches": (4, 3, 1, 1),
+        "body.attention.in_proj": (12, 4, 1, 1),
+        "body.attention.out_proj": (4, 4, 1, 1),
+        "body.mlp": (4, 4, 1, 1),
+    }
+    given = population.weights["body.attention.in_proj_weight"]
+    assert torch.equal(kernels.layers["body.attention.in_proj"][..., 0, 0], given)
+    assert "body.patches" not in Linear(convolutions=False).extract(population, Run()).layers
+    assert list(Linear(layers=("body.mlp",)).extract(population, Run()).layers) == ["body.mlp"]
+
+
+def test_linear_takes_what_convolutions_leaves_out_but_no_grouped_convolution_and_no_head() -> None:
+    assert list(Linear().extract(population_of(Separable()), Run()).layers) == ["body.0", "body.3"]
+    assert list(Linear().extract(population_of(ViT(width=4, layers=1, heads=1, size=8)), Run()).layers) == [
+        "patches",
+        "blocks.0.attn.qkv",
+        "blocks.0.attn.proj",
+        "blocks.0.fc1",
+        "blocks.0.fc2",
+    ]
+    with pytest.raises(ComposerError, match="no kernels to take"):
+        Linear().extract(population_of(HeadOnly()), Run())
+
+
+@pytest.mark.parametrize("architecture", [Attentive(), ViT(width=4, layers=1, heads=1, size=8)])
+def test_kernels_of_attention_go_back_where_they_came_from(architecture: Architecture) -> None:
+    population = population_of(architecture)
+    kernels = Linear().extract(population, Run())
+    other = replace(population, weights={name: torch.randn_like(each) for name, each in population.weights.items()})
+    (body,) = Transplant(rest="object", recalibrate=False).assemble(kernels, [other], Run()).parts
+    for name, tensor in body.weights.items():
+        kernel = name.removesuffix(".weight").removesuffix("_weight") in kernels.layers
+        assert torch.equal(tensor, (population if kernel else other).weights[name]), name
+
+
+def test_a_layer_named_twice_is_a_problem_of_linear_too() -> None:
+    assert dict(Linear(layers=("a", "a")).problems([])).keys() == {"layers"}
