@@ -75,7 +75,8 @@ class _Stack:
         if not added:
             return shortcut
         before = added // 2
-        each = shortcut.unflatten(1, (self.members, -1))  # [N, M, C, H, W]
+        pictures, _, height, width = shortcut.shape
+        each = shortcut.reshape(pictures, self.members, -1, height, width)
         return F.pad(each, (0, 0, 0, 0, before, added - before)).flatten(1, 2)
 
     def _convolved(self, pixels: Tensor, name: str, stride: int) -> Tensor:

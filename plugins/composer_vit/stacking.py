@@ -28,10 +28,10 @@ def _features(architecture: ViT, weights: Weights, pixels: Tensor) -> Tensor:
     kernels = weights["patches.weight"].flatten(2)  # [M, D, 3*P*P]
     members = len(kernels)
     tokens = torch.baddbmm(weights["patches.bias"][:, None], cut.expand(members, -1, -1), kernels.mT)  # [M, N*T, D]
-    tokens = (tokens.unflatten(1, (pictures, -1)) + weights["positions"][:, None]).flatten(1, 2)
+    tokens = (tokens.view(members, pictures, architecture.tokens, -1) + weights["positions"][:, None]).flatten(1, 2)
     for index in range(architecture.layers):
         tokens = _block(weights, f"blocks.{index}", tokens, pictures, architecture.heads)
-    return _normed(weights, "norm", tokens).unflatten(1, (pictures, -1)).mean(2)
+    return _normed(weights, "norm", tokens).view(members, pictures, architecture.tokens, -1).mean(2)
 
 
 def _block(weights: Weights, name: str, tokens: Tensor, pictures: int, heads: int) -> Tensor:

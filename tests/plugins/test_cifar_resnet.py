@@ -97,9 +97,8 @@ def test_stacked_gradients_are_those_of_each_network_alone() -> None:
     }
     pixels = torch.rand(5, 3, 16, 16)
     torch.autograd.backward(architecture.stacked_features(weights, pixels, training=True).square().mean())
-    torch.autograd.backward(
-        sum(network.features(pixels).square().mean() / 2 for network in networks)  # type: ignore[operator]
-    )
+    for network in networks:
+        torch.autograd.backward(network.features(pixels).square().mean() / 2)  # type: ignore[operator]
     for member, network in enumerate(networks):
         for name in names:
             gradient = weights[name].grad

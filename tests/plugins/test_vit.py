@@ -76,7 +76,7 @@ def test_patches_are_seen_with_their_places() -> None:
     assert not torch.allclose(network(pixels(2)), network(turned), atol=1e-3)
     with torch.no_grad():
         network.get_parameter("positions").zero_()
-        swapped = pixels(2).unflatten(-1, (4, 4)).flip(-2).flatten(-2)  # whole patches change places
+        swapped = pixels(2).view(2, 3, 16, 4, 4).flip(-2).flatten(-2)  # whole patches change places
         torch.testing.assert_close(network(pixels(2)), network(swapped), rtol=1e-4, atol=1e-5)
 
 
