@@ -17,6 +17,7 @@ from composer.command_line.cli import main
 from composer.recipes.recipe_reader import read_recipe
 from composer.recipes.schema import recipe_schema
 from composer.registry import load_registry
+from composer_cnn import CNN
 from conftest import ROOT
 from saved_run import saved_run
 
@@ -39,6 +40,7 @@ def stand_ins(folder: Path, concepts: list[str]) -> None:
         Image.new("RGB", (8, 8), (20 * index, 0, 0)).save(folder / place / "0.png")
     for name in ("black_0.pth", "cats.pt"):
         torch.save({}, folder / name)
+    torch.save(CNN().build(2).state_dict(), folder / "base.pth")
 
 
 @pytest.fixture(scope="module")
