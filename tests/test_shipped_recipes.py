@@ -66,6 +66,10 @@ def reduced(path: Path, shared: Path) -> list[str]:
             changes += [f"compositions.{arm}.assembler.steps=3"]
     if "clusters" in written.get("evaluators", ["clusters"]):
         changes += ["evaluators.clusters.umap_figure=false"]
+    if path.stem == "deep_black_cat":
+        changes += ["models.architecture.filters=2", "compositions.distil.assembler.batch=16"]
+    if path.stem == "vit_black_cat":
+        changes += ["models.architecture.layers=2", "models.architecture.width=8"]
     if path.stem == "red_cat_cifar":
         changes += ["concepts.red.models.members=2", "concepts.red.models.epochs=1", "concepts.red.images.train=160"]
     if path.stem == "black_cat_photos":
