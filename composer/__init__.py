@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.component import Component, Contract, RecipePath
 from composer.data.expressions import Expression, cell_concepts, cell_name, cell_names
-from composer.data.figures import Heatmap, Histogram, Lines, Scatter, Strip, Tiles
+from composer.data.figures import Heatmap, Histogram, Lines, Scatter, Strip, Table, Tiles
 from composer.data.files import is_picture, picture_files
 from composer.data.run import Run
 from composer.data.score_info import ScoreInfo
@@ -153,6 +153,7 @@ __all__ = [
     "StateFile",
     "Step",
     "Strip",
+    "Table",
     "Tiles",
     "Translator",
     "UnreadablePictureError",

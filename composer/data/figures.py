@@ -89,8 +89,19 @@ class Histogram:
     cut_label: str = ""
 
 
-Figure = Lines | Scatter | Heatmap | Tiles | Strip | Histogram
-KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Lines, Scatter, Heatmap, Tiles, Strip, Histogram)}
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts and numbers below headings: a figure that is written as .csv, not drawn."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float]]
+
+
+Figure = Lines | Scatter | Heatmap | Tiles | Strip | Histogram | Table
+KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Lines, Scatter, Heatmap, Tiles, Strip, Histogram, Table)
+}
 
 
 def to_json(figure: Figure) -> dict[str, Any]:
@@ -157,7 +168,21 @@ def tile_sheet(figure: Tiles) -> NDArray[np.float64]:
 
 
 def draw(figure: Figure, *paths: Path) -> None:
-    """Writes the figure under each path; its ending (.png, .svg) says how."""
+    """Writes the figure under each path; its ending (.png, .svg) says how. A table is written once, as .csv."""
+    if isinstance(figure, Table):
+        return _write_csv(figure, paths[0].with_suffix(".csv"))
+    return _draw(figure, *paths)
+
+
+def _write_csv(figure: Table, path: Path) -> None:
+    import csv
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([figure.columns, *figure.rows])
+
+
+def _draw(figure: Any, *paths: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas  # half a second to import; no pyplot, so no global state

@@ -29,6 +29,7 @@ from composer.data.figures import (
     Lines,
     Scatter,
     Strip,
+    Table,
     Tiles,
     bin_counts,
     bin_edges,
@@ -58,6 +59,8 @@ def chart(drawn: Figure, palette: Palette, base: float | None = None) -> UIEleme
             return _strip(drawn, palette, base)
         case Histogram():
             return _histogram(drawn, palette)
+        case Table():
+            raise ValueError("a table is no chart")
 
 
 def empty(height: int = HEIGHT, **options: Any) -> Any:

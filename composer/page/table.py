@@ -179,6 +179,15 @@ def every_score(report: Mapping[str, Any]) -> list[Column]:
     return [Column(header, own, own) for header, own in texts.items()]
 
 
+def columns_of_rows(headers: Sequence[str], rows: Sequence[Sequence[str | float]]) -> list[Column]:
+    """The columns of a table that a component recorded."""
+    each = [[row[index] for row in rows] for index in range(len(headers))]
+    return [
+        Column(header, own, [value if isinstance(value, str) else number(value) for value in own])
+        for header, own in zip(headers, each, strict=True)
+    ]
+
+
 def columns_of(sheet: Sheet) -> list[Column]:
     """The columns of a sheet, its headers on one line."""
     return [

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from composer.data.figures import Figure, Heatmap, Histogram, Lines, Strip, Tiles, from_json
+from composer.data.figures import Figure, Heatmap, Histogram, Lines, Strip, Table, Tiles, from_json
 from composer.data.files import AGAIN, read_part, write_text
 from composer.data.records import PageRecord
 from composer.errors import ComposerError
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from bokeh.models import UIElement
 
     from composer.page.colours import Palette
+    from composer.page.table import Column
 
 PAGE = "report.html"
 FORMAT = 2
 JUDGED_ORDER = (Strip, Histogram, Lines)
+TRIAL = "trial"
+"""What the steps of a search are called: its curves say how members are judged, those of others how far they lie."""
 SPREAD = 1e-4
 """Relative difference of log-odds below which a network gives one answer for all pictures."""
 PAGE_DATA = "page.json"
@@ -36,7 +39,7 @@ ABOUT = ("shows", "subject", "name", "base")
 class Shown:
     """A figure on the page: its heading, what it is of, its name among the drawn ones, and what is said of it.
 
-    figure: None where words stand in its place. base: the base rate of accuracies.
+    figure: None where words or a table stand in its place. base: the base rate of accuracies.
     """
 
     heading: str
@@ -45,6 +48,7 @@ class Shown:
     figure: Figure | None
     note: str
     base: float | None
+    columns: Sequence[Column] = ()
 
 
 def write_page(folder: Path) -> Path:
@@ -196,6 +200,8 @@ def _figure(found: Mapping[str, Any]) -> Figure:
 
 def _arranged(page: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, list[Shown]]:
     """Section -> its figures, those of the controls and of the parents apart; heat maps of one kind share a scale."""
+    from composer.page.table import columns_of_rows
+
     controls = {name for name, arm in report["compositions"].items() if arm["control"]}
     found: dict[str, list[Shown]] = {
         section: [] for section in ("judged", "distances", "kernels", "losses", "controls", "parents")
@@ -207,6 +213,8 @@ def _arranged(page: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, l
         one = Shown(heading, "" if subject == "all" else subject, f"figure {index}", figure, "", data.get("base"))
         if isinstance(figure, Histogram):
             one = _told(one, figure)
+        elif isinstance(figure, Table):
+            one = replace(one, figure=None, columns=columns_of_rows(figure.columns, figure.rows))
         found[_section(data, figure, subject in controls)].append(one)
     found["judged"].sort(key=lambda one: JUDGED_ORDER.index(type(one.figure)) if one.figure is not None else 1)
     return found
@@ -219,8 +227,8 @@ def _section(data: Mapping[str, Any], figure: Figure, control: bool) -> str:
         return "parents"
     if data["shows"] == "made":
         return "kernels" if isinstance(figure, Tiles) else "losses"
-    of_all = data["subject"] == "all" and isinstance(figure, Lines)
-    return "judged" if of_all or isinstance(figure, Strip | Histogram) else "distances"
+    history = isinstance(figure, Lines) and (data["subject"] == "all" or figure.x_label == TRIAL)
+    return "judged" if history or isinstance(figure, Strip | Histogram | Table) else "distances"
 
 
 def _told(one: Shown, figure: Histogram) -> Shown:

@@ -33,6 +33,9 @@ def contract_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
                 hint = "; `controls: [parents]` does without it" if arm.control else ""
                 for message in broken(component, arm, recipe):
                     yield path, f"{message}{hint}"
+        for label, evaluator in recipe.evaluators.items():
+            for message in broken(evaluator, arm, recipe):
+                yield ("evaluators", label), message
 
 
 def few_pictures(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
@@ -81,7 +84,9 @@ def picture_notes(recipe: Recipe) -> Iterable[str]:
 
 
 def log_odds_needed(recipe: Recipe, concept: str) -> bool:
-    """Whether a composition is made of the concept's own answers."""
+    """Whether a composition is made of the concept's own answers, or an evaluator asks for them."""
+    if any(evaluator.terms.populations for evaluator in recipe.evaluators.values()):
+        return True
     return any(concept in arm.parents and not arm.assembler.needs_kernels for arm in recipe.compositions)
 
 

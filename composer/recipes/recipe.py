@@ -126,12 +126,8 @@ def placed_splits(recipe: Recipe) -> Iterable[tuple[Path_, ImageSource, Split]]:
     """Every split of pictures that a run will load."""
     if recipe.images is not None:
         yield ("images",), recipe.images, recipe.split()
-    composing = any(
-        component.terms.pictures != "none"
-        for arm in recipe.compositions
-        for component in (arm.translator, arm.assembler)
-        if component is not None
-    )
+    parts = [part for arm in recipe.compositions for part in (arm.translator, arm.assembler) if part is not None]
+    composing = any(part.terms.pictures != "none" for part in (*parts, *recipe.evaluators.values()))
     for concept in recipe.concepts:
         if concept.images is not None and (composing or concept.models.contract.pictures != "none"):
             own = concept.images != recipe.images

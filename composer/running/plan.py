@@ -152,10 +152,10 @@ class _Maker:
             )
         return found
 
-    def shown(self, component: Component, composition: Composition) -> tuple[Step, ...]:
+    def shown(self, component: Component, parents: Sequence[str]) -> tuple[Step, ...]:
         """The parents' own pictures, where a component asks for them."""
         needed = component.terms.pictures != "none"
-        return tuple(self.training[name] for name in composition.parents) if needed else ()
+        return tuple(self.training[name] for name in parents) if needed else ()
 
     def arm(self, composition: Composition) -> Arm:
         translator, assembler = composition.translator, composition.assembler
@@ -164,7 +164,7 @@ class _Maker:
         extracted = () if translator is None else self.extracted(composition, parents)
         kernels = None
         if translator is not None:
-            seen = self.shown(translator, composition)
+            seen = self.shown(translator, composition.parents)
             name = f"translate.{translator.name}"
             kernels = self.step(name, subject, translator, "translated", inputs=extracted, pictures=seen)
         model = self.step(
@@ -173,7 +173,7 @@ class _Maker:
             assembler,
             "assembled",
             inputs=parents if kernels is None else (kernels, *parents),
-            pictures=self.shown(assembler, composition),
+            pictures=self.shown(assembler, composition.parents),
             about={"target": self.recipe.target.text},
         )
         if self.test is None:
@@ -181,7 +181,7 @@ class _Maker:
         pick = self.picked(subject, subject, model, self.test)
         inputs = (model, self.test, pick)
         reports = {
-            label: self.evaluated(label, subject, evaluator, inputs, extracted)
+            label: self.evaluated(label, subject, evaluator, inputs, composition.parents, extracted)
             for label, evaluator in self.recipe.evaluators.items()
         }
         return Arm(composition, model, kernels, pick, reports, self.page(composition, inputs, reports))
@@ -198,11 +198,25 @@ class _Maker:
         return self.step(f"pick.{name}", subject, self.recipe.pick, "picked", inputs=(model, test))
 
     def evaluated(
-        self, label: str, subject: str, evaluator: Evaluator, inputs: tuple[Step, ...], kernels: tuple[Step, ...] = ()
+        self,
+        label: str,
+        subject: str,
+        evaluator: Evaluator,
+        inputs: tuple[Step, ...],
+        parents: Sequence[str],
+        kernels: tuple[Step, ...] = (),
     ) -> Step:
         """What an evaluator says of a model; inputs: the model, the test pictures, and the model's pick."""
-        seen = kernels if evaluator.contract.kernels else ()
-        return self.step(f"evaluate.{label}", subject, evaluator, "evaluated", inputs=inputs, kernels=seen)
+        return self.step(
+            f"evaluate.{label}",
+            subject,
+            evaluator,
+            "evaluated",
+            inputs=inputs,
+            pictures=self.shown(evaluator, parents),
+            kernels=kernels if evaluator.contract.kernels else (),
+            parents=tuple(self.populations[name] for name in parents) if evaluator.terms.populations else (),
+        )
 
     def page(self, composition: Composition, judged: tuple[Step, ...], reports: Mapping[str, Step]) -> Step | None:
         if self.gather is None:
@@ -235,7 +249,7 @@ class _Maker:
             model = self.step(f"alone.{concept}", concept, component, "alone", inputs=(known,), files=(), own=False)
             subject = f"{concept} alone"
             inputs = (model, test, self.picked(concept, subject, model, test))
-            return self.evaluated(label, subject, recipe.evaluators[label], inputs)
+            return self.evaluated(label, subject, recipe.evaluators[label], inputs, recipe.names)
 
         parents = {one.name: judged(one.name, one.models, self.populations[one.name]) for one in recipe.concepts}
         return OracleSteps(measured_in, trained, judged(target, models, trained), parents)

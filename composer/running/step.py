@@ -23,8 +23,9 @@ class Step:
     verb: `module:function`, called with the step, the values of `inputs` and a `Run`.
     about: what the verb is told beside its inputs; it is part of the key, and JSON can hold it.
     files: those that the step reads, where the component's own list is too long.
-    pictures, kernels: steps whose results `run.pictures` and `run.kernels` hold. split: which pictures an image source
-    is asked for. log_odds: whether a population must have them; it changes no result, and so is no part of the key.
+    pictures, kernels, parents: steps whose results `run.pictures`, `run.kernels` and `run.parents` hold.
+    split: which pictures an image source is asked for. log_odds: whether a population must have them; it changes no
+    result, and so is no part of the key.
     own: whether the result is the component's own, and is looked at.
     """
 
@@ -36,6 +37,7 @@ class Step:
     inputs: tuple[Step, ...] = ()
     pictures: tuple[Step, ...] = ()
     kernels: tuple[Step, ...] = ()
+    parents: tuple[Step, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] | None = None
     split: Split | None = None
@@ -45,7 +47,7 @@ class Step:
     @property
     def needs(self) -> tuple[Step, ...]:
         """All steps whose results it works on."""
-        return (*self.inputs, *self.pictures, *self.kernels)
+        return (*self.inputs, *self.pictures, *self.kernels, *self.parents)
 
     @property
     def seed(self) -> int:
@@ -73,6 +75,7 @@ class Step:
             "inputs": [step.key for step in self.inputs],
             "pictures": [step.key for step in self.pictures],
             "kernels": [step.key for step in self.kernels],
+            "parents": [step.key for step in self.parents],
             "composer": [__version__, core_digest()],
         }
 

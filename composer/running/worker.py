@@ -46,8 +46,9 @@ def work(
     registry = registry or load_registry()
     pictures: Any = tuple(inputs[other.key] for other in step.pictures)
     kernels: Any = tuple(inputs[other.key] for other in step.kernels)
+    parents: Any = tuple(inputs[other.key] for other in step.parents)
     given = [inputs[other.key] for other in step.inputs]
-    run = Run(step.seed, device, pictures, kernels, progress, keeper=keeper)
+    run = Run(step.seed, device, pictures, kernels, progress, keeper=keeper, parents=parents)
     started, worked = time.perf_counter(), time.process_time()
     watch_device(device)
     value = _worked(step, given, run, registry)

@@ -20,6 +20,7 @@ from composer.judging.picking import CriterionError, pick_member
 from composer.running.boundary import undeclared
 from composer.testing import examples
 from composer.testing.every_kind import OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names, works
+from composer.testing.kernel_kinds import training_pictures
 from composer.testing.trial import MAIN, Case, Check, NotCheckedError, Trial, raised
 
 SIZES = (16, 24)
@@ -270,7 +271,9 @@ def evaluator_trial(component: Evaluator, model: ComposedModel | None = None, im
     def case(parents: Sequence[Population], judged: ComposedModel, pictures: Images, why: str = "") -> Case:
         seen = tuple(map(examples.kernels, parents)) if component.contract.kernels else ()
         title = f"a model of {len(judged)} member{'' if len(judged) == 1 else 's'}{why} and {len(pictures)} pictures"
-        return Case(title, (judged, pictures), kernels=seen)
+        trained_on = training_pictures(component, [parent.concept for parent in parents])
+        asked = tuple(parents) if component.terms.populations else ()
+        return Case(title, (judged, pictures), trained_on, seen, asked)
 
     two, three = examples.populations(2), examples.populations(3)
     whole = model or build(two)

@@ -40,6 +40,7 @@ class Case:
     """What stands before `run` in the call."""
     pictures: tuple[Images, ...] = ()
     kernels: tuple[KernelSet, ...] = ()
+    parents: tuple[Population, ...] = ()
 
 
 class Trial:
@@ -73,8 +74,8 @@ class Trial:
         """What happened in a case; `again`: in a second call that differs in the global random states alone."""
         if (case, again) not in self._observed:
             of = self.cases[case]
-            inputs, pictures, kernels = _fresh((of.inputs, of.pictures, of.kernels))
-            run = Run(seed=SEED, pictures=pictures, kernels=kernels)
+            inputs, pictures, kernels, parents = _fresh((of.inputs, of.pictures, of.kernels, of.parents))
+            run = Run(seed=SEED, pictures=pictures, kernels=kernels, parents=parents)
             self._observed[case, again] = observe(self.verb, inputs, run, global_seed=2 if again else 1)
         return self._observed[case, again]
 
