@@ -14,15 +14,15 @@ NOISE = -1
 """The label of pictures in no cluster of DBSCAN or HDBSCAN."""
 
 
-def kmeans(features: Floats, seed: int, restarts: int) -> Labels:
-    """Two clusters, 0 and 1."""
+def kmeans(features: Floats, seed: int, restarts: int, clusters: int = 2) -> Labels:
+    """Clusters from 0 on, at most as many as there are pictures."""
     from sklearn.cluster import KMeans  # a second to import
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         # Features that differ by less than rounding give one cluster, which is then scored as such.
         warnings.filterwarnings("ignore", message="Number of distinct clusters", category=ConvergenceWarning)
-        fitted = KMeans(2, n_init=restarts, random_state=seed).fit(features)
+        fitted = KMeans(min(clusters, len(features)), n_init=restarts, random_state=seed).fit(features)
     return np.asarray(fitted.labels_, dtype=np.int64)
 
 
@@ -33,6 +33,12 @@ def dbscan(distances: Floats, eps: float | None, min_samples: int) -> Labels:
     radius = k_distance_knee(distances, min_samples) if eps is None else eps
     fitted = DBSCAN(eps=radius, min_samples=min_samples, metric="precomputed").fit(distances)
     return np.asarray(fitted.labels_, dtype=np.int64)
+
+
+def k_distance_quantile(distances: Floats, min_samples: int, share: float) -> float:
+    """A radius within which `share` of the pictures have their k-th neighbour; k counts the picture itself."""
+    nearest = np.sort(distances, axis=1)[:, min(min_samples, len(distances)) - 1]
+    return max(float(np.quantile(nearest, share)), float(np.finfo(np.float64).tiny))
 
 
 def k_distance_knee(distances: Floats, min_samples: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,21 +11,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from composer import ComposedModel, ComposerError, Heatmap, Images, Report, Run, Score, cell_names, resamples
+from composer_geometry import known_of, transform_of
 from composer_similarity.cosines import directions, mean_between, mean_between_groups, mean_within
+
+if TYPE_CHECKING:
+    from composer_similarity import Similarity
 
 Floats = NDArray[np.float64]
 
 
-def evaluate(model: ComposedModel, images: Images, centred: bool, run: Run) -> Report:
+def evaluate(options: Similarity, model: ComposedModel, images: Images, run: Run) -> Report:
     """All scores of every member, and a heat map of the picked one's cosines between cells."""
     from threadpoolctl import threadpool_limits
 
     _require_pairs(images)
     features = model.features(images, run.device)
     _require_finite(features, model)
+    if (options.metric, options.weights) != ("cosine", "none"):
+        features = torch.stack([_transformed(options, model, member, own, run) for member, own in enumerate(features)])
     # A member's cosines take milliseconds: on busy cores, threads that wait for each other make them five times slower.
     with threadpool_limits(limits=1):
-        return _evaluate(model, features, images, centred, run)
+        return _evaluate(model, features, images, options.centred, run)
+
+
+def _transformed(options: Similarity, model: ComposedModel, member: int, features: Tensor, run: Run) -> Tensor:
+    """One member's features [N, D] as the metric and the weights change them."""
+    known = known_of(model, member, run, "similarity") if options.terms.pictures == "labelled" else None
+    transform = transform_of(options.metric, options.weights, known)
+    return torch.from_numpy(transform(features.double().numpy())).to(features.dtype)
 
 
 def _evaluate(model: ComposedModel, features: Tensor, images: Images, centred: bool, run: Run) -> Report:
