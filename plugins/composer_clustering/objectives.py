@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer_clustering.methods import NOISE
-from composer_clustering.metrics import silhouette
+from composer_clustering.metrics import adjusted_rand, silhouette
 from composer_clustering.reduction import principal_components
 
 Floats = NDArray[np.float64]
@@ -110,10 +110,16 @@ def stability_of(labels: Labels, again: Again, seed: int) -> float:
     Ben-Hur et al. 2002, "A stability based method for discovering structure in clustered data": without replacement,
     since pictures drawn twice would be dense where nothing is.
     """
-    from sklearn.metrics import adjusted_rand_score  # a second to import
-
     if len(np.unique(labels)) < 2:
         return WORST
     rng = np.random.default_rng(seed)
     parts = [rng.permutation(len(labels))[: round(SHARE * len(labels))] for _ in range(SUBSAMPLES)]
-    return float(np.mean([adjusted_rand_score(labels[part], again(part)) for part in parts]))
+    return float(np.mean([rand_between(labels[part], again(part)) for part in parts]))
+
+
+def rand_between(first: Labels, second: Labels) -> float:
+    """Adjusted Rand index of two partitions [N]."""
+    rows, columns = (np.unique(labels, return_inverse=True)[1] for labels in (first, second))
+    shape = rows.max() + 1, columns.max() + 1
+    table = np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(1, *shape)
+    return float(adjusted_rand(table.astype(np.float64))[0])

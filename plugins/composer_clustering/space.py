@@ -22,7 +22,7 @@ REDUCTIONS: Sequence[Options] = (
 )
 EMBEDDINGS: Sequence[Options] = tuple({"reduction": "umap", "components": components} for components in (2, 5))
 METRICS = ("euclidean", "cosine", "correlation", "rank")
-WEIGHTS = ("none", "anova", "heads", "lda")
+WEIGHTS = ("anova", "heads", "lda")
 
 
 def combinations(method: str, vary: Sequence[str], base: Clusters) -> list[dict[str, Any]]:
@@ -35,10 +35,9 @@ def combinations(method: str, vary: Sequence[str], base: Clusters) -> list[dict[
         axes.append(reductions)
     metrics = [{"metric": metric} for metric in (METRICS if "metric" in vary else ())]
     if "weights" in vary:
-        metrics = [
-            *({**one, "weights": weights} for one in metrics or [{}] for weights in WEIGHTS),
-            {"metric": "mahalanobis", "weights": "none"},
-        ]
+        metrics = [{**one, "weights": "none"} for one in metrics or [{"metric": base.metric}]]
+        metrics += [{"metric": "euclidean", "weights": weights} for weights in WEIGHTS]
+        metrics.append({"metric": "mahalanobis", "weights": "none"})
     if metrics:
         axes.append(list(metrics))
     found: dict[str, dict[str, Any]] = {"{}": {}}

@@ -36,8 +36,8 @@ class Similarity(Evaluator):
     )
     weights: Literal["none", "anova", "heads", "lda"] = Field(
         "none",
-        description="what each feature counts: all the same (none), the F statistic of the parents' labels (anova), the "
-        "slopes of the model's heads (heads), or of discriminants that are fitted to the parents' labels (lda)",
+        description="what each feature counts: all the same (none), the F statistic of the parents' labels (anova), "
+        "the slopes of the model's heads (heads), or of discriminants that are fitted to the parents' labels (lda)",
     )
     centred: bool = Field(
         True,

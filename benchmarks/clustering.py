@@ -1,0 +1,233 @@
+"""What a search without labels, metrics and weights of features are worth for clusters: writes into docs/clustering.md.
+
+    python benchmarks/clustering.py                  # trains what it needs, some hours on one core
+    python benchmarks/clustering.py --store FOLDER   # takes what `composer bench` left in its store
+    python benchmarks/clustering.py --data FOLDER    # the study's 89 photographs too (a folder `mlusingml`)
+
+Parents, compositions and test pictures are those of `composer bench` with seed 1. Nothing is chosen by the photographs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import clustering_trials as measure
+import numpy as np
+from clustering_trials import METHODS, SCHEMES, Composition, Floats, Trials
+from threadpoolctl import threadpool_limits
+
+from composer import Run
+from composer.recipes.recipe import Recipe
+from composer.recipes.recipe_reader import read_data, read_recipe
+from composer.registry import load_registry
+from composer.running.cache import StageCache
+from composer.running.engine import Engine
+from composer.running.plan import make_plan
+from composer.running.store_folder import default_store
+from composer.sweeps.benchmark import MODELS, OPTIONS, PAIRS, PICTURES
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "clustering.md"
+BEGIN, END = "<!-- begin: benchmarks/clustering.py -->\n", "<!-- end -->"
+COMPOSITIONS = {
+    "product": {"assembler": "product"},
+    "students": {"assembler": {"use": "distil", **OPTIONS["distil"]}},
+    "translated": {"translator": {"use": "cyclegan", **OPTIONS["cyclegan"]}, "assembler": "transplant"},
+}
+PHOTOGRAPHS = {"black_cat_photos": ("product",), "mlusingml": ("published",)}
+"""Recipe of the study's photographs -> those of its compositions that are looked at."""
+TITLES = {"kmeans": "K-means", "dbscan": "DBSCAN", "hdbscan": "HDBSCAN"}
+VARY = ("clusters", "reduction", "metric", "weights")
+MEMBERS = 3
+PLAIN = tuple(scheme for scheme in SCHEMES if scheme[1] == "none" and scheme[0] != "mahalanobis")
+"""Metrics that need no labels of the parents."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one target gave: trials by composition and method, indices by composition, method and scheme, and names.
+
+    naming: accuracy of K-means with clusters named by labels, by the parents and by chance, by composition.
+    """
+
+    name: str
+    trials: Mapping[str, Mapping[str, Trials]]
+    schemes: Mapping[str, Mapping[str, Floats]]
+    naming: Mapping[str, tuple[float, float, float]]
+
+
+def compositions_of(
+    recipe: Recipe, engine: Engine, wanted: Sequence[str], parents: bool = True
+) -> Iterable[Composition]:
+    """The compositions of a recipe with all that their clusters are judged by; computed where the store has none."""
+    plan = make_plan(recipe)
+    assert plan.test is not None, "all of them have test pictures"
+    images = engine.result(plan.test)
+    run = Run()
+    if parents:
+        run.pictures = tuple(engine.result(step) for step in plan.training.values())
+        run.parents = tuple(engine.result(step) for step in plan.populations.values())
+    for arm in plan.arms:
+        if arm.composition.name in wanted:
+            assert arm.pick is not None, "where there are test pictures a member is picked"
+            own = Run(pictures=run.pictures, parents=run.parents, picked=engine.result(arm.pick).member)
+            yield Composition(arm.composition.name, engine.result(arm.model), images, own)
+
+
+def pair_recipe(pair: tuple[str, str], engine: Engine) -> Recipe:
+    data = {
+        "name": "_".join(pair),
+        "seed": 1,
+        "concepts": list(pair),
+        "images": dict(PICTURES),
+        "models": dict(MODELS),
+        "compositions": COMPOSITIONS,
+        "evaluators": ["recognition"],
+    }
+    return read_data(data, "clustering", engine.registry)
+
+
+def measured_of(name: str, compositions: Iterable[Composition], trials: int, labelled: bool = True) -> Measured:
+    """Everything that the document says of one target; labelled: whether the parents' own pictures are there."""
+    found, schemes, naming = {}, {}, {}
+    for one in compositions:
+        found[one.name] = measure.trials_of(one, trials, VARY if labelled else VARY[:-1])
+        schemes[one.name] = measure.schemes_of(one, MEMBERS, SCHEMES if labelled else PLAIN)
+        if labelled:
+            naming[one.name] = measure.naming_of(one)
+    return Measured(name, found, schemes, naming)
+
+
+def regrets_of(pairs: Sequence[Measured]) -> dict[str, dict[str, Floats]]:
+    """Way of choosing -> method -> what it loses to the best trial [pairs], each pair held out in turn."""
+    each = []
+    for pair in pairs:
+        others = [other.trials for other in pairs if other is not pair] or [pair.trials]
+        each.append(measure.regrets(pair.trials, measure.best_fixed(others)))
+    return {way: {method: np.asarray([one[way][method] for one in each]) for method in METHODS} for way in each[0]}
+
+
+def _regret_rows(found: Mapping[str, Mapping[str, Floats]]) -> Iterable[str]:
+    yield f"| chosen by | mean | {' | '.join(TITLES[method] for method in METHODS)} |"
+    yield "| --- |" + " ---: |" * (len(METHODS) + 1)
+    for way, of_methods in sorted(found.items(), key=lambda item: float(np.mean(list(item[1].values())))):
+        mean = np.mean([of_methods[method] for method in METHODS], axis=0)
+        yield f"| {way} | {_text(mean)} | {' | '.join(_text(of_methods[method]) for method in METHODS)} |"
+
+
+def _text(values: Floats, sign: str = "") -> str:
+    mean, low, high = measure.interval(values)
+    return f"{mean:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})" if len(values) > 1 else f"{mean:{sign}.3f}"
+
+
+def gain_rows(found: Mapping[str, Mapping[str, Floats]]) -> Iterable[str]:
+    """How far above the default options each way is, in the mean of the methods, paired over pairs."""
+    base = np.mean(list(found["default options"].values()), axis=0)
+    gains = {way: base - np.mean(list(own.values()), axis=0) for way, own in found.items() if way != "default options"}
+    for way in sorted(gains, key=lambda way: -float(gains[way].mean())):
+        yield f"- {way}: {_text(gains[way], '+')}"
+
+
+def scheme_table(pairs: Sequence[Measured], schemes: Sequence[tuple[str, str]]) -> Iterable[str]:
+    """The adjusted Rand index of the defaults, and how far above them each metric and weighting is."""
+    names = list(pairs[0].schemes)
+    columns = [(name, method) for name in names for method in ("kmeans", "dbscan")]
+    yield f"| metric, weights | {' | '.join(f'{name}: {TITLES[method]}' for name, method in columns)} |"
+    yield "| --- |" + " ---: |" * len(columns)
+    for index, (metric, weights) in enumerate(schemes):
+        cells = []
+        for name, method in columns:
+            own = np.asarray([pair.schemes[name][method] for pair in pairs])
+            cells.append(_text(own[:, 0]) if index == 0 else _text(own[:, index] - own[:, 0], "+"))
+        yield f"| {metric}{'' if weights == 'none' else f', {weights}'} | {' | '.join(cells)} |"
+
+
+def naming_table(pairs: Sequence[Measured]) -> Iterable[str]:
+    names = list(pairs[0].naming)
+    yield "| K-means accuracy, clusters named by | labels | the parents | chance | parents name as labels do |"
+    yield "| --- |" + " ---: |" * 4
+    for name in names:
+        values = np.asarray([pair.naming[name] for pair in pairs])
+        agree = float(np.mean(values[:, 0] == values[:, 1]))
+        yield f"| {name} | {' | '.join(_text(values[:, index]) for index in range(3))} | {agree:.0%} |"
+
+
+def page(pairs: Sequence[Measured], photographs: Sequence[Measured], trials: int) -> str:
+    """What the document says of all that was measured."""
+    names = ", ".join(pair.name for pair in pairs)
+    covers = f"{len(pairs)} drawn pairs ({names}), {trials} trials of each way of clustering."
+    lost = regrets_of(pairs)
+    lines = [
+        f"{covers} In brackets 95 % intervals over pairs.",
+        "",
+        "### What is lost to the best of the trials (adjusted Rand index)",
+        "",
+        *_regret_rows(lost),
+        "",
+        "Above the default options, in the mean of the three:",
+        "",
+        *gain_rows(lost),
+        "",
+        "### What metrics and weights do",
+        "",
+        "The first row is the adjusted Rand index of the default options; the others are differences from it.",
+        "",
+        *scheme_table(pairs, SCHEMES),
+        "",
+        "### Who names the clusters",
+        "",
+        *naming_table(pairs),
+    ]
+    if photographs:
+        lines += ["", "### The study's 89 photographs", "", "Nothing was chosen here.", ""]
+        for one in photographs:
+            own = measure.regrets(one.trials)
+            rows = {way: {method: np.asarray([each[method]]) for method in METHODS} for way, each in own.items()}
+            lines += [f"{one.name}: lost to the best of the trials.", "", *_regret_rows(rows), ""]
+            lines += [*scheme_table([one], PLAIN), ""]
+    wrapped = [
+        line
+        if line.startswith(("|", "#"))
+        else textwrap.fill(line, 120, subsequent_indent="  " if line.startswith("-") else "")
+        for line in lines
+    ]
+    return "\n".join(wrapped).rstrip() + "\n"
+
+
+def write(text: str, document: Path) -> None:
+    """Puts the text between its marks in the document."""
+    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    document.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def photographs_of(data: Path, engine: Engine, trials: int) -> Iterable[Measured]:
+    for name, wanted in PHOTOGRAPHS.items():
+        recipe = read_recipe(ROOT / "recipes" / f"{name}.yaml", [f"root={data / 'mlusingml'}"])
+        yield measured_of(name, compositions_of(recipe, engine, wanted, parents=False), trials, labelled=False)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, default=None, help="store of a finished `composer bench`")
+    parser.add_argument("--data", type=Path, help="folder with `mlusingml`; without it no photographs")
+    parser.add_argument("--pairs", type=int, default=len(PAIRS))
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    options = parser.parse_args(argv)
+    pairs: list[Measured] = []
+    with StageCache(options.store or default_store()) as store, threadpool_limits(limits=1):
+        engine = Engine(store, "cpu", load_registry())
+        photographs = list(photographs_of(options.data.resolve(), engine, options.trials)) if options.data else []
+        for pair in PAIRS[: options.pairs]:
+            made = compositions_of(pair_recipe(pair, engine), engine, list(COMPOSITIONS))
+            pairs.append(measured_of("+".join(pair), made, options.trials))
+            write(page(pairs, photographs, options.trials), options.document)
+            print(f"{pairs[-1].name}: {len(pairs)} of {options.pairs}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
