@@ -91,8 +91,8 @@ def density_of(places: Floats, labels: Labels) -> float:
     """
     from hdbscan.validity import validity_index  # a second to import
 
-    own, first = np.unique(places, axis=0, return_index=True)
-    labels = labels[first]
+    first = np.sort(np.unique(places, axis=0, return_index=True)[1])  # in their order, on which the library depends
+    own, labels = places[first], labels[first]
     kinds, sizes = np.unique(labels[labels != NOISE], return_counts=True)
     if len(kinds) < 2 or sizes.min() < 2:
         return WORST

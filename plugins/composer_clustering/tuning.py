@@ -81,7 +81,9 @@ class Trials:
     def keep(self, values: dict[int, float]) -> None:
         if self.keeper is not None and values != self.known:
             number = torch.tensor(list(values), dtype=torch.int64)
-            self.keeper.keep(self.name, {"number": number, "worth": torch.tensor(list(values.values())).double()})
+            self.keeper.keep(
+                self.name, {"number": number, "worth": torch.tensor(list(values.values()), dtype=torch.float64)}
+            )
             self.known = dict(values)
 
 

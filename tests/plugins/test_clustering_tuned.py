@@ -1,0 +1,463 @@
+"""The evaluator `tuned`: a search without labels, bounded, seeded and resumed; and clusters named by the parents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hdbscan.validity import validity_index
+from numpy.typing import NDArray
+from sklearn import metrics as sklearn_metrics
+from torch import Tensor
+
+from composer import ComposedModel, ComposerError, Expression, Images, Lines, Run, Table
+from composer_clustering import Clusters, Tuned, tuning
+from composer_clustering.evaluation import Spaces, labels_of
+from composer_clustering.methods import kmeans
+from composer_clustering.naming import named_by, parents_said
+from composer_clustering.objectives import FAULTS, WORST, Common, rand_between, worth
+from composer_clustering.search import Found, order_of, search
+from composer_clustering.space import combinations, said
+from tiny import tiny_images, tiny_population, training_images
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+OBJECTIVES = ("stability", "dbcv", "silhouette", "davies_bouldin")
+IMAGES = tiny_images(per_cell=8)
+
+
+def model() -> ComposedModel:
+    population = tiny_population()
+    return ComposedModel((population,), population.members)
+
+
+def groups(apart: float = 8, each: int = 15, seed: int = 0) -> Floats:
+    """Three clear groups of pictures in four dimensions."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.normal(size=(each, 4)) + apart * np.eye(4)[group] for group in range(3)])
+
+
+def chosen(features: Floats, run: Run | None = None, keeper: Any = None, **options: Any) -> dict[str, tuning.Searched]:
+    surroundings = run or Run()
+    found = tuning.choose(Tuned(**options), features, Spaces(model(), surroundings), surroundings, keeper)
+    return {one.method: one for one in found}
+
+
+class Memory:
+    """A keeper of tensors that counts."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Mapping[str, Tensor]] = {}
+
+    def kept(self, name: str) -> Mapping[str, Tensor] | None:
+        return self.tensors.get(name)
+
+    def keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        self.tensors[name] = tensors
+
+
+class LabelsSeenError(AssertionError):
+    """Somebody looked at a label."""
+
+
+class Sealed(Images):
+    """Pictures whose labels nobody may look at."""
+
+    @property
+    def target(self) -> NDArray[np.bool_]:
+        raise LabelsSeenError
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        raise LabelsSeenError
+
+
+# -- the search ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_finds_three_clear_groups(objective: str) -> None:
+    found = chosen(groups(), objective=objective, vary=("clusters",), trials=6)["kmeans"]
+    assert found.chosen == {"kmeans_clusters": 3}
+
+
+def test_the_search_looks_at_no_label() -> None:
+    sealed = Sealed(IMAGES.names, IMAGES.labels, IMAGES.at(16))
+    with pytest.raises(LabelsSeenError):
+        _ = sealed.target
+    features = model().features(sealed)[0].double().numpy()
+    run = Run(pictures=(training_images("black"), training_images("cat")))
+    options: dict[str, Any] = {"trials": 4, "vary": ("clusters", "reduction", "metric", "weights")}
+    assert len(chosen(features, run, **options)) == 3
+
+
+def test_the_options_are_chosen_before_a_label_is_looked_at_and_exchanged_labels_choose_the_same() -> None:
+    tuned = Tuned(of=Clusters(umap_figure=False), trials=4)
+    turned = Images(IMAGES.names, {name: values[::-1] for name, values in IMAGES.labels.items()}, IMAGES.at(16))
+    runs = Run(), Run()
+    for images, run in zip((IMAGES, turned), runs, strict=True):
+        tuned.evaluate(model(), images, run)
+    assert runs[0].figures["trials"] == runs[1].figures["trials"]
+
+
+def test_the_same_seed_tries_and_chooses_the_same_and_another_tries_others() -> None:
+    first, again, other = (chosen(groups(), Run(seed=seed), trials=5)["dbscan"].found for seed in (1, 1, 2))
+    assert first == again
+    assert first.tried != other.tried
+
+
+@pytest.mark.parametrize("by", ["random", "grid"])
+def test_what_is_tried_is_tried_once_and_the_base_first(by: str) -> None:
+    for count, trials in ((1, 5), (2, 1), (30, 7), (30, 30), (30, 99)):
+        order = order_of(count, by, trials, seed=0)
+        assert order[0] == 0
+        assert len(set(order)) == len(order) == min(count, trials)
+        assert max(order) < count
+    assert order_of(10, "grid", 4, 0) == [0, 1, 4, 7]
+
+
+class Kept:
+    """Worths that were kept before."""
+
+    def __init__(self, values: dict[int, float]) -> None:
+        self.values = values
+
+    def before(self) -> dict[int, float]:
+        return dict(self.values)
+
+    def keep(self, values: dict[int, float]) -> None:
+        self.values = values
+
+
+def test_a_search_that_was_broken_off_goes_on_where_it_was() -> None:
+    kept, asked = Kept({4: 0.5}), list[int]()
+
+    def value(number: int) -> float:
+        asked.append(number)
+        return number / 10
+
+    found = search([0, 4, 7], value, None, kept, 3)
+    assert asked == [0, 7]
+    assert found == Found([0, 4, 7], [0, 0.5, 0.7], 3)
+    assert kept.values == {4: 0.5, 0: 0, 7: 0.7}
+
+
+def test_a_search_ends_with_its_time_and_tries_one_at_least() -> None:
+    found = search([3, 1, 2], float, -math.inf, Kept({2: 9.0}), 3)
+    assert found.tried == [3]
+    run = Run()
+    searched = chosen(groups(), run, timeout=1e-9, trials=4)
+    assert [len(one.found.tried) for one in searched.values()] == [1, 1, 1]
+    assert [message.split(":")[0] for message in run.warnings] == ["tuned"] * 3
+    assert "1 of 4 trials" in run.warnings[0]
+
+
+def test_trials_are_kept_in_the_store_and_more_of_them_try_only_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, asked = Memory(), list[str]()
+
+    def counted(objective: str, *rest: Any) -> float:
+        asked.append(objective)
+        return worth(objective, *rest)
+
+    monkeypatch.setattr(tuning, "worth", counted)
+    few = chosen(groups(), keeper=memory, trials=3)
+    assert len(asked) == 9
+    assert chosen(groups(), keeper=memory, trials=3) == few
+    assert len(asked) == 9
+    chosen(groups(), keeper=memory, trials=5)
+    assert len(asked) == 15
+    for other in ({"objective": "silhouette"}, {"of": Clusters(kmeans_restarts=2)}):
+        before = len(asked)
+        chosen(groups(), keeper=memory, trials=3, **other)
+        assert len(asked) == before + 9, f"{other} is another search"
+    before = len(asked)
+    chosen(groups(seed=1), keeper=memory, trials=3)
+    assert len(asked) == before + 9, "other features"
+
+
+def test_embeddings_are_computed_once_for_each_set_of_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def embedded(features: Floats, components: int, seed: int) -> Floats:
+        made.append(components)
+        return features[:, :components]
+
+    monkeypatch.setattr("composer_clustering.evaluation.umap_embedding", embedded)
+    chosen(groups(), vary=("clusters", "umap"), trials=60)
+    assert sorted(made) == [2, 5]
+
+
+# -- what is searched ---------------------------------------------------------------------------
+
+
+def test_combinations_start_with_the_base_and_are_all_different() -> None:
+    base = Clusters(dbscan_eps=2.0, reduction="raw")
+    found = combinations("dbscan", ("clusters", "reduction", "umap", "metric", "weights"), base)
+    assert found[0] == {}
+    assert len({repr(sorted(one.items())) for one in found}) == len(found)
+    for changed in found:
+        assert list(base.model_copy(update=changed).problems(())) == [], changed
+
+
+def test_only_what_may_vary_varies() -> None:
+    assert combinations("kmeans", ("metric",), Clusters()) == [
+        {},
+        {"metric": "cosine"},
+        {"metric": "correlation"},
+        {"metric": "rank"},
+    ]
+    assert {one.get("weights") for one in combinations("kmeans", ("weights",), Clusters())} == {
+        None,
+        "anova",
+        "heads",
+        "lda",
+    }
+
+
+def test_options_are_told_in_words() -> None:
+    assert said(Clusters(), "kmeans", {"kmeans_clusters": 3}) == "kmeans_clusters 3, pca 2, euclidean"
+    changed = {"dbscan_quantile": 0.5, "reduction": "raw", "metric": "cosine", "weights": "lda"}
+    told = said(Clusters(), "dbscan", changed)
+    assert told == "dbscan_quantile 0.5, dbscan_min_samples 3, raw, cosine, weights lda"
+    assert said(Clusters(), "dbscan", {}).startswith("eps at the knee, ")
+    assert said(Clusters(dbscan_eps=2), "dbscan", {}).startswith("eps 2, ")
+
+
+# -- objectives ---------------------------------------------------------------------------------
+
+
+def never(part: NDArray[np.int64]) -> Labels:
+    raise AssertionError("a partition that is none is not clustered again")
+
+
+def test_indices_are_those_of_the_libraries_in_one_common_space() -> None:
+    features = groups(apart=4)
+    labels = kmeans(features, 0, 1, clusters=3)
+    common = Common.of(features, 0)
+    assert worth("silhouette", common, labels, never, 0) == pytest.approx(
+        sklearn_metrics.silhouette_score(features, labels)
+    )
+    index = sklearn_metrics.davies_bouldin_score(features, labels)
+    assert worth("davies_bouldin", common, labels, never, 0) == pytest.approx(1 / (1 + index))
+    assert worth("dbcv", common, labels, never, 0) == pytest.approx(validity_index(common.places, labels), abs=1e-9)
+
+
+def test_stability_is_the_mean_index_with_the_clusters_of_subsamples() -> None:
+    features = groups()
+    labels = kmeans(features, 0, 1, clusters=3)
+    common = Common.of(features, 0)
+    parts: list[NDArray[np.int64]] = []
+
+    def again(part: NDArray[np.int64]) -> Labels:
+        parts.append(part)
+        return labels[part] if len(parts) % 2 else np.zeros(len(part), dtype=np.int64)
+
+    assert worth("stability", common, labels, again, 0) == pytest.approx(0.5)
+    assert {len(set(part.tolist())) for part in parts} == {36}, "80 % of 45, none twice"
+
+
+def test_noise_lowers_the_silhouette() -> None:
+    common = Common.of(groups(), 0)
+    whole = np.repeat([0, 1, 2], 15)
+    noisy = np.where(np.arange(45) % 3 == 0, -1, whole)
+    own, fewer = (worth("silhouette", common, labels, never, 0) for labels in (whole, noisy))
+    assert fewer == pytest.approx(own * 2 / 3, rel=0.05)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [
+        (np.full(12, -1), "all noise"),
+        (np.zeros(12, dtype=np.int64), "one cluster"),
+        (np.asarray([-1] * 5 + [0] * 7), "one cluster"),
+        (np.arange(12), "clusters of one picture"),
+    ],
+)
+def test_what_is_no_partition_is_worth_less_than_any(objective: str, labels: Labels, fault: str) -> None:
+    value = worth(objective, Common.of(groups(each=4), 0), labels, never, 0)
+    assert value < WORST
+    assert FAULTS[value] == fault
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_two_groups_of_duplicates_have_a_worth(objective: str) -> None:
+    features = np.repeat(np.asarray([[0.0, 0], [5, 5]]), 10, axis=0)
+    labels = np.repeat([0, 1], 10)
+    value = worth(objective, Common.of(features, 0), labels, lambda part: labels[part], 0)
+    assert WORST <= value <= 1
+
+
+def test_the_index_between_two_partitions_is_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(-1, 4, 60), rng.integers(0, 3, 60)
+    assert rand_between(first, second) == pytest.approx(sklearn_metrics.adjusted_rand_score(first, second))
+
+
+# -- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("features", [np.ones((20, 5)), np.repeat(np.eye(2), 2, axis=0), groups(each=1)])
+@pytest.mark.parametrize("objective", ["stability", "dbcv"])
+def test_constant_features_duplicates_and_fewer_pictures_than_neighbours_are_worked(
+    features: Floats, objective: str
+) -> None:
+    run = Run()
+    found = chosen(features, run, objective=objective, trials=60, vary=("clusters", "metric"))
+    for one in found.values():
+        assert np.isfinite(one.found.worth).all()
+    if features.std() == 0:
+        assert all(one.failed and one.chosen == {} for one in found.values())
+        assert "no trial of K-means found clusters that can be judged (one cluster)" in run.warnings[0]
+
+
+def test_a_member_without_finite_features_is_refused_before_the_search() -> None:
+    broken = tiny_population(members=1)
+    weights = {name: value * np.nan for name, value in broken.weights.items()}
+    one = ComposedModel((replace(broken, weights=weights),), broken.members)
+    with pytest.raises(ComposerError, match="clusters: the features of 1 of 1 members are not finite"):
+        Tuned(trials=2).evaluate(one, IMAGES, Run())
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "message"),
+    [
+        ({"vary": ()}, "vary", "name what is searched"),
+        ({"vary": ("metric", "metric")}, "vary", "each once"),
+        ({"of": Clusters(methods=("one_class_svm",))}, "of", "name one that can be tuned"),
+        ({"of": Clusters(methods=())}, "of", "methods: no way of clustering"),
+        ({"of": Clusters(metric="mahalanobis", weights="lda")}, "of", "weights: whitening undoes them"),
+        ({"of": Clusters(dbscan_eps=1, dbscan_quantile=0.5)}, "of", "dbscan_quantile: says the radius"),
+    ],
+)
+def test_options_that_cannot_be_are_named_before_any_work(options: dict[str, Any], option: str, message: str) -> None:
+    found = list(Tuned(**options).problems(("black", "cat")))
+    assert any(name == option and message in text for name, text in found), found
+
+
+def test_the_parents_pictures_are_asked_for_only_where_they_are_needed() -> None:
+    assert Tuned().terms.pictures == Clusters(metric="rank").terms.pictures == "none"
+    assert Tuned(vary=("weights",)).terms.pictures == Tuned(of=Clusters(weights="lda")).terms.pictures == "labelled"
+    assert Clusters(metric="mahalanobis").terms.pictures == "labelled"
+    assert Tuned(of=Clusters(name_by_parents=True)).terms.populations
+    assert not Tuned().terms.populations
+
+
+# -- the report ---------------------------------------------------------------------------------
+
+
+def test_the_report_scores_the_chosen_options_and_shows_trials_history_and_choice() -> None:
+    run = Run(picked=1)
+    of = Clusters(umap_figure=False, methods=("kmeans", "hdbscan", "one_class_svm"))
+    scores = Tuned(of=of, trials=4).evaluate(model(), IMAGES, run).scores
+    trials, choice, history = (run.figures[name] for name in ("trials", "chosen", "search"))
+    assert isinstance(trials, Table)
+    assert isinstance(choice, Table)
+    assert isinstance(history, Lines)
+    assert len(trials.rows) == 8
+    assert "stability" in choice.title
+    assert set(history.series) == {"K-means", "HDBSCAN"}
+    for one in history.series.values():
+        assert list(one) == sorted(one)
+        assert len(one) == 4
+    features = model().features(IMAGES)[1].double().numpy()
+    searched = {
+        one.method: one
+        for one in tuning.choose(Tuned(of=of, trials=4), features, Spaces(model(), Run(picked=1)), Run(picked=1))
+    }
+    options = of.model_copy(update=dict(searched["kmeans"].chosen))
+    plain = options.evaluate(model(), IMAGES, Run(picked=1)).scores
+    for name in ("kmeans.adjusted_rand", "kmeans.purity"):
+        assert scores[name].values.tobytes() == plain[name].values.tobytes()
+    svm = of.evaluate(model(), IMAGES, Run(picked=1)).scores["one_class_svm.accuracy"]
+    assert scores["one_class_svm.accuracy"].values.tobytes() == svm.values.tobytes()
+    best = max(searched.values(), key=lambda one: one.value).method
+    assert scores["chosen.adjusted_rand"] is scores[f"{best}.adjusted_rand"]
+    assert [row[-1] for row in choice.rows] == ["yes" if name == best else "" for name in ("kmeans", "hdbscan")]
+
+
+# -- clusters named by the parents --------------------------------------------------------------
+
+
+def test_of_two_clusters_the_one_of_which_the_parents_are_surer_is_the_targets() -> None:
+    sure = np.asarray([-9.0, -8, -1, -2])
+    labels = np.asarray([0, 0, 1, 1])
+    assert named_by(sure, labels, (0, 1), two=True).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("sure", "named"),
+    [
+        ([1, 1, -1, 3, 3, -1, -1], [False, True, True]),
+        ([9, -1, -1, -2, -2, -1, -1], [False, True, False]),
+        ([9, -1, -1, -1, 8, -1, -1], [False, False, True]),
+    ],
+)
+def test_of_more_clusters_those_that_most_pictures_say_are_else_the_surest_and_never_noise(
+    sure: Sequence[float], named: list[bool]
+) -> None:
+    labels = np.asarray([0, 0, 0, 1, 1, -1, -1])
+    assert named_by(np.asarray(sure, dtype=np.float64), labels, (-1, 0, 1), two=False).tolist() == named
+
+
+def test_the_parents_say_the_target_by_the_mean_of_their_members() -> None:
+    parents = tiny_population("black"), tiny_population("cat", seed=1)
+    each = {parent.concept: parent.log_odds(IMAGES).mean(0) for parent in parents}
+    found = parents_said(IMAGES, Run(parents=parents))
+    expected = Expression.all_of(["black", "cat"]).log_odds(each).double().numpy()
+    np.testing.assert_allclose(found, expected)
+    turned = parents_said(IMAGES.asked_for(Expression.parse("cat and not black")), Run(parents=parents))
+    assert not np.allclose(found, turned)
+
+
+def test_names_by_the_parents_are_scores_of_their_own_and_need_no_label() -> None:
+    parents = tiny_population("black"), tiny_population("cat", seed=1)
+    options = Clusters(name_by_parents=True, umap_figure=False)
+    scores = options.evaluate(model(), IMAGES, Run(parents=parents)).scores
+    plain = Clusters(umap_figure=False).evaluate(model(), IMAGES, Run()).scores
+    added = {
+        f"{way}.{name}_by_parents"
+        for way in ("kmeans", "dbscan", "hdbscan")
+        for name in ("accuracy", "precision", "recall")
+    }
+    assert set(scores) == set(plain) | added
+    assert {scores[name].labels for name in added} == {"scoring"}
+    assert scores["kmeans.accuracy"].values.tobytes() == plain["kmeans.accuracy"].values.tobytes()
+    features = model().features(IMAGES)[0].double().numpy()
+    labels = labels_of(options, "kmeans", Spaces(model(), Run()).of(options, 0, features), IMAGES.target, 0)
+    cluster = int(np.argmax(named_by(parents_said(IMAGES, Run(parents=parents)), labels, (0, 1), two=True)))
+    right = float(((labels == cluster) == IMAGES.target).mean())
+    assert scores["kmeans.accuracy_by_parents"].values[0] == pytest.approx(right)
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (Run(), "asks the parents, and here are none"),
+        (Run(parents=(tiny_population("red"),)), "red say nothing of"),
+        (Run(parents=(replace(tiny_population("black"), outputs=()),)), "nothing says which of them mean 'black'"),
+    ],
+)
+def test_parents_that_cannot_name_clusters_are_refused(run: Run, message: str) -> None:
+    with pytest.raises(ComposerError, match=message):
+        parents_said(IMAGES, run)
+
+
+def test_parents_without_a_finite_answer_are_refused() -> None:
+    parent = tiny_population("black")
+    weights = {name: torch.full_like(value, torch.nan) for name, value in parent.weights.items()}
+    with pytest.raises(ComposerError, match="no network of 'black' gives finite answers"):
+        parents_said(IMAGES, Run(parents=(replace(parent, weights=weights),)))
+
+
+def test_more_clusters_of_kmeans_are_named_by_what_most_of_their_pictures_are() -> None:
+    scores = Clusters(kmeans_clusters=4, methods=("kmeans",), umap_figure=False).evaluate(model(), IMAGES, Run()).scores
+    assert np.isfinite(scores["kmeans.accuracy"].values).all()
+    many = Clusters(kmeans_clusters=99, methods=("kmeans",), reduction="raw", umap_figure=False)
+    alone = many.evaluate(model(), IMAGES, Run()).scores
+    assert alone["kmeans.purity"].values == pytest.approx(1), "a cluster for each picture"
