@@ -25,7 +25,7 @@ METHODS = ("kmeans", "dbscan", "hdbscan")
 METRICS = ("euclidean", "cosine", "correlation", "rank", "mahalanobis")
 SCHEMES = (
     *((metric, "none") for metric in METRICS),
-    *((metric, weights) for metric in ("euclidean", "cosine") for weights in ("anova", "heads", "lda")),
+    *(("euclidean", weights) for weights in ("anova", "heads", "lda")),
 )
 NOBODY = np.zeros(0, dtype=np.bool_)
 

@@ -33,9 +33,6 @@ def contract_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
                 hint = "; `controls: [parents]` does without it" if arm.control else ""
                 for message in broken(component, arm, recipe):
                     yield path, f"{message}{hint}"
-        for label, evaluator in recipe.evaluators.items():
-            for message in broken(evaluator, arm, recipe):
-                yield ("evaluators", label), message
 
 
 def few_pictures(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
