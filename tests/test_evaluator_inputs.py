@@ -47,14 +47,14 @@ def test_other_parents_are_another_result() -> None:
     assert first.identity["parents"] == [step.key for step in first.parents]
 
 
-def test_pictures_that_an_evaluator_needs_and_nobody_has_are_named_where_it_stands() -> None:
-    without = {**RECIPE, "evaluators": {"white": {"use": "clusters", "weights": "lda"}}}
-    without["concepts"] = {
-        "black": {"models": {"use": "torchvision", "model": "resnet18"}, "images": None},
-        "cat": {},
-    }
-    with pytest.raises(RecipeError, match=r"evaluators\.white.*needs pictures of black: say which with `images:`"):
-        read_data(without, "r.yaml")
+def test_pictures_of_the_parents_that_an_evaluator_needs_and_nobody_has_are_missed_before_any_work() -> None:
+    missing = "has no training pictures of 'black'"
+    models = {"use": "torchvision", "model": "resnet18", "weights": None}
+    study = {**RECIPE, "images": "study_pictures", "models": models}
+    for options, missed in (({}, False), ({"weights": "lda"}, True)):
+        with pytest.raises(RecipeError) as met:  # the folder of the pictures is missing too
+            read_data({**study, "evaluators": {"mine": {"use": "clusters", **options}}}, "r.yaml")
+        assert (missing in str(met.value)) == missed
 
 
 def test_a_table_is_a_figure_that_is_written_as_csv(tmp_path: Path) -> None:

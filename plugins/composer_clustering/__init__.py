@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from composer import Component, Contract, Evaluator, Run, ScoreInfo, hook
 
@@ -139,6 +139,12 @@ class Clusters(Evaluator):
         return evaluate(self, model, images, run)
 
 
+def _only_clusters(value: Any) -> Any:
+    if isinstance(value, Evaluator) and not isinstance(value, Clusters):
+        raise ValueError("must be the evaluator 'clusters', whose options can be searched")
+    return value
+
+
 class Tuned(Evaluator):
     """Scores of clusters whose options were chosen without labels: a search, judged by stability or an index.
 
@@ -161,7 +167,7 @@ class Tuned(Evaluator):
         "and Bouldin 1979; arXiv:2403.14830 (one space for all partitions)"
     )
 
-    of: Clusters = Field(
+    of: Annotated[Clusters, BeforeValidator(_only_clusters)] = Field(
         Clusters(), description="the evaluator `clusters`, with the options that the search starts from"
     )
     by: Literal["random", "grid"] = Field(
