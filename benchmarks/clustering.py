@@ -43,7 +43,6 @@ PHOTOGRAPHS = {"black_cat_photos": ("product",), "mlusingml": ("published",)}
 """Recipe of the study's photographs -> those of its compositions that are looked at."""
 TITLES = {"kmeans": "K-means", "dbscan": "DBSCAN", "hdbscan": "HDBSCAN"}
 VARY = ("clusters", "reduction", "metric", "weights")
-MEMBERS = 2
 PLAIN = tuple(scheme for scheme in SCHEMES if scheme[1] == "none" and scheme[0] != "mahalanobis")
 """Metrics that need no labels of the parents."""
 
@@ -96,7 +95,7 @@ def measured_of(name: str, compositions: Iterable[Composition], labelled: bool =
     """What metrics, weights and names do to one target; labelled: whether the parents' own pictures are there."""
     schemes, naming = {}, {}
     for one in compositions:
-        schemes[one.name] = measure.schemes_of(one, MEMBERS, SCHEMES if labelled else PLAIN)
+        schemes[one.name] = measure.schemes_of(one, SCHEMES if labelled else PLAIN)
         if labelled:
             naming[one.name] = measure.naming_of(one)
     return Measured(name, {}, schemes, naming)
@@ -168,8 +167,8 @@ def page(pairs: Sequence[Measured], photographs: Sequence[Measured], trials: int
     lines = [
         "### What metrics and weights do",
         "",
-        f"Mean adjusted Rand index over {_pairs(pairs)} and {MEMBERS} members of each, everything else as it is by "
-        "default; in brackets 95 % intervals over pairs. The first row is the index of the default, the others are "
+        f"Adjusted Rand index of the picked member, mean over {_pairs(pairs)}; everything else is as it is by default. "
+        "In brackets 95 % intervals over pairs. The first row is the index of the default, the others are "
         "differences from it.",
         "",
         *scheme_table(pairs, SCHEMES),
@@ -244,22 +243,17 @@ def main(argv: list[str] | None = None) -> None:
         photographs = list(photographs_of(options.data.resolve(), engine, options.trials)) if options.data else []
         pairs: list[Measured] = []
         for pair in PAIRS[: options.pairs]:
-            pairs.append(measured_of("+".join(pair), made_of(pair, engine)))
-            told(pairs, photographs, options, f"{len(pairs)} of {options.pairs}")
-        for index, pair in enumerate(PAIRS[: min(options.pairs, options.searched)]):
-            pairs[index] = searched(pairs[index], made_of(pair, engine), options.trials)
-            told(pairs, photographs, options, f"searched {index + 1} of {options.searched}")
+            made = list(made_of(pair, engine))
+            pairs.append(measured_of("+".join(pair), made))
+            if len(pairs) <= options.searched:
+                pairs[-1] = searched(pairs[-1], made, options.trials)
+            write(page(pairs, photographs, options.trials), options.document)
+            print(f"{pairs[-1].name}: {len(pairs)} of {options.pairs}", flush=True)
 
 
 def made_of(pair: tuple[str, str], engine: Engine) -> Iterable[Composition]:
     """What is made of a drawn pair."""
     return compositions_of(pair_recipe(pair, engine), engine, list(COMPOSITIONS))
-
-
-def told(pairs: Sequence[Measured], photographs: Sequence[Measured], options: argparse.Namespace, done: str) -> None:
-    """Writes what is known by now, and says how far it is."""
-    write(page(pairs, photographs, options.trials), options.document)
-    print(done, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -97,20 +97,17 @@ def _whitened(changed: Mapping[str, Any]) -> bool:
     return changed.get("metric") == "mahalanobis"
 
 
-def schemes_of(one: Composition, members: int, schemes: Sequence[tuple[str, str]]) -> dict[str, Floats]:
-    """Method -> adjusted Rand index [schemes] with the default options and each metric and weights, over members."""
-    features = one.model.features(one.images)
-    chosen = sorted({index * len(one.model) // members for index in range(members)})
-    found: dict[str, Floats] = {method: np.zeros((len(chosen), len(schemes))) for method in METHODS}
-    for row, member in enumerate(chosen):
-        spaces = Spaces(one.model, replace(one.run, picked=member))
-        for column, (metric, weights) in enumerate(schemes):
-            options = Clusters.model_validate({"metric": metric, "weights": weights})
-            space = spaces.of(options, member, features[member].double().numpy())
-            for method, values in found.items():
-                labels = labels_of(options, method, space, NOBODY, 0)
-                values[row, column] = adjusted_rand_score(one.images.target, labels)
-    return {method: values.mean(axis=0) for method, values in found.items()}
+def schemes_of(one: Composition, schemes: Sequence[tuple[str, str]]) -> dict[str, Floats]:
+    """K-means and DBSCAN -> adjusted Rand index [schemes] of the picked member, with each metric and weights."""
+    features = one.model.features(one.images)[one.run.picked].double().numpy()
+    found: dict[str, Floats] = {method: np.zeros(len(schemes)) for method in ("kmeans", "dbscan")}
+    spaces = Spaces(one.model, one.run)
+    for column, (metric, weights) in enumerate(schemes):
+        options = Clusters.model_validate({"metric": metric, "weights": weights})
+        space = spaces.of(options, one.run.picked, features)
+        for method, values in found.items():
+            values[column] = adjusted_rand_score(one.images.target, labels_of(options, method, space, NOBODY, 0))
+    return found
 
 
 def naming_of(one: Composition) -> tuple[float, float, float]:
