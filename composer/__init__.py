@@ -32,6 +32,7 @@ from composer.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from composer.api import Composed, compose
+    from composer.bodies.alignment import aligned
     from composer.bodies.heads import headed
     from composer.bodies.recalibration import recalibrated
     from composer.data.composed import ComposedModel
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
     from composer.networks.couplings import CouplingGroup, Couplings
+    from composer.networks.matching import match_weights
     from composer.networks.stacking import stack
     from composer.networks.state_file import StateFile, read_state_file
     from composer.running.elsewhere import Ended, Place, work_elsewhere
@@ -86,12 +88,14 @@ _LATER = {
     "WeightsReader": "composer.models.network_weights",
     "Zoo": "composer.zoo.zoo",
     "agreement": "composer.data.scores",
+    "aligned": "composer.bodies.alignment",
     "auc": "composer.data.ranking",
     "compose": "composer.api",
     "distil": "composer.models.in_memory",
     "expected_best": "composer.judging.comparison",
     "headed": "composer.bodies.heads",
     "load": "composer.models.loading",
+    "match_weights": "composer.networks.matching",
     "product": "composer.models.in_memory",
     "read_picture": "composer.data.decoding",
     "read_state_file": "composer.networks.state_file",
@@ -160,6 +164,7 @@ __all__ = [
     "WeightsReader",
     "Zoo",
     "agreement",
+    "aligned",
     "auc",
     "cell_concepts",
     "cell_name",
@@ -171,6 +176,7 @@ __all__ = [
     "hook",
     "is_picture",
     "load",
+    "match_weights",
     "picture_files",
     "product",
     "read_picture",

@@ -46,7 +46,7 @@ class Contract:
     kernels: bool = False
     """Whether an evaluator looks at the parents' kernels (`run.kernels`)."""
     populations: bool = False
-    """Whether an evaluator asks the parents themselves (`run.parents`)."""
+    """Whether a translator or an evaluator looks at the parents themselves (`run.parents`)."""
     kernels_alone: bool = False
     """Whether an assembler makes the whole body out of kernels and biases, so that nothing else may be in it."""
     reference: str = ""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from composer.component import Component
+from pydantic import Field
+
+from composer.component import Component, Contract
 from composer.data.expressions import Expression, cell_concepts, cell_names
 from composer.data.score_info import ScoreInfo
 from composer.networks.architecture import Architecture
@@ -199,6 +201,16 @@ class Translator(Component):
     noun: ClassVar[str] = "translator"
     control: ClassVar[bool] = False
     """True: made to be compared with, not to compose; `composer bench` lists it so."""
+
+    align: bool = Field(
+        False,
+        description="put the units of all parents' networks in one order first, that of the first parent's first "
+        "member, and give them one scale where ReLU allows it; no network's outputs change by that",
+    )
+
+    @property
+    def terms(self) -> Contract:
+        return replace(self.contract, architecture="one") if self.align else self.contract
 
     def member_count(self) -> int | None:
         """How many members it will make, where the option `members` says so: for estimates of memory."""

@@ -31,7 +31,7 @@ class Run:
     pictures: the parents' own training pictures, one set per parent, where the contract asks for them.
     kernels: for an evaluator whose contract asks for them, the kernels of each parent; none where the composition
     was made without any.
-    parents: for an evaluator whose contract asks for them, the parents themselves.
+    parents: for a translator or an evaluator whose contract asks for them, the parents themselves.
     target: for an assembler, what its model is to tell; none where all concepts at once are asked for.
     keeper: where a stage that takes long keeps what it needs to go on after it was killed; gone once it has finished.
     picked: for an evaluator, the member that was picked without labels: replicates and figures are of this one.

@@ -161,12 +161,15 @@ class _Maker:
         translator, assembler = composition.translator, composition.assembler
         subject = composition.name
         parents = tuple(self.populations[name] for name in composition.parents)
+        if translator is not None and translator.align:
+            parents = self.aligned(composition, parents)
         extracted = () if translator is None else self.extracted(composition, parents)
         kernels = None
         if translator is not None:
             seen = self.shown(translator, composition.parents)
             name = f"translate.{translator.name}"
-            kernels = self.step(name, subject, translator, "translated", inputs=extracted, pictures=seen)
+            whole = parents if translator.terms.populations else ()
+            kernels = self.step(name, subject, translator, "translated", inputs=extracted, pictures=seen, parents=whole)
         model = self.step(
             f"assemble.{assembler.name}",
             subject,
@@ -185,6 +188,14 @@ class _Maker:
             for label, evaluator in self.recipe.evaluators.items()
         }
         return Arm(composition, model, kernels, pick, reports, self.page(composition, inputs, reports))
+
+    def aligned(self, composition: Composition, parents: tuple[Step, ...]) -> tuple[Step, ...]:
+        """The parents' members with their units in the order of those of the first parent's first member."""
+        rest: dict[str, Any] = {"files": (), "own": False}
+        return tuple(
+            self.step(f"aligned.{name}", name, parent.component, "aligned_parent", inputs=(parent, parents[0]), **rest)
+            for name, parent in zip(composition.parents, parents, strict=True)
+        )
 
     def extracted(self, composition: Composition, parents: tuple[Step, ...]) -> tuple[Step, ...]:
         extractor = self.recipe.extractor

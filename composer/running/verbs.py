@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from composer.bodies.alignment import aligned
 from composer.data.composed import ComposedModel
 from composer.data.expressions import Expression
 from composer.data.images import Images
@@ -63,6 +64,14 @@ def judged_parent(_: Step, inputs: Sequence[Any], run: Run) -> Report:
 def alone(_: Step, inputs: Sequence[Any], run: Run) -> ComposedModel:
     """Takes one population for a model of the target."""
     return oracle.alone(inputs[0], run)
+
+
+def aligned_parent(_: Step, inputs: Sequence[Any], run: Run) -> Population:
+    """Puts the units of a parent's members in the order of those of a reference."""
+    population: Population
+    population, reference = inputs
+    changed: Population = aligned(population, reference, population.architecture)
+    return changed
 
 
 def extracted(step: Step, inputs: Sequence[Any], run: Run) -> KernelSet:

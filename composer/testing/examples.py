@@ -74,6 +74,19 @@ def kernels(parent: Population) -> KernelSet:
     return KernelSet(parent.concept, layers, parent.members)
 
 
+def owners(kernel_sets: Sequence[KernelSet]) -> tuple[Population, ...]:
+    """Populations whose members have these kernels."""
+    return tuple(
+        replace(
+            start := population(own.concept, len(own)),
+            weights={**start.weights, **{f"{layer}.weight": tensor for layer, tensor in own.layers.items()}},
+            members=own.members,
+            _memo={},
+        )
+        for own in kernel_sets
+    )
+
+
 def new_kernels(parents: Sequence[Population]) -> KernelSet:
     """What a translator may give: kernels of the first parent's form, with other weights, twice as many members."""
     first = kernels(parents[0])

@@ -186,7 +186,8 @@ def translator_trial(component: Translator, parents: Sequence[KernelSet] | None 
 
     def case(chosen: Sequence[KernelSet], why: str = "") -> Case:
         shown = training_pictures(component, [parent.concept for parent in chosen])
-        return Case(f"{members_text(chosen)}{why}", (list(chosen),), shown)
+        whole = examples.owners(chosen) if contract.populations and parents is None else ()
+        return Case(f"{members_text(chosen)}{why}", (list(chosen),), shown, parents=whole)
 
     main = given[: counts[0]]
     cases = {MAIN: case(main), "one member": case([_first(parent) for parent in main])}

@@ -47,7 +47,7 @@ def observe(call: Callable[..., Any], inputs: tuple[Any, ...], run: Run, global_
 
     Two calls that differ in `global_seed` alone give the same bytes where the work takes its seed from `run`.
     """
-    before = fingerprint((*inputs, *run.pictures, *run.kernels))
+    before = fingerprint((*inputs, *run.pictures, *run.kernels, *run.parents))
     value, error = None, None
     with _kept_settings() as settings, _kept_random_states(global_seed) as states, _captured() as output:
         started = {name: state() for name, (state, _) in _RANDOM.items()}
@@ -56,7 +56,7 @@ def observe(call: Callable[..., Any], inputs: tuple[Any, ...], run: Run, global_
         except (Exception, SystemExit) as raised:  # a component may raise anything, and that is what is looked at
             error = raised
         states += [name for name, (state, _) in _RANDOM.items() if not _equal(started[name], state())]
-    after = fingerprint((*inputs, *run.pictures, *run.kernels))
+    after = fingerprint((*inputs, *run.pictures, *run.kernels, *run.parents))
     changed = tuple(part for part in sorted(before) if before[part] != after.get(part))
     return Observation(value, error, run, "".join(output), tuple(states), tuple(settings), changed)
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from composer import Couplings, Population, Run
+from composer import Couplings, Population, Run, match_weights
 from composer_merging import AlignedMean
-from composer_merging.by_activations import match_activations
-from composer_merging.by_weights import Orders, match_weights
+from composer_merging.by_activations import Orders, match_activations
 from composer_merging.merging import member_count, one_member, require_pictures
 
 

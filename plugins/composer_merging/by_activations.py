@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from composer import Couplings
-from composer_merging.by_weights import Orders, assigned
 
 PICTURES_AT_ONCE = 64
+Orders = dict[str, Tensor]
 
 
 @torch.no_grad()
@@ -30,7 +31,7 @@ def match_activations(couplings: Couplings, own: nn.Module, other: nn.Module, pi
             for module, values in ours.items():
                 sums.setdefault(module, _Sums()).add(values, theirs[module])
     return {
-        name: assigned(
+        name: _assigned(
             sum(
                 (_of_units(sums[watch.module].correlation(), watch.places) for watch in group.watches),
                 start=torch.zeros(len(group), len(group), dtype=torch.float64),
@@ -39,6 +40,11 @@ def match_activations(couplings: Couplings, own: nn.Module, other: nn.Module, pi
         for name, group in couplings.groups.items()
         if group.watches
     }
+
+
+def _assigned(similarity: Tensor) -> Tensor:
+    """For each row its column, such that the sum of what they have in common is largest."""
+    return torch.as_tensor(linear_sum_assignment(similarity.numpy(), maximize=True)[1])
 
 
 @contextmanager

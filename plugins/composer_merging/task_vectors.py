@@ -15,7 +15,6 @@ from torch import Tensor
 
 from composer import Architecture, ComposedModel, ComposerError, Population, Run, WeightsReader, read_state_file
 from composer_merging import Dare, TaskArithmetic, Ties
-from composer_merging.by_weights import STATISTICS
 from composer_merging.merging import Weights, member_count, merge, one_member, other_meaning, require_alike
 
 Options = TaskArithmetic | Ties | Dare
@@ -23,6 +22,8 @@ Shares = Sequence[float]
 Rule = Callable[[str, list[Tensor]], Tensor]
 """The merged change of a tensor: its name, and what changed in it from the base to each parent."""
 
+STATISTICS = ("running_mean", "running_var")
+"""What a network does not learn, but meets: it does not count."""
 UNRELATED = 0.1
 """Cosine between the weights of a network and its base below which it hardly comes from there: on CIFAR-10, published
 ResNet-20 from different starts have 0.02 at most, two states of one training run 0.98 or more."""

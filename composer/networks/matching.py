@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from composer import Couplings
+from composer.networks.couplings import Couplings
 
 STATISTICS = ("running_mean", "running_var")
 """What a network does not learn, but meets: it does not count."""

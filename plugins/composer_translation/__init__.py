@@ -1,0 +1,67 @@
+"""Translators of rising strength: a linear map, optimal transport, a flow, and one that is taught what to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from composer import Component, Contract, Run, Translator, hook
+
+if TYPE_CHECKING:
+    from composer import KernelSet
+
+ALIGN = Field(
+    True,
+    description="put the units of all parents' networks in one order first, that of the first parent's first member, "
+    "and give them one scale where ReLU allows it; no network's outputs change by that",
+)
+
+
+class Taught(Translator):
+    """A generator that learned, on some members, to make networks whose features tell what the parents tell.
+
+    It starts from the mean of a member of each parent. In training, a ridge regression on the features of what it makes
+    is fitted, in closed form, to the log-odds that the parents give for their own pictures; its error on pictures that
+    it was not fitted to is what the generator lowers. It is then applied, in one pass, to members that it never saw,
+    which are all that it gives.
+    """
+
+    name = "taught"
+    contract = Contract(
+        parents=(2, None),
+        architecture="one",
+        pictures="unlabelled",
+        populations=True,
+        reference="Bertinetto et al. 2019, Meta-learning with differentiable closed-form solvers, arXiv:1805.08136 "
+        "(the head in the loss)",
+    )
+
+    align: bool = ALIGN
+    steps: int = Field(400, ge=1, le=1_000_000, description="steps of the optimiser")
+    networks: int = Field(2, ge=1, le=64, description="networks that are made and judged in a step")
+    pictures: int = Field(384, ge=8, le=100_000, description="pictures of a step; the head is fitted to two thirds")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="first step size of Adam; it falls to 0 as a cosine")
+    ridge: float = Field(0.1, gt=0, le=1e6, description="strength of the ridge, in units of the features' variance")
+    hidden: int = Field(64, ge=1, le=4096, description="width of the generator's hidden layer")
+    held_out: float = Field(
+        0.34, gt=0, lt=1, description="share of each parent's members that training never sees; at least one of two"
+    )
+    members: int = Field(6, ge=1, le=100_000, description="most networks to make out of the members held out")
+    mixed: float = Field(0.3, ge=0, lt=1, description="share of the pictures that are two of the parents' in one")
+    condition: Literal["members", "noise", "mean"] = Field(
+        "members",
+        description="what it is applied to: the `members` held out; or, to see what these are worth, `noise` of the "
+        "distribution of the training members' weights, or the `mean` of the training members",
+    )
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_translation.taught import translate  # imports torch
+
+        return translate(self, parents, run)
+
+
+@hook
+def composer_components() -> Iterable[type[Component]]:
+    return [Taught]
