@@ -210,7 +210,12 @@ class Translator(Component):
 
     @property
     def terms(self) -> Contract:
-        return replace(self.contract, architecture="one") if self.align else self.contract
+        return replace(self.contract, architecture="one") if self.aligns else self.contract
+
+    @property
+    def aligns(self) -> bool:
+        """Whether it is given aligned kernels; a translator around another asks that one too."""
+        return self.align
 
     def member_count(self) -> int | None:
         """How many members it will make, where the option `members` says so: for estimates of memory."""

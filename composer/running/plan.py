@@ -161,7 +161,7 @@ class _Maker:
         translator, assembler = composition.translator, composition.assembler
         subject = composition.name
         parents = tuple(self.populations[name] for name in composition.parents)
-        if translator is not None and translator.align:
+        if translator is not None and translator.aligns:
             parents = self.aligned(composition, parents)
         extracted = () if translator is None else self.extracted(composition, parents)
         kernels = None

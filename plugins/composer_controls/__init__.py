@@ -63,6 +63,55 @@ class Mean(Translator):
         return mean(parents, run)
 
 
+class Around(Translator):
+    """The option of controls that change what another translator makes; none of them itself."""
+
+    control: ClassVar[bool] = True
+
+    like: Translator = Field(description="the translator whose result is judged by this; it is computed for it anew")
+
+    @property
+    def terms(self) -> Contract:
+        return self.like.terms
+
+    @property
+    def aligns(self) -> bool:
+        return self.align or self.like.aligns
+
+    def member_count(self) -> int | None:
+        return self.like.member_count()
+
+
+class Nearest(Around):
+    """In place of each network that another translator makes the parents' member that it is nearest to.
+
+    What this reaches, a translator reaches that copies.
+    """
+
+    name = "nearest"
+    contract = Contract(parents=(1, None), architecture="one")
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_controls.kernels import nearest  # imports torch
+
+        return nearest(self.like.translate(parents, run), parents)
+
+
+class Noise(Around):
+    """The parents' member nearest to each network that another translator makes, plus noise as large as the change.
+
+    What this reaches, the direction of the change has not earned.
+    """
+
+    name = "noise"
+    contract = Contract(parents=(1, None), architecture="one")
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_controls.kernels import noise  # imports torch
+
+        return noise(self.like.translate(parents, run), parents, run)
+
+
 class Parents(Assembler):
     """Each parent alone: its log-odds of one concept are taken for the target's, or minus these where it says not."""
 
@@ -80,4 +129,4 @@ class Parents(Assembler):
 
 @hook
 def composer_components() -> Iterable[type[Component]]:
-    return [Random, Shuffled, Mean, Parents]
+    return [Random, Shuffled, Mean, Nearest, Noise, Parents]

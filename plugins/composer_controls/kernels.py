@@ -51,6 +51,36 @@ def mean(parents: Sequence[KernelSet], run: Run) -> KernelSet:
     return KernelSet(_target(parents), layers, tuple(" + ".join(members) for members in names))
 
 
+def nearest(made: KernelSet, parents: Sequence[KernelSet]) -> KernelSet:
+    """Of each member the nearest of all parents', by Euclidean distance over all layers."""
+    place = _nearest(made, parents)
+    layers = {layer: torch.cat([parent.layers[layer] for parent in parents])[place] for layer in made.layers}
+    return KernelSet(made.concept, layers, tuple(f"nearest to {member}" for member in made.members))
+
+
+def noise(made: KernelSet, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+    """Of each member the nearest of all parents', plus normal noise as long, in each layer, as what lies between."""
+    generator = run.generator()
+    layers = {}
+    for layer, near in nearest(made, parents).layers.items():
+        change = (made.layers[layer] - near).flatten(1).norm(dim=1)
+        drawn = torch.randn(near.shape, generator=generator)
+        scale = change / drawn.flatten(1).norm(dim=1)
+        layers[layer] = near + drawn * scale.view(-1, 1, 1, 1, 1)
+    return KernelSet(made.concept, layers, tuple(f"noise as far as {member}" for member in made.members))
+
+
+def _nearest(made: KernelSet, parents: Sequence[KernelSet]) -> Tensor:
+    """Which of all parents' members, counted over all of them, is nearest to each."""
+    _require_same_layers([made, *parents])
+    of_parents = torch.cat([_rows(parent) for parent in parents])
+    return torch.cdist(_rows(made), of_parents, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+
+
+def _rows(kernels: KernelSet) -> Tensor:
+    return torch.cat([kernels.layers[layer].flatten(1) for layer in sorted(kernels.layers)], 1).double()
+
+
 def _shuffle_within_members(kernels: Tensor, generator: torch.Generator) -> Tensor:
     flat = kernels.flatten(1)  # [M, weights]
     order = torch.stack([torch.randperm(flat.shape[1], generator=generator) for _ in flat])

@@ -19,6 +19,80 @@ ALIGN = Field(
 )
 
 
+class Ridge(Translator):
+    """What a member looks like in the other domain, by a ridge regression between members in pairs.
+
+    Member i of one parent goes with member i of the other. Each is predicted from all pairs but its own, so that no
+    result is a copy of its partner: the object's members first, then each attribute's.
+    """
+
+    name = "ridge"
+    contract = Contract(parents=(2, None), architecture="one", reference="Hoerl and Kennard 1970 (ridge regression)")
+
+    align: bool = ALIGN
+    strength: float = Field(1.0, gt=0, le=1e6, description="of the ridge, in units of the members' mean variance")
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_translation.maps import ridge  # imports torch
+
+        return ridge(self, parents, run)
+
+
+class Transport(Translator):
+    """Each member moved towards the members of the other parent that optimal transport takes it to.
+
+    No pairs are needed: of equal numbers it is the best assignment by squared distance, of others the barycentric map
+    of an entropic plan (Sinkhorn). The object's members first, then each attribute's.
+    """
+
+    name = "transport"
+    contract = Contract(
+        parents=(2, None),
+        architecture="one",
+        reference="McCann 1997, A convexity principle for interacting gases (the way between); Cuturi 2013, "
+        "arXiv:1306.0895 (entropic plan)",
+    )
+
+    align: bool = ALIGN
+    share: float = Field(0.5, gt=0, le=1, description="how far each goes on its way; 1 arrives in the other domain")
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_translation.maps import transport  # imports torch
+
+        return transport(self, parents, run)
+
+
+class Flow(Translator):
+    """Kernels drawn from noise by a flow that learned both parents' members, under both conditions at once.
+
+    Flow matching along straight lines by a plain network in the space of the members' principal components; the
+    condition says which parent a member is of, and is their mean when kernels are drawn.
+    """
+
+    name = "flow"
+    contract = Contract(
+        parents=(2, None),
+        architecture="one",
+        reference="DeepWeightFlow 2026, arXiv:2601.05052; Lipman et al. 2023, arXiv:2210.02747 (flow matching)",
+    )
+
+    align: bool = ALIGN
+    steps: int = Field(1000, ge=1, le=1_000_000, description="steps of the optimiser, Adam")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="its step size")
+    hidden: int = Field(128, ge=1, le=4096, description="width of the two hidden layers")
+    members: int | None = Field(
+        None, ge=1, le=100_000, description="how many to draw (default: as many as the smallest parent has)"
+    )
+
+    def member_count(self) -> int | None:
+        return self.members
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        from composer_translation.flow import flow  # imports torch
+
+        return flow(self, parents, run)
+
+
 class Taught(Translator):
     """A generator that learned, on some members, to make networks whose features tell what the parents tell.
 
@@ -50,10 +124,10 @@ class Taught(Translator):
     )
     members: int = Field(6, ge=1, le=100_000, description="most networks to make out of the members held out")
     mixed: float = Field(0.3, ge=0, lt=1, description="share of the pictures that are two of the parents' in one")
-    condition: Literal["members", "noise", "mean"] = Field(
+    condition: Literal["members", "shuffled", "mean"] = Field(
         "members",
-        description="what it is applied to: the `members` held out; or, to see what these are worth, `noise` of the "
-        "distribution of the training members' weights, or the `mean` of the training members",
+        description="what it is applied to: the `members` held out; or, to see what these are worth, these `shuffled`, "
+        "each layer's weights in an order of their own, or the `mean` of the training members",
     )
 
     def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
@@ -64,4 +138,4 @@ class Taught(Translator):
 
 @hook
 def composer_components() -> Iterable[type[Component]]:
-    return [Taught]
+    return [Ridge, Transport, Flow, Taught]

@@ -68,7 +68,7 @@ class Form:
         return made
 
 
-def pairs(parents: Sequence[KernelSet], chosen: Sequence[Sequence[int]], most: int) -> list[tuple[int, ...]]:
+def pairs(chosen: Sequence[Sequence[int]], most: int) -> list[tuple[int, ...]]:
     """Members to put together, one of each parent: first each with its neighbour, then with the next, and so on."""
     longest = max(map(len, chosen))
     found = (

@@ -73,8 +73,31 @@ def _axes(members: Tensor, rank: int) -> Tensor:
     return found
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A generator that has learned, and the members that it has not seen, one of each parent to a network."""
+
+    options: Taught
+    form: Form
+    generator: Generator
+    training: Sequence[Tensor]
+    places: Sequence[tuple[int, ...]]
+
+    @torch.no_grad()
+    def applied(self, parents: Sequence[KernelSet], condition: str, run: Run) -> KernelSet:
+        """Kernels in one pass. condition: as the option of this name."""
+        conditions = _conditions(condition, parents, self, run.generator())
+        made = self.generator(conditions)
+        return self.form.kernels(made, parents, joined_names(parents, self.places), self.options.name, run)
+
+
 def translate(options: Taught, parents: Sequence[KernelSet], run: Run) -> KernelSet:
     """Kernels of networks made of members that the generator never saw."""
+    return teach(options, parents, run).applied(parents, options.condition, run)
+
+
+def teach(options: Taught, parents: Sequence[KernelSet], run: Run) -> Lesson:
+    """A generator that has learned from some members of `run.parents`, whose kernels `parents` are."""
     form = Form.of(parents, options.name)
     if not run.parents or not any(len(images) for images in run.pictures):
         raise ComposerError("taught: it learns from what the parents say of their own pictures; both must be at hand")
@@ -83,15 +106,11 @@ def translate(options: Taught, parents: Sequence[KernelSet], run: Run) -> Kernel
             raise ComposerError(f"taught: {parent.why_no_log_odds}")
     random = run.generator()
     seen, unseen = split(parents, options.held_out, run)
-    rows = [form.rows(parent) for parent in parents]
-    training = [own[places] for own, places in zip(rows, seen, strict=True)]
+    training = [form.rows(parent)[places] for parent, places in zip(parents, seen, strict=True)]
     pixels, said = lessons(options, [p.select(own) for p, own in zip(run.parents, seen, strict=True)], random, run)
     generator = Generator.fresh(training, form.sizes, options.hidden, random)
-    _teach(options, generator, training, form, pixels, said, random, run)
-    places = pairs(parents, unseen, options.members)
-    with torch.no_grad():
-        made = generator(_conditions(options, rows, training, places, random))
-    return form.kernels(made, parents, joined_names(parents, places), options.name, run)
+    _train(options, generator, training, form, pixels, said, random, run)
+    return Lesson(options, form, generator, training, pairs(unseen, options.members))
 
 
 def split(parents: Sequence[KernelSet], share: float, run: Run) -> tuple[list[list[int]], list[list[int]]]:
@@ -132,7 +151,7 @@ def lessons(options: Taught, parents: Sequence[Population], random: torch.Genera
     return prepared(pixels), mean.clamp(-CERTAIN, CERTAIN)
 
 
-def _teach(
+def _train(
     options: Taught,
     generator: Generator,
     members: Sequence[Tensor],
@@ -187,23 +206,19 @@ def _drawn(members: Sequence[Tensor], count: int, random: torch.Generator) -> Te
     return torch.stack(found, 1).float()
 
 
-def _conditions(
-    options: Taught,
-    rows: Sequence[Tensor],
-    training: Sequence[Tensor],
-    places: Sequence[tuple[int, ...]],
-    random: torch.Generator,
-) -> Tensor:
+def _conditions(condition: str, parents: Sequence[KernelSet], lesson: Lesson, random: torch.Generator) -> Tensor:
     """What the generator is applied to, [B, P, W]."""
-    if options.condition == "members":
-        found = [torch.stack([own[at] for own, at in zip(rows, each, strict=True)]) for each in places]
-        return torch.stack(found).float()
-    centre = torch.stack([own.mean(0) for own in training])
-    if options.condition == "mean":
-        return centre.expand(len(places), *centre.shape).float()
-    spread = torch.stack([own.std() for own in training])[:, None]
-    noise = torch.randn((len(places), *centre.shape), generator=random, dtype=centre.dtype)
-    return (noise * spread).float()
+    if condition == "mean":
+        centre = torch.stack([own.mean(0) for own in lesson.training])
+        return centre.expand(len(lesson.places), *centre.shape).float()
+    rows = [lesson.form.rows(parent) for parent in parents]
+    found = [torch.stack([own[at] for own, at in zip(rows, each, strict=True)]) for each in lesson.places]
+    members = torch.stack(found).float()
+    if condition == "members":
+        return members
+    parts = torch.split(members, lesson.form.sizes, dim=2)
+    orders = [torch.rand(part.shape, generator=random).argsort(2) for part in parts]
+    return torch.cat([part.gather(2, order) for part, order in zip(parts, orders, strict=True)], 2)
 
 
 def _report(errors: Sequence[float], members: Sequence[Tensor], generator: Generator, run: Run) -> None:
