@@ -47,13 +47,13 @@ BEGIN, END = "<!-- begin: benchmarks/translation.py -->\n", "<!-- end -->"
 REFIT = {"assembler": "refit"}
 TRANSLATORS: Mapping[str, Mapping[str, Any]] = {
     "cyclegan": {"use": "cyclegan"},
-    "cyclegan, aligned": {"use": "cyclegan", "align": True, "identity_weight": 5.0},
+    "cyclegan aligned": {"use": "cyclegan", "align": True, "identity_weight": 5.0},
     "ridge": {"use": "ridge"},
     "transport": {"use": "transport"},
     "flow": {"use": "flow"},
     "mean": {"use": "mean"},
-    "mean, aligned": {"use": "mean", "align": True},
-    "untouched (head only)": {"use": "untouched"},
+    "mean aligned": {"use": "mean", "align": True},
+    "untouched": {"use": "untouched"},
     "random": {"use": "random"},
     "shuffled": {"use": "shuffled"},
     "untrained": {"use": "untrained"},
@@ -61,13 +61,13 @@ TRANSLATORS: Mapping[str, Mapping[str, Any]] = {
 """Row -> translator. The first five translate; the others are controls."""
 TAUGHT_ROWS = (
     "taught",
-    "taught, condition shuffled",
-    "taught, condition the mean",
+    "taught condition shuffled",
+    "taught condition the mean",
     "nearest to taught",
     "noise as far as taught",
 )
 CONTROLS = frozenset([*list(TRANSLATORS)[5:], *TAUGHT_ROWS[1:]])
-ABOVE = ("random", "shuffled", "untouched (head only)", "mean, aligned", "taught, condition shuffled")
+ABOVE = ("random", "shuffled", "untouched", "mean aligned", "taught condition shuffled")
 """Controls that the sentence compares `taught` with."""
 
 
@@ -145,7 +145,7 @@ def with_taught(engine: Engine, recipe: Recipe, judgement: Judgement, steps: int
         log_odds = engine.result(arms[name].model).log_odds(test).numpy()
         own.dead += int((~tells_apart(log_odds)).sum())
         own.members += len(log_odds)
-    aligned = arms["mean, aligned"].kernels
+    aligned = arms["mean aligned"].kernels
     assert aligned is not None, "it has a translator"
     kernels = [engine.result(step) for step in aligned.inputs]
     parents = [engine.result(step.inputs[0]) for step in aligned.inputs]

@@ -14,6 +14,8 @@ from torch.nn.modules.conv import _ConvNd
 from composer import Architecture
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+LEAST = 1e-8
+"""Variance below which features are dead, and the ridge is what keeps the head finite."""
 
 
 class Body(nn.Module):
@@ -67,11 +69,11 @@ def error(features: Tensor, said: Tensor, ridge: float) -> Tensor:
     own, other = own - mean, other - mean
     if own.shape[1] <= fitted:
         gram = own.T @ own
-        strength = ridge * gram.diagonal().mean() + torch.finfo(gram.dtype).tiny
+        strength = ridge * gram.diagonal().mean().clamp(min=LEAST)
         told = other @ torch.linalg.solve(gram + strength * torch.eye(len(gram)), own.T @ (said[:fitted] - level))
     else:
         gram = own @ own.T
-        strength = ridge * gram.diagonal().sum() / own.shape[1] + torch.finfo(gram.dtype).tiny
+        strength = ridge * (gram.diagonal().sum() / own.shape[1]).clamp(min=LEAST)
         told = other @ own.T @ torch.linalg.solve(gram + strength * torch.eye(len(gram)), said[:fitted] - level)
     wanted = said[fitted:]
     spread = (wanted - level).square().mean(0).clamp(min=1e-6)

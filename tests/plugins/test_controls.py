@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from composer import ComposerError, KernelSet, Run, Translator
-from composer_controls import Mean, Parents, Random, Shuffled
+from composer_controls import Mean, Nearest, Noise, Parents, Random, Shuffled
+from composer_controls.kernels import nearest, noise
+from composer_translation import Taught
 from tiny import tiny_images, tiny_kernels, tiny_population
 
 BLACK, CAT = tiny_kernels("black", members=3, seed=0), tiny_kernels("cat", members=4, seed=1)
@@ -107,3 +109,31 @@ def test_a_parent_alone_is_taken_as_it_is() -> None:
     assert torch.equal(model.log_odds(images), parent.log_odds(images))
     assert Parents.contract.parents == (1, 1)
     assert not Parents.needs_kernels
+
+
+def test_the_nearest_member_stands_in_for_what_another_translator_makes() -> None:
+    black, cat = tiny_kernels("black"), tiny_kernels("cat", seed=1)
+    moved = replace(cat, layers={layer: tensor + 0.01 for layer, tensor in cat.layers.items()})
+    found = nearest(moved, [black, cat])
+    assert torch.equal(found.layers["conv2"], cat.layers["conv2"])
+    assert found.members == tuple(f"nearest to {member}" for member in cat.members)
+
+
+def test_noise_is_as_long_as_the_change_in_every_layer_and_goes_elsewhere() -> None:
+    black, cat = tiny_kernels("black"), tiny_kernels("cat", seed=1)
+    made = replace(cat, layers={"conv1": cat.layers["conv1"] + 0.01, "conv2": cat.layers["conv2"] + 0.02})
+    found = noise(made, [black, cat], Run(2))
+    for layer, tensor in cat.layers.items():
+        lengths = [(own.layers[layer] - tensor).flatten(1).norm(dim=1) for own in (found, made)]
+        torch.testing.assert_close(*lengths, rtol=1e-4, atol=0)
+        assert not torch.allclose(found.layers[layer], made.layers[layer], atol=1e-3)
+
+
+def test_a_control_around_a_translator_asks_for_what_that_one_needs() -> None:
+    inner = Taught()
+    for control in (Nearest(like=inner), Noise(like=inner)):
+        assert control.terms == inner.terms
+        assert control.aligns
+    assert not Nearest(like=Mean()).aligns
+    made = Nearest(like=Mean()).translate([tiny_kernels("black"), tiny_kernels("cat", seed=1)], Run())
+    assert len(made) == 3
