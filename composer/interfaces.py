@@ -210,6 +210,7 @@ class Translator(Component):
 
     @property
     def terms(self) -> Contract:
+        """The contract, as far as the options change it: aligned networks are of one architecture."""
         return replace(self.contract, architecture="one") if self.aligns else self.contract
 
     @property

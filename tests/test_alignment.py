@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 
-from composer import Architecture, KernelSet, Population, aligned
+from composer import Architecture, KernelSet, Population, Run, Translator, aligned
 from composer.bodies.alignment import canonical, scalable
+from composer.recipes.recipe_reader import read_data
+from composer.registry import load_registry
+from composer.running.plan import make_plan
 from composer_cifar_resnet import CifarResNet
+from composer_study import Untouched
 from tiny import ARCHITECTURE, tiny_images, tiny_kernels, tiny_population
 
 PICTURES = tiny_images()
@@ -91,3 +96,44 @@ def test_units_are_scaled_only_where_nothing_normalises_them(
     architecture: Architecture, groups: tuple[str, ...]
 ) -> None:
     assert scalable(architecture) == groups
+
+
+def test_aligned_parents_reach_translator_and_assembler_of_the_compositions_that_ask_for_them() -> None:
+    data = {
+        "name": "both",
+        "concepts": ["black", "cat"],
+        "images": {"use": "drawings", "size": 16, "train": 40, "test": 40},
+        "models": {"use": "train", "members": 2, "architecture": {"use": "cnn", "filters": [2, 3], "size": 16}},
+        "compositions": {
+            "plain": {"translator": "mean", "assembler": "transplant"},
+            "ordered": {"translator": {"use": "mean", "align": True}, "assembler": "transplant"},
+            "taught": {"translator": {"use": "taught", "steps": 1}, "assembler": "transplant"},
+        },
+        "controls": [],
+        "evaluators": ["recognition"],
+    }
+    arms = {arm.composition.name: arm for arm in make_plan(read_data(data, "test", load_registry())).arms}
+    for name, wanted in (("plain", "population"), ("ordered", "aligned"), ("taught", "aligned")):
+        kernels = arms[name].kernels
+        assert kernels is not None
+        parents = arms[name].model.inputs[1:]
+        assert [step.name for step in parents] == [f"{wanted}.black", f"{wanted}.cat"]
+        assert [step.inputs[0] for step in kernels.inputs] == [*parents]
+        assert kernels.parents == (parents if name == "taught" else ())
+    first = arms["plain"].model.inputs[1]
+    assert [step.inputs[1] for step in arms["ordered"].model.inputs[1:]] == [first, first], "one reference for both"
+
+
+def test_parents_of_two_architectures_cannot_be_aligned() -> None:
+    assert Untouched(align=True).terms.architecture == "one"
+    assert Slerp(align=True).terms.architecture == "one"
+    assert Slerp().terms.architecture == "any"
+
+
+class Slerp(Translator):
+    """Nothing but a contract."""
+
+    name = "slerp"
+
+    def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        return parents[0]

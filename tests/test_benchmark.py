@@ -23,6 +23,11 @@ TINY = (
     "compositions.cyclegan-refit.translator.epochs=1",
     "compositions.cyclegan-transplant.translator.epochs=1",
     "compositions.distil.assembler.steps=10",
+    *(
+        f"compositions.{name}-{assembler}.translator.steps=2"
+        for name in ("taught", "flow")
+        for assembler in ("refit", "transplant")
+    ),
 )
 
 
@@ -60,7 +65,14 @@ def test_an_interrupted_benchmark_goes_on_where_it_was(tiny: tuple[Path, Benchma
 def test_everything_installed_takes_part(tiny: tuple[Path, Benchmark, list[str]]) -> None:
     _, found, _ = tiny
     judged = set(found.judgements[0].hardest)
-    assert {"product", "cyclegan-refit", "random-refit", "parents.attribute", "parents.object"} <= judged
+    assert {
+        "product",
+        "cyclegan-refit",
+        "taught-refit",
+        "random-refit",
+        "parents.attribute",
+        "parents.object",
+    } <= judged
     assert found.judgements[1].failed["cyclegan-transplant"] == "it gives no log-odds"
     assert {"random-refit", "shuffled-refit", "mean-refit", "untouched-refit"} <= found.entrants.controls
     assert not {"product", "cyclegan-refit"} & found.entrants.controls

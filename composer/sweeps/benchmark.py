@@ -39,7 +39,11 @@ PAIRS = tuple((ATTRIBUTES[i], OBJECTS[(i + turn) % 4]) for turn in range(4) for 
 """In an order of which every four show all attributes and all objects."""
 PICTURES = {"use": "drawings", "size": 32, "train": 1000, "test": 400, "held_out": [*ATTRIBUTES, *OBJECTS]}
 MODELS = {"use": "train", "members": 6}
-OPTIONS: Mapping[str, Mapping[str, Any]] = {"cyclegan": {"epochs": 150}, "distil": {"members": 3}}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "cyclegan": {"epochs": 150},
+    "distil": {"members": 3},
+    "taught": {"steps": 200},
+}
 """Options of components whose defaults take too long here."""
 
 
