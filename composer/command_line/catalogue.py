@@ -107,7 +107,7 @@ def _contract_rows(component: type[Component]) -> list[tuple[str, str]]:
     if contract.kernels:
         rows.append(("kernels", "the parents'"))
     if contract.populations:
-        rows.append(("parents", "asked about the test pictures"))
+        rows.append(("populations", "the parents' networks"))
     return [*rows, ("reference", contract.reference)] if contract.reference else rows
 
 

@@ -316,7 +316,7 @@ class LoadedModel(nn.Module):
         own = dict(zip(self.concepts, each.double().sigmoid().tolist(), strict=True)) if len(each) > 1 else {}
         limits = self._bounds(each)
         return [
-            Prediction("", value, decided, {concept: values[index] for concept, values in own.items()}, None, limit)
+            Prediction("", value, decided, {name: values[index] for name, values in own.items()}, bounds=limit)
             for index, (value, decided, limit) in enumerate(
                 zip(probability.tolist(), shown.tolist(), limits, strict=True)
             )

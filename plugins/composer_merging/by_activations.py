@@ -31,7 +31,7 @@ def match_activations(couplings: Couplings, own: nn.Module, other: nn.Module, pi
             for module, values in ours.items():
                 sums.setdefault(module, _Sums()).add(values, theirs[module])
     return {
-        name: _assigned(
+        name: assigned(
             sum(
                 (_of_units(sums[watch.module].correlation(), watch.places) for watch in group.watches),
                 start=torch.zeros(len(group), len(group), dtype=torch.float64),
@@ -42,7 +42,7 @@ def match_activations(couplings: Couplings, own: nn.Module, other: nn.Module, pi
     }
 
 
-def _assigned(similarity: Tensor) -> Tensor:
+def assigned(similarity: Tensor) -> Tensor:
     """For each row its column, such that the sum of what they have in common is largest."""
     return torch.as_tensor(linear_sum_assignment(similarity.numpy(), maximize=True)[1])
 

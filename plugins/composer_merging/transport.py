@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from composer_merging.by_weights import assigned
+from composer_merging.by_activations import assigned
 from composer_merging.mixtures import Mixture
 
 

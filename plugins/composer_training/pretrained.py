@@ -10,7 +10,7 @@ from torch import Tensor
 from composer import ComposerError, Population, Run
 from composer_training import Distil
 from composer_training.distilling import PICTURES_AT_ONCE, Lessons, Students
-from composer_training.training import learners
+from composer_training.starting import learners
 
 STRENGTHS = tuple(10.0**exponent for exponent in range(-7, 3))
 """The ridges that are tried, in units of the features' mean variance; that which agrees best on pictures held out."""
@@ -22,15 +22,7 @@ def started(options: Distil, parents: Sequence[Population], count: int, run: Run
     """Students with the weights of the body, and heads yet to be fitted."""
     assert options.body is not None
     body = options.body.load_body(parents[0].concept, run)
-    groups = learners(body.architecture, count, run, outputs=len(parents))
-    first = 0
-    with torch.no_grad():
-        for group in groups:
-            for name, tensor in body.body_weights.items():
-                if name in group:
-                    members = torch.arange(first, first + len(group[name])) % len(body)
-                    group[name].copy_(tensor[members])
-            first += len(next(iter(group.values())))
+    groups = learners(body.architecture, count, run, outputs=len(parents), body=body)
     names = tuple(f"student {member}" for member in range(count))
     return Students(body.architecture, body.preprocessing, tuple(groups), names)
 

@@ -65,7 +65,7 @@ def test_what_the_generator_makes_depends_on_members_it_never_saw_and_on_their_o
 
 def test_teaching_lowers_the_error_that_heads_are_left_with() -> None:
     _, run = taught(Taught(steps=40, networks=2, pictures=60, learning_rate=0.01))
-    (curve,) = run.figures["teaching"].series.values()  # type: ignore[attr-defined]
+    (curve,) = run.figures["teaching"].series.values()  # type: ignore[union-attr]
     assert sum(curve[-5:]) < 0.9 * sum(curve[:5])
 
 
