@@ -270,6 +270,21 @@ def test_a_test_folder_says_how_good_it_is(home: Path, tmp_path: Path) -> None:
     assert "taken for another's" in said(result)
 
 
+def test_what_is_taken_for_a_class_of_another_network_is_counted(home: Path, tmp_path: Path) -> None:
+    """A folder `green` that holds blue pictures."""
+    wrong = fill(tmp_path / "test", {"red": "red", "green": "blue", "blue": "blue", "white": "white"}, 5, seed=70)
+    files = home / "a.pth", home / "b.pth"
+    where = "--pictures", home / "pictures", "--test", wrong, "-o", tmp_path / "out"
+    result = unite(*files, *options(home, a=FIRST, b=SECOND), *where)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "config.json").read_text())["test"]["side by side"]
+    assert found["taken"] == [{"class": "green", "for": "blue", "pictures": 5}]
+    first, second = found["parents"]
+    assert (first["after"]["right"], first["after"]["of"], first["elsewhere"]["right"]) == (5, 10, 5)
+    assert (second["after"]["right"], second["after"]["of"], second["elsewhere"]["right"]) == (10, 10, 0)
+    assert "green taken for blue: 5" in said(result)
+
+
 def test_test_pictures_that_calibrated_it_are_refused(home: Path, tmp_path: Path) -> None:
     files = home / "a.pth", home / "b.pth"
     names = options(home, a=FIRST, b=SECOND)
