@@ -16,6 +16,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain, product
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +53,8 @@ TRIPLES = (
 )
 TWO = ("{0} and {1}", "{0} or {1}", "{1} and not {0}", "({0} and not {1}) or ({1} and not {0})")
 THREE = ("{0} and {1} and {2}", "({0} or {1}) and {2}", "{1} and {2} and not {0}")
+GROUPS = ("even", "uneven")
+DRAWN = tuple(f"drawings, {group}" for group in GROUPS)
 UNEVEN = 0.2
 """Share of the training pictures that show the concept, where parents are trained unevenly."""
 BINS = 15
@@ -225,25 +228,24 @@ def correlation_of(parents: Sequence[Population], pictures: Sequence[Images]) ->
 def drawn_cases(pairs: int, triples: int, seeds: int, members: int, keep: Path | None) -> Iterator[Case]:
     options = {name: value for name, value in PICTURES.items() if name != "use"}
     source = Drawings.model_validate(options)
-    asked = [*((pair, TWO) for pair in PAIRS[:pairs]), *((triple, THREE) for triple in TRIPLES[:triples])]
+    two, three = [(pair, TWO) for pair in PAIRS[:pairs]], [(triple, THREE) for triple in TRIPLES[:triples]]
+    asked = [*two[:4], *three[:2], *two[4:], *three[2:]]  # the first four have every concept once
     for seed in range(1, seeds + 1):
-        for group in ("even", "uneven"):
-            known: dict[str, tuple[Population, Images]] = {}
-            for concepts, texts in asked:
-                for index, concept in enumerate(concepts):
-                    if concept not in known:
-                        split = Split(concepts, concept)
-                        pictures = source.load(split, Run(seed=100 * seed + index))
-                        pictures = pictures if group == "even" else unevenly(pictures, concept)
-                        known[concept] = (trained(concept, pictures, seed, members, group, keep), pictures)
-                test = source.load(Split(concepts), Run(seed=seed))
-                parents = {concept: known[concept][0] for concept in concepts}
-                shown = {concept: known[concept][1] for concept in concepts}
-                said, name = said_of(parents, shown, test), "+".join(concepts)
-                correlation = correlation_of(list(parents.values()), list(shown.values()))
-                for text in texts:
-                    formula = Expression.parse(text.format(*concepts))
-                    yield Case(f"drawings, {group}", formula, said, correlation, test, name)
+        known: dict[tuple[str, str], tuple[Population, Images]] = {}
+        for (concepts, texts), group in product(asked, GROUPS):
+            for index, concept in enumerate(concepts):
+                if (concept, group) not in known:
+                    pictures = source.load(Split(concepts, concept), Run(seed=100 * seed + index))
+                    pictures = pictures if group == "even" else unevenly(pictures, concept)
+                    known[concept, group] = (trained(concept, pictures, seed, members, group, keep), pictures)
+            test = source.load(Split(concepts), Run(seed=seed))
+            parents = {concept: known[concept, group][0] for concept in concepts}
+            shown = {concept: known[concept, group][1] for concept in concepts}
+            said, name = said_of(parents, shown, test), "+".join(concepts)
+            correlation = correlation_of(list(parents.values()), list(shown.values()))
+            for text in texts:
+                formula = Expression.parse(text.format(*concepts))
+                yield Case(f"drawings, {group}", formula, said, correlation, test, name)
 
 
 def unevenly(pictures: Images, concept: str) -> Images:
@@ -430,17 +432,14 @@ def main() -> None:
     found: list[Found] = []
     drawn = drawn_cases(options.pairs, options.triples, options.seeds, options.members, options.keep)
     photographed = photographed_cases(options.root, options.catdog, options.store)
-    for cases in (drawn, photographed):
-        for one in measured(cases):
-            found.append(one)
-            print(f"{one.group}: {one.cluster}, {one.kind}", flush=True)
     given = [f"--{name} {getattr(options, name)}" for name in ("pairs", "triples", "seeds", "members")]
-    shared = [
-        f"--{name} ../shared/data/{getattr(options, name).name}"
-        for name in ("root", "catdog")
-        if getattr(options, name)
-    ]
-    write(document(found, " ".join(["python benchmarks/logic.py", *given, *shared])), options.document)
+    folders = {name: getattr(options, name) for name in ("root", "catdog")}
+    shared = [f"--{name} ../shared/data/{folder.name}" for name, folder in folders.items() if folder]
+    command = " ".join(["python benchmarks/logic.py", *given, *shared])
+    for one in measured(chain(photographed, drawn)):
+        found.append(one)
+        write(document(sorted(found, key=lambda own: own.group not in DRAWN), command), options.document)
+        print(f"{one.group}: {one.cluster}, {one.kind}", flush=True)
 
 
 if __name__ == "__main__":

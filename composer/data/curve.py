@@ -42,9 +42,18 @@ class Curve:
     above: Tensor
 
     def __post_init__(self) -> None:
+        members = self.x.shape[:1]
+        if (
+            self.x.ndim != 2
+            or self.x.shape != self.y.shape
+            or members != self.below.shape
+            or members != self.above.shape
+        ):
+            raise ValueError("a curve needs points [M, K], and two slopes for each of the M")
+        finite = all(bool(own.isfinite().all()) for own in (self.x, self.y, self.below, self.above))
         rising = bool((self.x.diff() > 0).all()) and bool((self.y.diff() >= 0).all())
-        if not rising or min(float(self.below.min()), float(self.above.min())) < 0:
-            raise ValueError("a curve's points must rise, and its slopes must not fall")
+        if not finite or not rising or bool((self.below < 0).any()) or bool((self.above < 0).any()):
+            raise ValueError("a curve's points must rise, its slopes must not fall, and all must be finite")
 
     @classmethod
     def line(cls, slope: Tensor, shift: Tensor) -> Curve:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from composer.data.composed import ComposedModel
+from composer.data.curve import Curve
 from composer.data.dependence import Dependence
 from composer.data.expressions import Expression, cell_name
 from composer.data.files import read_json, read_part
@@ -122,6 +123,18 @@ class ModelFolder:
             raise ComposerError(f"{self.path / CONFIG}: expression: no network knows {', '.join(map(repr, unknown))}")
         return target
 
+    def _curves(self, part: int) -> list[Any]:
+        """What the log-odds of one part's members are sent through; ComposerError where that is damaged."""
+        facts = self.parts[part]
+        try:
+            read = Curve.of_facts(facts["calibration"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ComposerError(f"{self.path / CONFIG}: calibration of {facts['concept']!r}: {error!r}") from None
+        if len(read) != len(facts["members"]):
+            met = f"{len(read)} curves for {len(facts['members'])} members"
+            raise ComposerError(f"{self.path / CONFIG}: calibration of {facts['concept']!r}: {met}")
+        return list(facts["calibration"])
+
     @property
     def dependence(self) -> Dependence:
         """How its concepts are taken to hang together. ComposerError where the file does not say it rightly."""
@@ -142,7 +155,7 @@ class ModelFolder:
             }
         facts = {**facts, "type": "Population", "members": facts["members"][own]}
         if "calibration" in facts:
-            facts["calibration"] = facts["calibration"][own]
+            facts["calibration"] = self._curves(index)[own]
         try:
             population = unpack(facts, weights)
         except ComposerError as error:

@@ -27,12 +27,17 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Fitted:
-    """The curve of one member. why: what it has in place of what was asked for, and why; empty where it was made."""
+    """The curve of one member.
+
+    shifts: whether it was fitted to how many held-out pictures show the concept. why: what it is in place of what was
+    asked for, and why; empty where that was made.
+    """
 
     x: Sequence[float] = (0.0,)
     y: Sequence[float] = (0.0,)
     below: float = 1.0
     above: float = 1.0
+    shifts: bool = False
     why: str = ""
 
     def with_points(self, count: int) -> Fitted:
@@ -61,7 +66,7 @@ def calibrated(parent: Population, method: str, prior: str, run: Run) -> Populat
     )
     curve = Curve(x, y, below, above)
     if prior == "out":
-        curve = curve.shifted(torch.tensor([-odds for odds in _prior_odds(parent, known, fits, method, run)]))
+        curve = curve.shifted(torch.tensor([-odds for odds in _prior_odds(parent, known, fits, run)]))
     return replace(parent, calibration=_after(parent.calibration, curve, parent), held_out=None, _memo={})
 
 
@@ -78,6 +83,11 @@ def _held_out(parent: Population, method: str, run: Run) -> HeldOut:
         run.warn(
             f"product: which pictures of {parent.concept!r} its models were not trained on is not known: they are "
             f"calibrated on all {len(pictures)}, and are too sure of themselves where they were trained on these"
+        )
+    else:
+        run.warn(
+            f"product: how many of the pictures that the models of {parent.concept!r} were trained on show it is not "
+            f"known: the share among its {len(pictures)} pictures here is taken out"
         )
     return _said_of(pictures, parent, run)
 
@@ -125,7 +135,8 @@ def _line(log_odds: Floats, shown: Flags, *, shifts: bool) -> Fitted:
     slope = float(model.coef_[0, 0]) / scale
     if slope <= 0:
         return Fitted(why="stay as they are: on held-out pictures they are no better than chance")
-    return Fitted(y=(float(model.intercept_[0]) if shifts else 0.0,), below=slope, above=slope)
+    shift = float(model.intercept_[0]) if shifts else 0.0
+    return Fitted(y=(shift,), below=slope, above=slope, shifts=shifts)
 
 
 def _isotonic(log_odds: Floats, shown: Flags) -> Fitted:
@@ -135,24 +146,25 @@ def _isotonic(log_odds: Floats, shown: Flags) -> Fitted:
     least = 1 / (len(shown) + 2)
     model = IsotonicRegression(y_min=least, y_max=1 - least).fit(log_odds, shown.astype(np.float64))
     probability = np.clip(model.y_thresholds_, least, 1 - least)
-    return Fitted(model.X_thresholds_.tolist(), np.log(probability / (1 - probability)).tolist(), 0.0, 0.0)
+    return Fitted(model.X_thresholds_.tolist(), np.log(probability / (1 - probability)).tolist(), 0.0, 0.0, shifts=True)
 
 
-def _prior_odds(parent: Population, known: HeldOut, fits: Sequence[Fitted], method: str, run: Run) -> list[float]:
-    """Log-odds of the concept's share that each member's answers hold."""
+def _prior_odds(parent: Population, known: HeldOut, fits: Sequence[Fitted], run: Run) -> list[float]:
+    """Log-odds of the concept's share that each member's answers hold: that of its curve, or of its training."""
     shown = known.shown.numpy().astype(np.bool_)
-    found = []
-    for own, fit in zip(known.log_odds.double().numpy(), fits, strict=True):
-        kept = method == "none" or fit.why.startswith("stay")
-        flags = shown if kept else shown[~np.isnan(own)]
-        positives = int(flags.sum())
-        if kept and known.balanced:
-            found.append(0.0)
-        else:
-            found.append(log(positives / (len(flags) - positives)) if 0 < positives < len(flags) else 0.0)
-    if shown.all() or not shown.any():
+    positives = int(shown.sum())
+    if positives in (0, len(shown)):
         run.warn(f"product: the prior of {parent.concept!r} is not taken out: its pictures are of one kind only")
-    return found
+        return [0.0] * len(fits)
+    trained = 0.0 if known.balanced else log(positives / (len(shown) - positives))
+    return [
+        _odds(shown[~np.isnan(own)]) if fit.shifts else trained
+        for own, fit in zip(known.log_odds.double().numpy(), fits, strict=True)
+    ]
+
+
+def _odds(shown: Flags) -> float:
+    return log(int(shown.sum()) / int((~shown).sum()))
 
 
 def _after(first: Curve | None, then: Curve, parent: Population) -> Curve:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from functools import cache
@@ -124,6 +125,19 @@ def test_without_calibration_the_prior_of_the_training_is_taken_out_unless_it_wa
     assert bool((curve.above == 1).all())
 
 
+def test_a_factor_alone_leaves_the_prior_of_the_training(  # it does not look at shares
+) -> None:
+    curves = [
+        curve_of(parent(shift=-2.0, balanced=balanced), calibrate="temperature", prior="out")
+        for balanced in (True, False)
+    ]
+    known = parent(shift=-2.0).held_out
+    assert known is not None
+    share = float(known.shown.float().mean())
+    torch.testing.assert_close(curves[0].y, torch.zeros(3, 1, dtype=torch.float64))
+    torch.testing.assert_close(curves[1].y, torch.full((3, 1), -np.log(share / (1 - share)), dtype=torch.float64))
+
+
 def broken(change: str) -> HeldOut:
     known = held_out(count=120)
     log_odds, shown = known.log_odds.clone(), known.shown.clone()
@@ -180,6 +194,8 @@ def test_networks_of_which_nothing_is_known_are_calibrated_on_their_training_pic
     model, warnings = assembled(tiny_population(), parent("cat", 1), calibrate="platt")
     assert "which pictures of 'black' its models were not trained on is not known" in warnings[0]
     assert model.parts[0].calibration is not None
+    _, warnings = assembled(tiny_population(), parent("cat", 1), prior="out")
+    assert "how many of the pictures that the models of 'black' were trained on show it is not known" in warnings[0]
     with pytest.raises(ComposerError, match="nothing can be calibrated for 'black'"):
         Product(calibrate="platt").assemble(None, [tiny_population(), parent("cat", 1)], Run())
 
@@ -236,6 +252,31 @@ def test_a_copula_without_enough_to_go_by_is_independence_and_it_is_said() -> No
     assert "a parent answers the same for every picture" in warnings[0]
     with pytest.raises(ComposerError, match="a copula needs the parents' pictures"):
         Product(dependence="copula").assemble(None, [parent(), parent("cat", 1)], Run())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"calibration": 7},
+        {"calibration": [{"x": [0.0]}]},
+        {"calibration": [{"x": [0.0], "y": [0.0], "below": -1.0, "above": 1.0}]},
+        {"calibration": []},
+        {"calibration": [{"x": [0.0], "y": [float("nan")], "below": 1.0, "above": 1.0}]},
+        {"dependence": "copula"},
+        {"dependence": {"kind": "copula", "correlation": 7}},
+    ],
+    ids=str,
+)
+def test_a_damaged_calibration_or_dependence_is_refused_with_its_file(damage: dict[str, Any], tmp_path: Path) -> None:
+    folder = export(loaded(calibrate="platt", dependence="copula"), tmp_path / "alone", "safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    if "calibration" in damage:
+        config["parts"][1] |= damage
+    else:
+        config |= damage
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ComposerError, match=r"config.json: (calibration of 'cat'|dependence): "):
+        composer.load(folder)
 
 
 def loaded(**options: Any) -> LoadedModel:
