@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
@@ -30,7 +29,7 @@ class Fitted:
     """The curve of one member.
 
     shifts: whether it was fitted to how many held-out pictures show the concept. why: what it is in place of what was
-    asked for, and why; empty where that was made.
+    asked for, and why, with `{}` where `count` pictures stand; empty where that was made.
     """
 
     x: Sequence[float] = (0.0,)
@@ -39,6 +38,7 @@ class Fitted:
     above: float = 1.0
     shifts: bool = False
     why: str = ""
+    count: int = 0
 
     def with_points(self, count: int) -> Fitted:
         """The same curve, written with more points: its last line goes on."""
@@ -108,16 +108,16 @@ def _fitted(method: str, log_odds: Floats, shown: Flags) -> Fitted:
     values, flags = log_odds[there], shown[there]
     rarer = min(int(flags.sum()), int((~flags).sum()))
     if rarer < FEWEST:
-        what = f"{rarer} of {len(flags)} held-out pictures are of the rarer kind, and {FEWEST} are needed"
-        return Fitted(why=f"stay as they are: {what}")
+        why = f"stay as they are: {{}} held-out pictures are of the rarer kind, and {FEWEST} are needed"
+        return Fitted(why=why, count=rarer)
     if values.std() <= 1e-9 * max(1.0, abs(float(values.mean()))):
         return Fitted(why="stay as they are: they answer the same for every held-out picture")
     if method == "isotonic":
         if len(values) >= ISOTONIC:
             return _isotonic(values, flags)
         line = _line(values, flags, shifts=True)
-        why = f"get Platt's line, not a free curve: {len(values)} pictures are held out, and {ISOTONIC} are needed"
-        return replace(line, why=line.why or why)
+        why = f"get Platt's line, not a free curve: {{}} pictures are held out, and {ISOTONIC} are needed"
+        return replace(line, why=line.why or why, count=len(values))
     return _line(values, flags, shifts=method == "platt")
 
 
@@ -176,5 +176,8 @@ def _after(first: Curve | None, then: Curve, parent: Population) -> Curve:
 
 
 def _say(parent: Population, fits: Sequence[Fitted], run: Run) -> None:
-    for why, count in Counter(fit.why for fit in fits if fit.why).items():
-        run.warn(f"product: calibration: {count} of {len(fits)} networks of {parent.concept!r} {why}")
+    for why in dict.fromkeys(fit.why for fit in fits if fit.why):
+        counts = sorted(fit.count for fit in fits if fit.why == why)
+        pictures = str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+        who = f"{len(counts)} of {len(fits)} networks of {parent.concept!r}"
+        run.warn(f"product: calibration: {who} {why.format(pictures)}")

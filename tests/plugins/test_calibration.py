@@ -159,11 +159,14 @@ def broken(change: str) -> HeldOut:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("few", "3 of 3 networks of 'black' stay as they are: .* of 12 held-out pictures are of the rarer kind"),
-        ("one class", "3 of 3 networks of 'black' stay as they are: 0 of 120"),
+        (
+            "few",
+            "3 of 3 networks of 'black' stay as they are: [0-9] held-out pictures are of the rarer kind, and 10 are",
+        ),
+        ("one class", "3 of 3 networks of 'black' stay as they are: 0 held-out"),
         ("constant", "1 of 3 networks of 'black' stay as they are: they answer the same"),
         ("infinite", "1 of 3 networks of 'black' stay as they are: their log-odds are not finite"),
-        ("diverged", "1 of 3 networks of 'black' stay as they are: 0 of 0"),
+        ("diverged", "1 of 3 networks of 'black' stay as they are: 0 held-out"),
         ("turned", "1 of 3 networks of 'black' stay as they are: on held-out pictures they are no better than chance"),
     ],
 )
@@ -185,6 +188,10 @@ def test_a_free_curve_needs_200_pictures_and_is_a_line_below() -> None:
     model, (warning,) = assembled(known, parent("cat", 1), calibrate="isotonic")
     assert "networks of 'black' get Platt's line, not a free curve: 199 pictures are held out, and 200" in warning
     line = curve_of(known, calibrate="platt")
+    fewer = held_out(count=199)
+    fewer.log_odds[1, :9] = torch.nan
+    _, (warning,) = assembled(replace(known, held_out=fewer), parent("cat", 1), calibrate="isotonic")
+    assert "3 of 3 networks of 'black' get Platt's line, not a free curve: 190 to 199 pictures" in warning
     values = torch.linspace(-5, 5, 7).repeat(3, 1)
     assert model.parts[0].calibration is not None
     torch.testing.assert_close(model.parts[0].calibration(values), line(values))
