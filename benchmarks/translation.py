@@ -91,6 +91,7 @@ def measured(
     compositions: dict[str, Mapping[str, Any]] = {
         name: {"translator": {**slot, **({"epochs": cyclegan} if slot["use"] == "cyclegan" else {})}, **REFIT}
         for name, slot in TRANSLATORS.items()
+        if cyclegan or slot["use"] != "cyclegan"
     }
     compositions |= {"product": {"assembler": "product"}, "aligned_mean": {"assembler": "aligned_mean"}}
     found = Benchmark(Entrants(compositions, (), CONTROLS, {}))
@@ -133,7 +134,7 @@ def with_taught(engine: Engine, recipe: Recipe, judgement: Judgement, steps: int
     test = engine.result(plan.test)
     arms = {arm.composition.name: arm for arm in plan.arms}
     auc, hardest = dict(judgement.auc), dict(judgement.hardest)
-    for name in TRANSLATORS:
+    for name in (name for name in TRANSLATORS if name in arms):
         own = seen.setdefault(name, Seen())
         step = arms[name].kernels
         if name in judgement.failed or step is None:
@@ -253,7 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many of the benchmark's pairs")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--cyclegan", type=int, default=150, help="epochs of cyclegan")
+    parser.add_argument("--cyclegan", type=int, default=150, help="epochs of cyclegan; 0 leaves it out")
     parser.add_argument("--steps", type=int, default=Taught().steps, help="steps of taught")
     parser.add_argument("--store", type=Path, default=None, help="where stages are kept")
     parser.add_argument("--trained", type=Path, default=None, help="a store of any version to take networks from")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from composer import ComposerError, KernelSet, Population, Run, recalibrated
+from composer import ComposerError, KernelSet, Lines, Population, Run, recalibrated
 from composer_translation import Flow, Ridge, Taught, Transport
 from composer_translation.flow import Space
 from composer_translation.judging import Body, error
@@ -65,7 +65,9 @@ def test_what_the_generator_makes_depends_on_members_it_never_saw_and_on_their_o
 
 def test_teaching_lowers_the_error_that_heads_are_left_with() -> None:
     _, run = taught(Taught(steps=40, networks=2, pictures=60, learning_rate=0.01))
-    (curve,) = run.figures["teaching"].series.values()  # type: ignore[union-attr]
+    figure = run.figures["teaching"]
+    assert isinstance(figure, Lines)
+    (curve,) = figure.series.values()
     assert sum(curve[-5:]) < 0.9 * sum(curve[:5])
 
 
