@@ -233,8 +233,8 @@ def verdict(rows: Sequence[Row]) -> Iterator[str]:
     low = taught.gain.interval[0]
     above: list[str] = []
     other: list[str] = []
-    for name in ABOVE:
-        interval = known[name].gain.interval if name in known else None
+    for name in (name for name in ABOVE if name in known):
+        interval = known[name].gain.interval
         (above if interval is not None and low > interval[1] else other).append(f"`{name}`")
     yield (
         f"- `taught`, on members that its training never saw, has gain {taught.gain.value:.2f}"
