@@ -93,14 +93,15 @@ class Train(ModelSource):
     @classmethod
     def _of_fine_tuning(cls, given: Any) -> Any:
         """What is usual for fine-tuning, where it is left out."""
-        if not isinstance(given, dict) or given.get("start") is None:
+        start = given.get("start") if isinstance(given, dict) else None
+        if not isinstance(start, ModelSource):
             return given
         rate = {} if given.get("body") == "frozen" else {"learning_rate": FINE_TUNING_RATE}
-        return {"members": 1, **rate, **given}
+        return {"architecture": start.network, "members": 1, **rate, **given}
 
     @property
     def network(self) -> Architecture:
-        return self.architecture if self.start is None else self.start.network
+        return self.architecture
 
     @property
     def base(self) -> str | None:
@@ -117,7 +118,7 @@ class Train(ModelSource):
                 yield "body", "frozen needs a `start`: an untrained body, and a head alone to train, learn little"
             return
         own = self.start.network
-        if "architecture" in self.model_fields_set and self.architecture != own:
+        if self.architecture != own:
             yield "architecture", f"is not the start's, which is {own.options()}; leave it out"
         elif not any(self.start.problems(concepts)):
             from composer_training.starting import misfits  # imports torch, for files alone

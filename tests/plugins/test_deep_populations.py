@@ -42,6 +42,15 @@ def trained() -> Trained:
     return parents
 
 
+@pytest.mark.parametrize("architecture", [RESNET, VIT], ids=["resnet", "vit"])
+def test_the_same_seed_gives_the_same_bytes(trained: Trained, architecture: Architecture) -> None:
+    known = trained(architecture)[1]
+    source = Train.model_validate({**FEW, "architecture": architecture})
+    again = source.load("cat", Run(seed=3, pictures=(PICTURES["cat"],)))
+    assert all(torch.equal(tensor, again.weights[name]) for name, tensor in known.weights.items())
+    assert len({tensor.numpy().tobytes() for tensor in known.weights[f"{architecture.head}.weight"]}) == 2
+
+
 def run() -> Run:
     return Run(seed=4, pictures=tuple(PICTURES.values()))
 

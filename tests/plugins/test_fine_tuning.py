@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 
 from composer import Architecture, ComposerError, Images, Population, Run
@@ -238,4 +239,6 @@ def test_check_names_the_line_and_the_option(tmp_path: Path, models: str, said: 
     with pytest.raises(RecipeError, match=said):
         read_recipe(written)
     written.write_text(RECIPE.replace("MODELS", f"{start}, patience: 3, held_out: 0.25"), encoding="utf-8")
-    assert read_recipe(written).name == "tuned"
+    recipe = read_recipe(written)
+    written.write_text(yaml.safe_dump(dict(recipe.document)), encoding="utf-8")
+    assert read_recipe(written).concepts == recipe.concepts, "the filled-in recipe reads back as the same"
