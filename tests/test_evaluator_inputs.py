@@ -12,6 +12,9 @@ from composer.data.figures import draw, from_json, to_json
 from composer.errors import RecipeError
 from composer.page.writing import _arranged
 from composer.recipes.recipe_reader import read_data
+from composer.registry import load_registry
+from composer.running.cache import StageCache
+from composer.running.engine import Engine
 from composer.running.plan import make_plan
 
 RECIPE: dict[str, Any] = {
@@ -81,3 +84,17 @@ def test_the_page_shows_a_table_and_the_history_of_a_search_among_what_judges() 
         ("worth", ["0.500"]),
     ]
     assert shown.figure is None
+
+
+def test_a_run_hands_them_over(tmp_path: Path) -> None:
+    evaluators = {
+        label: {**options, "methods": ["kmeans"], "umap_figure": False}
+        for label, options in RECIPE["evaluators"].items()
+    }
+    models = {**RECIPE["models"], "epochs": 1}
+    plan = make_plan(read_data({**RECIPE, "models": models, "evaluators": evaluators}, "r.yaml"))
+    with StageCache(tmp_path) as store:
+        engine = Engine(store, "cpu", load_registry())
+        found = {label: engine.result(step).scores for label, step in plan.arms[0].reports.items()}
+    assert "kmeans.accuracy_by_parents" in found["named"]
+    assert found["white"].keys() == found["plain"].keys(), "it could not have been whitened without pictures"

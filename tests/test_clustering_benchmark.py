@@ -1,0 +1,80 @@
+"""What `benchmarks/clustering.py` makes of the trials that it measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import clustering
+import clustering_trials as measure
+import numpy as np
+import pytest
+from clustering_trials import METHODS, SCHEMES, Trials
+
+from composer_clustering import Clusters
+from composer_clustering.space import combinations
+
+
+def trials(index: tuple[float, ...], best: int) -> dict[str, Trials]:
+    """The same trials of each method; every objective likes one of them best, and the last two are whitened."""
+    liked = np.arange(len(index)) == best
+    whitened = np.arange(len(index)) >= len(index) - 2
+    worth = {objective: liked.astype(np.float64) for objective in measure.OBJECTIVES}
+    return dict.fromkeys(METHODS, Trials(np.asarray(index), worth, whitened))
+
+
+def measured(name: str, index: tuple[float, ...], best: int, gain: float) -> clustering.Measured:
+    scheme = np.where(np.arange(len(SCHEMES)) == 4, 0.2 + gain, 0.2)
+    return clustering.Measured(
+        name,
+        {"product": trials(index, best)},
+        {"product": {"kmeans": scheme, "dbscan": scheme}},
+        {"product": (0.9, 0.8, 0.5)},
+    )
+
+
+def test_what_is_lost_is_the_distance_to_the_best_trial() -> None:
+    found = measure.regrets({"product": trials((0.1, 0.5, 0.3, 0.2), best=2)}, dict.fromkeys(METHODS, 1))
+    lost = {way: of_methods["kmeans"] for way, of_methods in found.items()}
+    assert lost["default options"] == pytest.approx(0.4)
+    assert lost["stability"] == pytest.approx(0.2)
+    assert lost["stability, mahalanobis"] == pytest.approx(0.2)
+    assert lost["default options, mahalanobis"] == pytest.approx(0.2)
+    assert lost["any options"] == pytest.approx(0.5 - 0.275)
+    assert lost["any options, mahalanobis"] == pytest.approx(0.25)
+    assert lost["best on the other pairs"] == 0
+
+
+def test_what_is_best_on_the_other_pairs_is_chosen_without_the_pair_itself() -> None:
+    pairs = [measured("a", (0.0, 0.9, 0.1, 0), 0, 0), measured("b", (0.0, 0.2, 0.8, 0), 0, 0)]
+    found = clustering.regrets_of(pairs)["best on the other pairs"]["kmeans"]
+    np.testing.assert_allclose(found, [0.9 - 0.1, 0.8 - 0.2])
+
+
+def test_the_document_says_what_it_covers_and_every_difference_with_its_interval(tmp_path: Path) -> None:
+    pairs = [measured("black+cat", (0.1, 0.5, 0.3, 0.2), 2, 0.1), measured("red+fish", (0.1, 0.5, 0.3, 0.2), 2, 0.3)]
+    document = tmp_path / "clustering.md"
+    document.write_text(f"before\n{clustering.BEGIN}old\n{clustering.END}\nafter\n")
+    clustering.write(clustering.page(pairs, [], 4), document)
+    text = document.read_text()
+    assert "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "over 2 drawn pairs (black+cat, red+fish) with 4 trials" in text.replace("\n", " ")
+    assert "| mahalanobis | +0.200 (+0.100 to +0.300) |" in text
+    assert "| euclidean | 0.200 (0.200 to 0.200) |" in text
+    assert "| stability | 0.200 (0.200 to 0.200) |" in text
+    assert "- stability: +0.200 (+0.200 to +0.200)" in text
+    assert "0.900 (0.900 to 0.900) | 0.800 (0.800 to 0.800)" in text
+    without = clustering.page([clustering.Measured("a", {}, pairs[0].schemes, pairs[0].naming)], [], 4)
+    assert "a search loses" not in without
+
+
+def test_a_third_of_the_trials_is_whitened_and_the_plainest_come_first() -> None:
+    options = combinations("kmeans", clustering.VARY, Clusters())
+    numbers = measure.numbers_of(options, 12)
+    assert len(set(numbers)) == 12
+    assert options[numbers[0]] == {}
+    assert options[numbers[1]] == {"metric": "mahalanobis"}
+    assert sum(options[number].get("metric") == "mahalanobis" for number in numbers) >= 4
+    plain = combinations("kmeans", clustering.VARY[:-1], Clusters())
+    assert not any("mahalanobis" in str(plain[number]) for number in measure.numbers_of(plain, 12))
