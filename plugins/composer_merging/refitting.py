@@ -15,6 +15,8 @@ from composer_merging.mixtures import Mixer, Mixture
 
 PLACES = 2**14
 """Outputs of a layer, over pictures and pixels, that it is fitted to; drawn with the stage's seed."""
+PIXELS, FEWEST = 2**20, 16
+"""Pixels of all pictures that layers are fitted on, which go through a network at once; and pictures at least."""
 NUMBERS = 2**24
 """Numbers of patches that are held at once while those of the drawn places are taken."""
 
@@ -44,6 +46,7 @@ def refit(
     Each is to give, out of what it is given, the mixture of what the networks give there. The ridge, in units of the
     inputs' mean square, pulls towards the weights that it has. anew: batch norm takes the statistics of these pictures.
     """
+    pixels = pixels[: max(PIXELS // pixels.shape[-1] ** 2, FEWEST)]
     wanted = _asked(networks, mixer, mixtures, pixels, generator)
     for norm in merged.modules():
         if anew and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
