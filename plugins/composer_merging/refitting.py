@@ -46,7 +46,8 @@ def refit(
     Each is to give, out of what it is given, the mixture of what the networks give there. The ridge, in units of the
     inputs' mean square, pulls towards the weights that it has. anew: batch norm takes the statistics of these pictures.
     """
-    pixels = pixels[: max(PIXELS // pixels.shape[-1] ** 2, FEWEST)]
+    most = max(PIXELS // pixels.shape[-1] ** 2, FEWEST)
+    pixels = pixels[:: -(-len(pixels) // most)]  # of all parents alike, whose pictures come one after the other
     wanted = _asked(networks, mixer, mixtures, pixels, generator)
     for norm in merged.modules():
         if anew and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
