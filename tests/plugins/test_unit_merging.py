@@ -15,6 +15,7 @@ from composer_cnn import CNN
 from composer_efficientnet_lite import EfficientNetLite
 from composer_merging import ChannelChoice, OptimalTransport, Pleas, Zipit
 from composer_merging.choice import chosen
+from composer_merging.mixtures import Mixer
 from composer_merging.pleas import partly_matched
 from composer_merging.transport import carried
 from composer_merging.zipit import zipped
@@ -160,6 +161,12 @@ def test_units_that_correlate_best_are_zipped_first_and_within_a_network_only_as
     assert clusters(zipped(seen, 3, within=1.0, repeat=1.0)) == [[0, 1], [2, 3], [4, 5]], (
         "a zipped unit has the lower correlation of its parts: 0 of unit 1 with 4"
     )
+    again = correlations((0, 3, 0.9), (0, 4, 0.8), (3, 4, 0.8), (1, 5, 0.3))
+    again[2, 4] = again[4, 2] = 0.1
+    assert clusters(zipped(again, 4, within=1.0, repeat=1.0)) == [[0, 3, 4], [1], [2], [5]]
+    assert clusters(zipped(again, 4, within=1.0, repeat=0.2)) == [[0, 3], [1, 5], [2], [4]], "0.2 * 0.8 is below 0.3"
+    near = correlations((0, 1, 0.9), (0, 2, 0.8), (1, 2, 0.8), (2, 3, 0.3))
+    assert clusters(zipped(near, 4, within=1.0, repeat=1.0)) == [[0, 1], [2, 3], [4], [5]], "one within each network"
     last = zipped(seen, 5, within=1.0, repeat=0.3)
     assert clusters(last) == [[0, 4], [1], [2], [3], [5]], "half of what has to go of each network is none"
     assert last.made[0].tolist() == [0.5, 0, 0, 0, 0.5, 0]
@@ -187,6 +194,18 @@ def test_the_units_are_kept_out_of_which_the_others_can_be_told() -> None:
     assert bool((found.read[kept] == torch.eye(2)).all())
     torch.testing.assert_close(found.read[:3] @ values[kept], values[:3])
     assert chosen(covariance, torch.eye(4, dtype=torch.float64), 1).made.argmax() == 3
+
+
+def test_units_matter_as_the_next_layers_use_them_and_what_all_outputs_share_does_not() -> None:
+    weights = {name: tensor[0] for name, tensor in one(PLAIN).weights.items()}
+    mixer = Mixer(PLAIN, PLAIN)
+    demand = mixer.demand("conv2", [weights, weights])
+    assert demand.shape == (10, 10)
+    assert not demand[:5, 5:].any(), "units of two networks never meet in a layer"
+    difference = weights["fc1.weight"][0] - weights["fc1.weight"][1]
+    torch.testing.assert_close(demand[:5, :5].float(), torch.outer(difference, difference) / 2)
+    first = weights["conv2.weight"].movedim(1, 0).flatten(1)
+    torch.testing.assert_close(mixer.demand("conv1", [weights])[:4, :4].float(), first @ first.T)
 
 
 def test_units_are_carried_to_those_whose_answers_are_nearest() -> None:
