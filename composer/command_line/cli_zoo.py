@@ -155,10 +155,15 @@ def add(
         print_learned(opened.put(entry, synonyms, kind, licence, replace))
 
 
-@zoo.command(epilog=examples("composer zoo check", "composer zoo check --json"))
+@zoo.command(epilog=examples("composer zoo check", "composer zoo check --page sheet.html", "composer zoo check --json"))
 @zoo_option
 @json_option
-def check(folder: Path | None, as_json: bool) -> None:
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    help="Also write an HTML file with the pictures themselves: which each concept fires for.",
+)
+def check(folder: Path | None, as_json: bool, page: Path | None) -> None:
     """Check whether concepts are what they are called.
 
     Of each concept the zoo keeps a few pictures that it was not learned from. Says which of all these each concept
@@ -171,9 +176,13 @@ def check(folder: Path | None, as_json: bool) -> None:
         print_damaged(opened)
         raise ComposerError(f"{opened.folder}: there are no concepts to check")
     click.echo("loading", err=True)
-    from composer.zoo.checking import checked  # imports torch
+    from composer.page.predictions import check_place
+    from composer.zoo.checking import probed  # imports torch
+    from composer.zoo.probe_sheet import COMMAND, write_sheet
 
-    found = checked(opened.concepts)
+    replaced = page is not None and check_place(page, COMMAND)
+    pictures = probed(opened.concepts)
+    found = pictures.checks()
     if as_json:
         data = [
             {"concept": one.concept, "own_auc": one.own, "fires": dict(one.fires), "doubts": list(one.doubts)}
@@ -183,6 +192,9 @@ def check(folder: Path | None, as_json: bool) -> None:
     else:
         print_checks(found)
         print_damaged(opened)
+    if page is not None:
+        write_sheet(page, pictures, opened.folder)
+        click.echo(f"{'written anew' if replaced else 'written'}: {page}", err=True)
     if any(one.doubts for one in found):
         click.get_current_context().exit(1)
 

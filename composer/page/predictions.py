@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SIDE = 160
 """Pixels of a picture's longer side on the page."""
 QUALITY = 82
-MARK = b'content="composer predict'
-"""What a page has near its beginning by which it is known again."""
+MARK = 'content="composer '
+"""What a page has near its beginning, before the command that wrote it, by which it is known again."""
 HEAD = 1000
 """Bytes in which MARK stands."""
 
@@ -41,8 +41,8 @@ class Card:
     concepts: Sequence[tuple[str, str, float]]
 
 
-def check_place(path: Path) -> bool:
-    """Whether a page of an earlier `predict` stands there, to be replaced; ComposerError where anything else does."""
+def check_place(path: Path, command: str = "predict") -> bool:
+    """Whether an earlier page of a command stands there, to be replaced; ComposerError where anything else does."""
     if path.is_dir():
         raise ComposerError(f"--page {path}: is a folder; give the name of a file in it")
     if not path.absolute().parent.is_dir():
@@ -50,8 +50,8 @@ def check_place(path: Path) -> bool:
     if not path.exists():
         return False
     with path.open("rb") as file:
-        if MARK not in file.read(HEAD):
-            raise ComposerError(f"--page {path}: is a file that composer predict did not write; give another name")
+        if f"{MARK}{command} ".encode() not in file.read(HEAD):
+            raise ComposerError(f"--page {path}: is a file that composer {command} did not write; give another name")
     return True
 
 
@@ -78,12 +78,11 @@ def write_predictions(
 
 def _card(one: Prediction, file: Path) -> Card:
     concepts = [(concept, percent(value), round(100 * value, 2)) for concept, value in one.concepts.items()]
-    return Card(_thumbnail(file), one.name, percent(one.probability), bool(one.shown), concepts)
+    return Card(thumbnail(read_picture(file)), one.name, percent(one.probability), bool(one.shown), concepts)
 
 
-def _thumbnail(file: Path) -> str:
-    """A data URI of the whole picture."""
-    picture = read_picture(file)
+def thumbnail(picture: Image.Image) -> str:
+    """A data URI of the whole picture, which is made smaller."""
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     written = io.BytesIO()
     picture.save(written, format="JPEG", quality=QUALITY)

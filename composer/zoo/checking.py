@@ -43,11 +43,30 @@ class Check:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def checked(concepts: Sequence[Concept]) -> list[Check]:
+@dataclass(frozen=True)
+class Probed:
+    """The pictures that a zoo keeps, and what its concepts say of them.
+
+    images: concept -> pictures labelled with it. log_odds: every concept -> of all these pictures, one after the other.
+    """
+
+    images: Mapping[str, Images]
+    log_odds: Mapping[str, NDArray[np.float64]]
+
+    def checks(self) -> list[Check]:
+        """Of every concept."""
+        return [_check(name, self.images, self.log_odds) for name in self.log_odds]
+
+
+def probed(concepts: Sequence[Concept]) -> Probed:
     """Every concept on the pictures that the zoo keeps of all; ComposerError where one is damaged."""
-    probes = {concept.name: found for concept in concepts if (found := read_probes(concept)) is not None}
-    said = _log_odds(concepts, probes)
-    return [_check(concept.name, probes, said) for concept in concepts]
+    images = {concept.name: found for concept in concepts if (found := read_probes(concept)) is not None}
+    return Probed(images, _log_odds(concepts, images))
+
+
+def checked(concepts: Sequence[Concept]) -> list[Check]:
+    """What is found of every concept on the pictures that the zoo keeps; ComposerError where one is damaged."""
+    return probed(concepts).checks()
 
 
 def _check(name: str, probes: Mapping[str, Images], said: Mapping[str, NDArray[np.float64]]) -> Check:
