@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 import torch
 
 from composer import ComposedModel, Images, KernelSet, Population, Report, Score
+from composer.data.curve import HeldOut
 from composer.data.files import put_in_place, write_json
 from composer.running.locking import STORE_LOCK
-from composer.running.storage import FolderKeeper, load, save
+from composer.running.storage import FolderKeeper, load, pack, save
 from tiny import tiny_images, tiny_kernels, tiny_population
 
 
@@ -119,3 +121,17 @@ def test_a_folder_takes_the_place_of_another_or_leaves_it_there(tmp_path: Path) 
     put_in_place(part, home)
     assert [path.name for path in home.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_what_was_held_out_is_kept_in_finite_numbers_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    said = torch.tensor([[1.0, torch.nan, 0.0], [torch.nan, -2.0, 3.0]])
+    held_out = HeldOut(said, torch.tensor([True, False, True]), "by halves", balanced=True)
+    whole = replace(tiny_population().select([0, 1]), held_out=held_out)
+    assert all(bool(tensor.isfinite().all()) for tensor in pack(whole)[1].values())
+    save(whole, tmp_path)
+    back = load(tmp_path)
+    assert isinstance(back, Population)
+    assert back.held_out is not None
+    torch.testing.assert_close(back.held_out.log_odds, said, rtol=0, atol=0, equal_nan=True)
+    assert (back.held_out.how, back.held_out.balanced) == ("by halves", True)
+    assert back.weights.keys() == whole.weights.keys()

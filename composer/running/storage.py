@@ -216,11 +216,20 @@ def _pack_population(population: Population) -> Packed:
 
 
 def _pack_held_out(held_out: HeldOut | None) -> Packed:
-    """Of a population alone: a composed model has no use for it."""
+    """Of a population alone: a composed model has no use for it. Kept numbers are finite: which count stands beside."""
     if held_out is None:
         return {}, {}
-    said = {f"{HELD_OUT}/log_odds": held_out.log_odds, f"{HELD_OUT}/shown": held_out.shown}
-    return {HELD_OUT: [held_out.how, held_out.balanced]}, said
+    known = ~held_out.log_odds.isnan()
+    said = {"log_odds": held_out.log_odds.nan_to_num(nan=0.0), "known": known, "shown": held_out.shown}
+    return {HELD_OUT: [held_out.how, held_out.balanced]}, {f"{HELD_OUT}/{name}": each for name, each in said.items()}
+
+
+def _unpack_held_out(facts: Mapping[str, Any], tensors: dict[str, Tensor]) -> HeldOut | None:
+    """Takes what is held out from among the weights."""
+    if HELD_OUT not in facts:
+        return None
+    log_odds, known, shown = (tensors.pop(f"{HELD_OUT}/{name}") for name in ("log_odds", "known", "shown"))
+    return HeldOut(log_odds.masked_fill(~known, torch.nan), shown, *facts[HELD_OUT])
 
 
 def _unpack_population(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Population:
@@ -229,7 +238,7 @@ def _unpack_population(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
     assert isinstance(architecture, Architecture)
     prepared = facts["preprocessing"]
     weights = dict(tensors)
-    said = [weights.pop(f"{HELD_OUT}/{name}") for name in ("log_odds", "shown")] if HELD_OUT in facts else []
+    held_out = _unpack_held_out(facts, weights)
     return Population(
         facts["concept"],
         architecture,
@@ -239,7 +248,7 @@ def _unpack_population(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
         tuple(facts["outputs"]),
         tuple(facts.get("cells", ())),  # models that were saved before have none
         Curve.of_facts(facts["calibration"]) if "calibration" in facts else None,
-        HeldOut(said[0], said[1], *facts[HELD_OUT]) if said else None,
+        held_out,
     )
 
 
