@@ -157,6 +157,7 @@ def test_json_is_all_that_standard_output_holds() -> None:
         "concepts": {},
         "error": "no such file",
         "bounds": None,
+        "label": None,
     }
 
 

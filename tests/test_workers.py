@@ -97,7 +97,7 @@ def test_what_ends_the_work_ends_the_workers(tmp_path: Path) -> None:
 def test_a_run_with_workers_has_the_bytes_of_one_worker_alone(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(TINY.replace("[parents]", "[]"))
     many, one, at = tmp_path / "many", tmp_path / "one", tmp_path / "run"
-    asked = ["--workers", "2", "--verbose", "--store", str(many), "--output", str(at)]
+    asked = ["--workers", "2", "--device", "cpu", "--verbose", "--store", str(many), "--output", str(at)]
     before = os.times().children_user
     said = CliRunner().invoke(main, ["run", str(tmp_path / "recipe.yaml"), *asked])
     assert said.exit_code == 0, said.output
