@@ -42,7 +42,7 @@ def few_pictures(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
         concept = concepts.get(split.concept or "")
         asked, counted = concept and concept.models.fewest_pictures(), source.picture_count(split)
         if concept and asked and counted and counted[1] < asked[1]:
-            message = f"takes {asked[1]:,} training pictures at least, and there are {counted[1]:,} ({split}); "
+            message = f"takes {asked[1]:,} training pictures at least, and there are {counted[1]:,}; "
             yield (*models_path(recipe, concept), asked[0]), f"{message}give more (images: `{counted[0]}`)"
 
 

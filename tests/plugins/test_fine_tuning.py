@@ -236,8 +236,9 @@ def test_check_names_the_line_and_the_option(tmp_path: Path, models: str, said: 
     written = tmp_path / "tuned.yaml"
     start = "start: {use: checkpoints, pattern: 0.pth, architecture: {use: cnn, filters: [2, 3], size: 16}}"
     written.write_text(RECIPE.replace("MODELS", models.replace("START", start)), encoding="utf-8")
-    with pytest.raises(RecipeError, match=said):
+    with pytest.raises(RecipeError, match=said) as caught:
         read_recipe(written)
+    assert len(caught.value.problems) == 1, "said once of both concepts"
     written.write_text(RECIPE.replace("MODELS", f"{start}, patience: 3, held_out: 0.25"), encoding="utf-8")
     recipe = read_recipe(written)
     written.write_text(yaml.safe_dump(dict(recipe.document)), encoding="utf-8")
