@@ -4,7 +4,7 @@
 
 Each does the same work: forward pass in training mode, cross-entropy, backward pass, one step of Adam, on one minibatch
 for all members. The ways take turns, and the fastest repeat of each counts. Seconds are the processor's, of all threads
-together, so that other work on the machine does not count.
+together, so that other work on the machine does not count; with `--device cuda` or `--wall` they are the clock's.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Step = Callable[[], None]
 
 def stacked(network: Architecture, members: int, pixels: Tensor, classes: Tensor) -> Step:
     """As the model source `train` does it."""
-    groups = learners(network, members, Run(seed=1))
+    groups = learners(network, members, Run(seed=1, device=pixels.device.type))
     optimiser = torch.optim.Adam([each for group in groups for each in group.values() if each.requires_grad])
 
     def step() -> None:
@@ -54,7 +54,7 @@ def stacked(network: Architecture, members: int, pixels: Tensor, classes: Tensor
 
 def plain_loop(network: Architecture, members: int, pixels: Tensor, classes: Tensor) -> Step:
     """One network after the other."""
-    networks = [network.build(2).train() for _ in range(members)]
+    networks = [network.build(2).to(pixels.device).train() for _ in range(members)]
     optimisers = [torch.optim.Adam(each.parameters()) for each in networks]
 
     def step() -> None:
@@ -68,7 +68,7 @@ def plain_loop(network: Architecture, members: int, pixels: Tensor, classes: Ten
 
 def vmapped(network: Architecture, members: int, pixels: Tensor, classes: Tensor) -> Step:
     """torch.vmap over stacked parameters and buffers."""
-    networks: list[nn.Module] = [network.build(2).train() for _ in range(members)]
+    networks: list[nn.Module] = [network.build(2).to(pixels.device).train() for _ in range(members)]
     parameters, buffers = stack_module_state(networks)
     base = network.build(2).to("meta").train()
 
@@ -90,13 +90,19 @@ def vmapped(network: Architecture, members: int, pixels: Tensor, classes: Tensor
 WAYS = {"stacked": stacked, "loop": plain_loop, "vmap": vmapped}
 
 
-def seconds(steps: Mapping[str, Step], repeats: int) -> dict[str, float]:
-    """The fastest of some repeats of each, in seconds of the processor; nan for what torch refuses."""
+def finished_at() -> float:
+    """The clock, once the GPU has done what it was given."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def seconds(steps: Mapping[str, Step], repeats: int, clock: Callable[[], float]) -> dict[str, float]:
+    """The fastest of some repeats of each; nan for what torch refuses."""
     fastest = dict.fromkeys(steps, float("inf"))
     for repeat in range(repeats + 1):  # the first call of each kernel is slower
         for name, step in steps.items():
             try:
-                started = time.process_time()
+                started = clock()
                 step()
             except RuntimeError:
                 if name != "vmap":
@@ -104,7 +110,7 @@ def seconds(steps: Mapping[str, Step], repeats: int) -> dict[str, float]:
                 fastest[name] = float("nan")
                 continue
             if repeat:
-                fastest[name] = min(fastest[name], time.process_time() - started)
+                fastest[name] = min(fastest[name], clock() - started)
     return fastest
 
 
@@ -113,7 +119,7 @@ def row(name: str, members: int, taken: Mapping[str, float], batch: int) -> str:
     ratios = [
         f"{taken[way] / taken['stacked']:.2f}" if taken[way] == taken[way] else "refused" for way in ("loop", "vmap")
     ]
-    return f"| {name} | {members} | {taken['stacked']:.3f} | {each:.3f} | {ratios[0]} | {ratios[1]} |"
+    return f"| {name} | {members} | {taken['stacked']:.4f} | {each:.4f} | {ratios[0]} | {ratios[1]} |"
 
 
 def main() -> None:
@@ -123,13 +129,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--markdown", type=Path, help="write the table here too")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--wall", action="store_true", help="seconds of the clock on the CPU too")
     arguments = parser.parse_args()
+    on_gpu = arguments.device == "cuda"
+    clock = finished_at if on_gpu else time.perf_counter if arguments.wall else time.process_time
     generator = torch.Generator().manual_seed(1)
-    pixels = torch.randn(arguments.batch, 3, 32, 32, generator=generator)
-    classes = torch.randint(2, (arguments.batch,), generator=generator)
-    machine = (
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
-    )
+    pixels = torch.randn(arguments.batch, 3, 32, 32, generator=generator).to(arguments.device)
+    classes = torch.randint(2, (arguments.batch,), generator=generator).to(arguments.device)
+    processor = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} thread(s)"
+    machine = f"{torch.cuda.get_device_name() if on_gpu else processor}, torch {torch.__version__}"
     lines = [
         f"Batch {arguments.batch}, {machine}, Python {platform.python_version()}; fastest of {arguments.repeats}.",
         "",
@@ -140,7 +149,7 @@ def main() -> None:
     for name in arguments.networks:
         for members in arguments.members:
             steps = {way: make(NETWORKS[name], members, pixels, classes) for way, make in WAYS.items()}
-            lines.append(row(name, members, seconds(steps, arguments.repeats), arguments.batch))
+            lines.append(row(name, members, seconds(steps, arguments.repeats, clock), arguments.batch))
             print(lines[-1], flush=True)
     if arguments.markdown is not None:
         arguments.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
