@@ -354,6 +354,20 @@ def test_of_one_softmax_the_probabilities_of_a_formula_add_up(home: Path, tmp_pa
         torch.testing.assert_close(asked(pixels).sigmoid(), each[:, 0] + each[:, 3], atol=1e-4, rtol=1e-3)
 
 
+def test_a_formula_of_independent_classes_has_bounds_and_one_of_a_softmax_none(home: Path, tmp_path: Path) -> None:
+    for outputs in ("softmax", "independent"):
+        made(home, tmp_path / outputs, ("a", "b"), "--outputs", outputs)
+        model = load(tmp_path / outputs, target="red or blue")
+        (prediction,) = model.predict(home / "test" / "red" / "0.png")
+        if outputs == "softmax":
+            assert prediction.bounds is None
+        else:
+            assert prediction.bounds is not None
+            low, high = prediction.bounds
+            assert low <= prediction.probability <= high
+            assert low == pytest.approx(max(prediction.concepts["red"], prediction.concepts["blue"]), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

@@ -86,6 +86,10 @@ class LoadedUnion(LoadedModel):
             found.append(Prediction("", own[best], own[best] > bound, named, label=self.classes[best]))
         return found
 
+    def _bounds(self, each: Tensor) -> Sequence[tuple[float, float] | None]:
+        """None of one softmax: how its classes hang together is known, they exclude each other."""
+        return [None] * each.shape[1] if self.outputs == "softmax" else super()._bounds(each)
+
     def _decided(self, each: Tensor) -> Tensor:
         assert self.expression is not None
         if self.outputs == "softmax":
