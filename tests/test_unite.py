@@ -364,6 +364,7 @@ def test_a_formula_of_independent_classes_has_bounds_and_one_of_a_softmax_none(h
         else:
             assert prediction.bounds is not None
             low, high = prediction.bounds
+            assert prediction.probability is not None
             assert low <= prediction.probability <= high
             assert low == pytest.approx(max(prediction.concepts["red"], prediction.concepts["blue"]), abs=1e-6)
 
