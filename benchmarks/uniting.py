@@ -80,6 +80,15 @@ class Told:
     fitted: bool = True
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A way on pictures of one pair: accuracy and log-loss (nats) on those kept apart, accuracy on test pictures."""
+
+    apart: float
+    loss: float
+    test: Share
+
+
 WAYS = (
     Told("probabilities compared as they are", "softmax", fitted=False),
     Told("probabilities compared, with temperature", "softmax"),
@@ -182,19 +191,20 @@ def _population(architecture: Architecture, weights: Mapping[str, Tensor], name:
     return Population(name, architecture, stack([weights]), (name,), prepared)
 
 
-def compare(case: Case, apart: Pictures, test: Pictures) -> list[tuple[float, Share]]:
-    """For each way (accuracy on pictures kept apart, numbers being fitted on the other half of them; that on test)."""
+def compare(case: Case, apart: Pictures, test: Pictures) -> list[Compared]:
+    """What each way is worth; of pictures kept apart on those of one half, numbers being fitted on the other."""
     sets = [[logits_of(population, each.images) for population, _ in case.parents] for each in (apart, test)]
     found = []
     for way in WAYS:
-        right = np.zeros(len(apart.labels), bool)
+        right, loss = np.zeros(len(apart.labels), bool), np.zeros(len(apart.labels))
         for fold in range(FOLDS):
             out = np.arange(len(right)) % FOLDS == fold
             knowers = fitted(case, way, [each[~out] for each in sets[0]], np.array(apart.labels)[~out].tolist())
-            right[out] = told(knowers, [each[out] for each in sets[0]]) == np.array(apart.labels)[out]
-        tested = told(fitted(case, way, sets[0], list(apart.labels)), sets[1]) == np.array(test.labels)
-        found.append((float(right.mean()), Share(int(tested.sum()), len(tested))))
-    print(case.title, *(f"{100 * one:.1f} {100 * other.value:.1f}" for one, other in found), sep="\n  ", flush=True)
+            right[out], loss[out] = told(knowers, [each[out] for each in sets[0]], np.array(apart.labels)[out])
+        tested, _ = told(fitted(case, way, sets[0], list(apart.labels)), sets[1], np.array(test.labels))
+        found.append(Compared(float(right.mean()), float(loss.mean()), Share(int(tested.sum()), len(tested))))
+    said = (f"{100 * each.apart:.1f} {each.loss:.3f} {100 * each.test.value:.1f}" for each in found)
+    print(case.title, *said, sep="\n  ", flush=True)
     return found
 
 
@@ -207,10 +217,15 @@ def fitted(case: Case, way: Told, logits: Sequence[Tensor], labels: Sequence[str
     return found
 
 
-def told(knowers: Sequence[Knower], logits: Sequence[Tensor]) -> NDArray[np.str_]:
+def told(
+    knowers: Sequence[Knower], logits: Sequence[Tensor], true: NDArray[np.str_]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """For each picture whether it is told rightly, and minus the log of the probability of its class."""
     classes = [name for knower in knowers for name in knower.own]
-    answers: NDArray[np.str_] = np.array(classes)[united(knowers, logits, "softmax").argmax(1).numpy()]
-    return answers
+    log_odds = united(knowers, logits, "softmax").double()
+    rows = torch.tensor([classes.index(name) for name in true.tolist()])
+    loss: NDArray[np.float64] = -F.logsigmoid(log_odds)[torch.arange(len(rows)), rows].numpy()
+    return (log_odds.argmax(1) == rows).numpy(), loss
 
 
 def judge(case: Case, learn: Pictures, apart: Pictures, test: Pictures, steps: int) -> dict[str, Scores]:
@@ -231,14 +246,14 @@ def judge(case: Case, learn: Pictures, apart: Pictures, test: Pictures, steps: i
     return found
 
 
-def chosen(compared: Sequence[Sequence[tuple[float, Share]]]) -> int:
+def chosen(compared: Sequence[Sequence[Compared]]) -> int:
     """The way that is best on the pictures kept apart, the mean over all cases."""
-    return int(np.argmax(np.mean([[apart for apart, _ in each] for each in compared], axis=0)))
+    return int(np.argmax(np.mean([[way.apart for way in each] for each in compared], axis=0)))
 
 
 def page(
     cases: Sequence[Case],
-    compared: Sequence[Sequence[tuple[float, Share]]],
+    compared: Sequence[Sequence[Compared]],
     judged: Sequence[Mapping[str, Scores]],
     options: argparse.Namespace,
 ) -> str:
@@ -247,7 +262,7 @@ def page(
     command = f"python benchmarks/uniting.py --data ../shared/data --epochs {options.epochs} --steps {options.steps}"
     return "\n".join(
         [
-            "# Uniting classifiers: one model of the classes of two",
+            "# Uniting classifiers",
             f"Written by `{command}` ({machine()}).",
             "",
             _filled(
@@ -265,8 +280,8 @@ def page(
             _filled(
                 "A network that has never seen a truck takes one for something that it knows. Before its classes stand "
                 "in one softmax with those of another, it has to say how likely the picture shows any of them. "
-                "Accuracy over all ten classes in per cent: on training pictures kept apart, numbers being "
-                "fitted on the other half of them, and, in brackets, on test pictures."
+                "Accuracy over all ten classes in per cent and log-loss in nats: on training pictures kept apart, "
+                "numbers being fitted on the other half of them; in brackets accuracy on test pictures."
             ),
             "",
             *ways_table(cases, compared),
@@ -279,13 +294,13 @@ def page(
             "",
             _filled(
                 "*Alone* is a network among its own five classes, on pictures of these; *united* the union on the same "
-                "pictures, among all ten. One parent alone can tell half of the pictures at most. *One network* is a "
-                f"student of the size of those trained here, taught {options.steps} steps by the first pair of these "
-                "side by side, on 5,085 training pictures without their labels. Beside these the published figures "
-                "of ZipIt (Stoica et al. 2023, arXiv:2305.03053; ResNet-20 of four times the width, 50,000 training "
-                "pictures): ensemble 87.4, ZipIt 79.1, one parent 48.2. They are not comparable with ours in data and "
-                "width."
+                "pictures, among all ten. One parent alone can tell half of the pictures at most. "
+                f"{one_network(judged, options.steps)}Beside these the published figures of ZipIt (Stoica et al. "
+                "2023, arXiv:2305.03053; ResNet-20 of four times the width, 50,000 training pictures): ensemble 87.4, "
+                "ZipIt 79.1, one parent 48.2. They are not comparable with ours in data and width."
             ),
+            "",
+            _filled(lost(cases, judged)),
             "",
             "## Which classes of the one are taken for the other's",
             "",
@@ -299,31 +314,35 @@ def page(
     )
 
 
-def ways_table(cases: Sequence[Case], compared: Sequence[Sequence[tuple[float, Share]]]) -> Iterator[str]:
+def ways_table(cases: Sequence[Case], compared: Sequence[Sequence[Compared]]) -> Iterator[str]:
     yield f"| | {' | '.join(case.title for case in cases)} |"
     yield f"| --- |{' ---: |' * len(cases)}"
     for index, way in enumerate(WAYS):
-        each = [f"{100 * found[index][0]:.1f} ({100 * found[index][1].value:.1f})" for found in compared]
+        own = [found[index] for found in compared]
+        each = [f"{100 * one.apart:.1f}, {one.loss:.2f} ({100 * one.test.value:.1f})" for one in own]
         yield f"| {way.title} | {' | '.join(each)} |"
 
 
-def what_is_chosen(compared: Sequence[Sequence[tuple[float, Share]]]) -> str:
+def what_is_chosen(compared: Sequence[Sequence[Compared]]) -> str:
     """In sentences that follow from the numbers."""
     best = chosen(compared)
-    means = [100 * np.mean([found[index][0] for found in compared]) for index in range(len(WAYS))]
-    order = sorted(range(len(WAYS)), key=lambda index: -means[index])
-    listed = "; ".join(f"{WAYS[index].title} {means[index]:.1f}" for index in order)
     default = next(index for index, way in enumerate(WAYS) if way.way == "energy" and way.labelled and way.fitted)
-    lead = means[best] - means[default]
-    is_default = (
-        "That is what `composer unite` does."
-        if best == default
-        else f"`composer unite` takes {WAYS[default].title}, {lead:.1f} below it, which also gives probabilities for "
-        "each class by itself."
-    )
+    right = [100 * np.mean([found[index].apart for found in compared]) for index in range(len(WAYS))]
+    loss = [np.mean([found[index].loss for found in compared]) for index in range(len(WAYS))]
+    order = sorted(range(len(WAYS)), key=lambda index: -right[index])
+    listed = "; ".join(f"{WAYS[index].title} {right[index]:.1f}, {loss[index]:.2f}" for index in order)
+    if best == default:
+        taken = "That is what `composer unite` does where pictures have labels."
+    else:
+        less, more = right[best] - right[default], loss[default] - loss[best]
+        taken = (
+            f"Where pictures have labels, `composer unite` takes {WAYS[default].title}: {less:.1f} below it, with a "
+            f"log-loss that is {abs(more):.2f} {'higher' if more > 0 else 'lower'}."
+        )
     return (
-        f"Means over the {len(compared)} pairs on the training pictures kept apart: {listed}. Best there is "
-        f"{WAYS[best].title}. {is_default} Without labels the energy is standardised over all pictures given."
+        f"Means over the {len(compared)} pairs on the training pictures kept apart, accuracy and log-loss: {listed}. "
+        f"Told rightly most often: {WAYS[best].title}. {taken} Without labels it takes the energy, standardised over "
+        "all pictures given."
     )
 
 
@@ -334,6 +353,26 @@ def union_table(cases: Sequence[Case], judged: Sequence[Mapping[str, Scores]]) -
         for title, scores in found.items():
             own = [f"{100 * each.before.value:.1f}, {100 * each.after.value:.1f}" for each in scores.parents]
             yield f"| {case.title}: {title} | {scores.all} | {' | '.join(own)} |"
+
+
+def lost(cases: Sequence[Case], judged: Sequence[Mapping[str, Scores]]) -> str:
+    """How much networks lose of their own classes by standing beside others, for each kind of network."""
+    each: dict[str, list[float]] = {}
+    for case, found in zip(cases, judged, strict=True):
+        own = found["side by side"].parents
+        each.setdefault(case.title.split(",")[0], []).extend(100 * (one.before.value - one.after.value) for one in own)
+    said = ", ".join(f"{np.mean(points):.1f} ({kind})" for kind, points in each.items())
+    return f"Points that networks lose of their own classes by standing beside another, on the mean: {said}."
+
+
+def one_network(judged: Sequence[Mapping[str, Scores]], steps: int) -> str:
+    """What the rows of one network are; nothing where there are none."""
+    if not any("one network" in found for found in judged):
+        return ""
+    return (
+        f"*One network* is a student of the size of those trained here, taught {steps} steps by the first pair of "
+        "these side by side, on 5,085 training pictures without their labels. "
+    )
 
 
 def taken_table(cases: Sequence[Case], judged: Sequence[Mapping[str, Scores]]) -> Iterator[str]:

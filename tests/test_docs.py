@@ -146,6 +146,7 @@ QUESTIONS = {
     "What does a probability of and, or, not mean?": "docs/logic.md#what-and-or-and-not-need",
     "I have ten labelled pictures: what now?": "docs/few.md#a-handful-of-labelled-pictures",
     "Does merging weights work?": "docs/merging.md#merging-networks-in-weight-space-what-is-left-of-them",
+    "Can classifiers of different classes be one?": "docs/uniting.md#uniting-classifiers",
     "Did the study hold?": "docs/study.md#what-replays",
     "How do I write a plugin?": "docs/plugins.md#from-an-empty-folder",
 }

@@ -26,8 +26,11 @@ def benchmark() -> ModuleType:
     return module
 
 
-def told(benchmark: ModuleType, best: int) -> list[tuple[float, Share]]:
-    return [(0.6 if index == best else 0.5, Share(40, 80)) for index in range(len(benchmark.WAYS))]
+def told(benchmark: ModuleType, best: int) -> list[Any]:
+    return [
+        benchmark.Compared(0.6 if index == best else 0.5, 2.0 - 0.1 * index, Share(40, 80))
+        for index in range(len(benchmark.WAYS))
+    ]
 
 
 def scores() -> Scores:
@@ -46,12 +49,15 @@ def page(benchmark: ModuleType, best: int) -> str:
 def test_the_page_says_what_the_numbers_say(benchmark: ModuleType) -> None:
     default = len(benchmark.WAYS) - 1
     written = page(benchmark, default)
-    assert "Best there is energy, fitted to labels. That is what `composer unite` does." in written
+    assert "Told rightly most often: energy, fitted to labels. That is what `composer unite` does where" in written
     assert "| one pair: side by side | 75.0 % (64.5 to 83.2) | 90.0, 75.0 | 90.0, 75.0 |" in written
     assert "| one pair | 7 of 80 | cat for dog 5, ship for airplane 2 |" in written
     assert "--epochs 3 --steps 7" in written
     assert "taught 7 steps" in written
-    assert "takes energy, fitted to labels, 10.0 below it" in page(benchmark, 0)
+    assert "on the mean: 15.0 (one pair), 15.0 (another pair)." in written
+    other = page(benchmark, 0)
+    assert "takes energy, fitted to labels: 10.0 below it, with a log-loss that is 0.60 lower." in other
+    assert "| energy, fitted to labels | 50.0, 1.40 (50.0) | 50.0, 1.40 (50.0) |" in other
 
 
 def test_published_halves_are_united(benchmark: ModuleType, shared: Path) -> None:
