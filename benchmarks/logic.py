@@ -89,7 +89,6 @@ CHOICES = (
     Choice("platt"),
     Choice("isotonic"),
     Choice(prior="out"),
-    Choice("temperature", "out"),
     Choice("platt", "out"),
     Choice("isotonic", "out"),
     Choice(dependence="minimum"),
