@@ -16,7 +16,7 @@ from composer.running.engine import Engine
 from composer.running.plan import make_plan
 from composer.sweeps.benchmark import PAIRS, Benchmark, Entrants, Judgement, pair_recipe
 
-PARENT, ORACLE = 0.5, 1.0
+PARENT, ORACLE = (Sampled(value, np.full(41, value)) for value in (0.5, 1.0))
 
 
 def sampled(value: float) -> Sampled:
@@ -25,7 +25,7 @@ def sampled(value: float) -> Sampled:
 
 def found(**rows: float) -> Benchmark:
     values = {name.replace("_", " "): sampled(value) for name, value in rows.items()}
-    judgement = Judgement(PAIRS[0], 1, values, values, sampled(PARENT), sampled(ORACLE), {})
+    judgement = Judgement(PAIRS[0], 1, values, values, PARENT, ORACLE, {})
     return Benchmark(Entrants({}, (), translation.CONTROLS, {}), [judgement])
 
 
