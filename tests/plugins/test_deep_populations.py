@@ -51,6 +51,19 @@ def test_the_same_seed_gives_the_same_bytes(trained: Trained, architecture: Arch
     assert len({tensor.numpy().tobytes() for tensor in known.weights[f"{architecture.head}.weight"]}) == 2
 
 
+@pytest.mark.parametrize("architecture", [RESNET, VIT], ids=["resnet", "vit"])
+def test_half_the_bits_learn_as_well(trained: Trained, architecture: Architecture) -> None:
+    curves = []
+    for precision in ("float32", "bfloat16"):
+        own = Run(seed=3, pictures=(PICTURES["cat"],))
+        source = Train.model_validate({**FEW, "architecture": architecture, "precision": precision})
+        weights = source.load("cat", own).weights
+        assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+        curves.append(own.figures["training"].series["median member"])  # type: ignore[union-attr]
+    assert curves[0] != curves[1]
+    assert curves[0] == pytest.approx(curves[1], rel=0.05)
+
+
 def run() -> Run:
     return Run(seed=4, pictures=tuple(PICTURES.values()))
 
