@@ -20,7 +20,7 @@ from composer_clustering import Clusters, Tuned, tuning
 from composer_clustering.evaluation import Spaces, labels_of
 from composer_clustering.methods import kmeans
 from composer_clustering.naming import named_by, parents_said
-from composer_clustering.objectives import FAULTS, WORST, Common, rand_between, worth
+from composer_clustering.objectives import ALL_NOISE, FAULTS, ONE_CLUSTER, WORST, Common, rand_between, worth
 from composer_clustering.search import Found, order_of, search
 from composer_clustering.space import combinations, said
 from tiny import tiny_images, tiny_population, training_images
@@ -396,6 +396,7 @@ def test_of_two_clusters_the_one_of_which_the_parents_are_surer_is_the_targets()
         ([1, 1, -1, 3, 3, -1, -1], [False, True, True]),
         ([9, -1, -1, -2, -2, -1, -1], [False, True, False]),
         ([9, -1, -1, -1, 8, -1, -1], [False, False, True]),
+        ([-1, -1, -1, -2, -2, 5, 5], [False, True, False]),
     ],
 )
 def test_of_more_clusters_those_that_most_pictures_say_are_else_the_surest_and_never_noise(
@@ -461,3 +462,9 @@ def test_more_clusters_of_kmeans_are_named_by_what_most_of_their_pictures_are() 
     many = Clusters(kmeans_clusters=99, methods=("kmeans",), reduction="raw", umap_figure=False)
     alone = many.evaluate(model(), IMAGES, Run()).scores
     assert alone["kmeans.purity"].values == pytest.approx(1), "a cluster for each picture"
+
+
+def test_where_every_trial_failed_the_options_stay_whatever_failed_least() -> None:
+    searched = tuning.Searched("dbscan", [{}, {"dbscan_min_samples": 5}], Found([0, 1], [ONE_CLUSTER, ALL_NOISE], 2))
+    assert searched.failed
+    assert searched.chosen == {}

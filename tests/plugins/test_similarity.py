@@ -10,9 +10,10 @@ import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
 from composer import ComposedModel, ComposerError, Heatmap, Run, resamples
+from composer_geometry import known_of, transform_of
 from composer_similarity import Similarity
 from composer_similarity.cosines import directions, mean_between, mean_within
-from tiny import tiny_images, tiny_population
+from tiny import tiny_images, tiny_population, training_images
 
 IMAGES = tiny_images(per_cell=8)
 
@@ -39,6 +40,31 @@ def test_every_members_scores_are_means_of_scikit_learns_cosines(centred: bool) 
         assert scores["within_target"].values[member] == pytest.approx(within, abs=1e-5)
         assert scores["between"].values[member] == pytest.approx(between, abs=1e-5)
         assert scores["gap"].values[member] == pytest.approx(within - between, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options", [{"metric": "correlation"}, {"metric": "rank", "weights": "anova"}, {"metric": "mahalanobis"}]
+)
+def test_other_metrics_and_weights_change_the_features_before_the_cosine(options: dict[str, str]) -> None:
+    run = Run(pictures=(training_images("black"), training_images("cat")))
+    similarity = Similarity.model_validate({"centred": False, **options})
+    scores = similarity.evaluate(model(), IMAGES, run).scores
+    target = IMAGES.target
+    for member, features in enumerate(model().features(IMAGES).double().numpy()):
+        known = known_of(model(), member, run, "similarity")
+        cosines = cosine_similarity(transform_of(similarity.metric, similarity.weights, known)(features))
+        between = cosines[np.ix_(target, ~target)].mean()
+        assert scores["between"].values[member] == pytest.approx(between, abs=1e-5)
+
+
+def test_whitening_and_weights_ask_for_the_parents_pictures_and_exclude_each_other() -> None:
+    assert Similarity(metric="rank").terms.pictures == "none"
+    assert Similarity(metric="mahalanobis").terms.pictures == Similarity(weights="heads").terms.pictures == "labelled"
+    ((option, message),) = Similarity(metric="mahalanobis", weights="lda").problems(("black", "cat"))
+    assert option == "weights"
+    assert "whitening undoes them" in message
+    with pytest.raises(ComposerError, match="similarity: its metric or weights come from the parents'"):
+        Similarity(metric="mahalanobis").evaluate(model(), IMAGES, Run())
 
 
 def test_a_resample_counts_pairs_of_different_pictures_only() -> None:
