@@ -18,7 +18,7 @@ from torch import Tensor
 from composer import ComposedModel, ComposerError, Expression, Images, Lines, Run, Table
 from composer_clustering import Clusters, Tuned, tuning
 from composer_clustering.evaluation import Spaces, labels_of
-from composer_clustering.methods import kmeans
+from composer_clustering.methods import dbscan, kmeans
 from composer_clustering.naming import named_by, parents_said
 from composer_clustering.objectives import ALL_NOISE, FAULTS, ONE_CLUSTER, WORST, Common, rand_between, worth
 from composer_clustering.search import Found, order_of, search
@@ -468,3 +468,27 @@ def test_where_every_trial_failed_the_options_stay_whatever_failed_least() -> No
     searched = tuning.Searched("dbscan", [{}, {"dbscan_min_samples": 5}], Found([0, 1], [ONE_CLUSTER, ALL_NOISE], 2))
     assert searched.failed
     assert searched.chosen == {}
+
+
+def test_a_base_that_no_axis_has_is_tried_first_too() -> None:
+    assert combinations("kmeans", ("clusters",), Clusters(kmeans_clusters=7))[0] == {}
+
+
+def test_other_weights_are_another_space() -> None:
+    run = Run(pictures=(training_images("black"), training_images("cat")))
+    spaces = Spaces(model(), run)
+    features = model().features(IMAGES)[0].double().numpy()
+    plain, weighed, again = (
+        spaces.of(Clusters.model_validate({"weights": weights}), 0, features) for weights in ("none", "anova", "none")
+    )
+    assert plain is again
+    assert not np.allclose(plain.distances, weighed.distances)
+
+
+def test_a_quantile_of_the_distances_to_the_neighbours_is_a_radius_of_dbscan() -> None:
+    space = Spaces(model(), Run()).of(Clusters(reduction="raw"), 0, groups(apart=3))
+    nearest = np.sort(space.distances, axis=1)[:, 4]
+    for share in (0.2, 0.9):
+        options = Clusters(dbscan_quantile=share, dbscan_min_samples=5)
+        expected = dbscan(space.distances, float(np.quantile(nearest, share)), 5)
+        assert labels_of(options, "dbscan", space, IMAGES.target, 0).tolist() == expected.tolist()

@@ -149,3 +149,10 @@ def test_features_that_are_not_finite_say_nothing() -> None:
     one = ComposedModel((replace(broken, weights=weights),), broken.members)
     found = known_of(one, 0, Run(pictures=(training_images("black"),)), "clusters")
     assert not found.features[0].any()
+
+
+def test_weights_count_in_cosines_too() -> None:
+    own = known()
+    scaled = own.features[0] * np.sqrt(weights_of("anova", own))
+    found = pdist(transform_of("cosine", "anova", own)(own.features[0])) ** 2 / 2
+    np.testing.assert_allclose(found, pdist(scaled, "cosine"), atol=1e-12)
