@@ -118,6 +118,8 @@ def costs_of(pair: tuple[str, ...], store: Path) -> dict[str, Cost]:
                 continue
             model: ComposedModel = engine.result(arm.model)
             steps = [step for step in in_order(iter([arm.model])) if step.key not in parents]
+            for step in steps:
+                engine.result(step)  # where the store had the model and not what it was made of
             facts = [kept.facts(step.name, step.key) or {} for step in steps]
             terms = compositions[arm.composition.name].assembler.terms
             found[arm.composition.name] = Cost(
@@ -125,7 +127,7 @@ def costs_of(pair: tuple[str, ...], store: Path) -> dict[str, Cost]:
                 multiply_adds(model),
                 0 if terms.pictures == "none" else shown,
                 len(model),
-                sum(own["processor_seconds"] for own in facts),
+                sum(own.get("processor_seconds", own["seconds"]) for own in facts),
             )
     return found
 
@@ -153,7 +155,7 @@ def page(rows: Mapping[str, Row], costs: Mapping[str, Cost], pairs: int, seeds: 
             "",
             _filled(
                 f"Written by `python benchmarks/frontier.py --pairs {pairs} --seeds {seeds}` ({machine()}). It covers "
-                f"{pairs} of 16 drawn pairs of attribute and object, and {seeds} of the seeds of "
+                f"{pairs} of 16 drawn pairs of attribute and object and {seeds} of 3 seeds of "
                 "[the benchmark](benchmark.md), whose parents, pictures and gain these are: 0 is the better parent "
                 "alone, 1 what networks reach that were trained on labelled pictures of the target; in brackets the "
                 "95 % interval over pairs, seeds and pictures."
@@ -167,8 +169,9 @@ def page(rows: Mapping[str, Row], costs: Mapping[str, Cost], pairs: int, seeds: 
                 f"Parameters and multiply-adds are those of one network that answers one picture; {own.parameters:,} "
                 "parameters are one parent's size. Pictures are the parents' own training pictures, of which no label "
                 "is looked at. Seconds are processor time for all members of one pair "
-                f"({costs['product'].members} of each, of `distil` {own.members}), parents excepted; they differ by "
-                "some tens of per cent from run to run."
+                f"({costs['product'].members} of each, of `distil` {own.members}), parents excepted; on a machine "
+                "that does other work they differ by some tens of per cent from run to run. The same command with "
+                "`--pairs 16 --seeds 3` covers all."
             ),
             "",
             _filled(what_it_shows(rows, costs)),
