@@ -69,6 +69,9 @@ WAYS: Mapping[str, Way] = {
     "random": _control("*random kernels*", "random"),
 }
 
+ONE_WIDTH = ("channel_choice", "pleas", "zipit", "optimal_transport", "aligned_mean")
+"""Of the ways in weight space those with one parent's width."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -207,8 +210,7 @@ def what_it_shows(rows: Mapping[str, Row], costs: Mapping[str, Cost]) -> str:
     best = max(controls, key=lambda name: interval(rows[name])[1])
     above = [WAYS[name].title for name in ranked(rows) if not WAYS[name].control and clear(rows, name, controls)]
     size = costs["distil"].parameters
-    small = [name for name in ranked(rows) if not WAYS[name].control and costs[name].parameters <= 1.1 * size]
-    merged = [name for name in small if name != "distil"]
+    merged = [name for name in ranked(rows) if not WAYS[name].control and name in ONE_WIDTH]
     first = (
         f"Above every control by intervals that do not overlap: {listed(above)}."
         if above
@@ -222,8 +224,8 @@ def what_it_shows(rows: Mapping[str, Row], costs: Mapping[str, Cost]) -> str:
     return (
         f"{first} The strongest control is {WAYS[best].title}, {gain_text(rows[best])}. Of one parent's size, "
         f"`distil` has {gain_text(rows['distil'])}: it {closest}, {gain_text(rows['product'])}, at "
-        f"{size / costs['product'].parameters:.2f} of its parameters. Of the ways in weight space the best of that "
-        f"size is {WAYS[merged[0]].title}, {gain_text(rows[merged[0]])}."
+        f"{size / costs['product'].parameters:.2f} of its parameters. Of the ways in weight space the best of one "
+        f"parent's width is {WAYS[merged[0]].title}, {gain_text(rows[merged[0]])}."
     )
 
 
@@ -250,23 +252,28 @@ def draw(rows: Mapping[str, Row], costs: Mapping[str, Cost], file: Path) -> None
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    canvas, panels = plt.subplots(1, 2, figsize=(11, 5.5), sharey=True, constrained_layout=True)
+    canvas, panels = plt.subplots(1, 2, figsize=(12, 5.5), sharey=True, constrained_layout=True)
+    names = ranked(rows)
     for axes, label in zip(panels, ("parameters", "seconds of processor time for one pair"), strict=True):
-        for number, name in enumerate(ranked(rows)):
+        for number, name in enumerate(names):
             row, cost = rows[name], costs[name]
             across = cost.parameters if label == "parameters" else cost.seconds
+            beside = across * (1 + 0.004 * (number - len(names) / 2))  # networks of one size beside each other
             low, high = interval(row)
             value = row.gain.value or 0.0
-            colour = "0.6" if WAYS[name].control else f"C{number % 10}"
             axes.errorbar(
-                across, value, [[value - low], [high - value]], fmt="s" if WAYS[name].control else "o", color=colour
+                beside,
+                value,
+                [[value - low], [high - value]],
+                fmt="s" if WAYS[name].control else "o",
+                color=str(0.3 + 0.2 * (number % 3)) if WAYS[name].control else plt.get_cmap("tab20")(number),
+                label=WAYS[name].title.replace("`", "").replace("*", ""),
             )
-            text = WAYS[name].title.replace("`", "").replace("*", "")
-            axes.annotate(text, (across, value), (5, 3), textcoords="offset points", fontsize=7, color=colour)
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
     panels[1].set_xscale("log")
-    panels[0].set_ylabel("gain")
+    panels[0].set_ylabel("gain, with its 95 % interval")
+    canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     canvas.savefig(file, dpi=110)
     plt.close(canvas)
 

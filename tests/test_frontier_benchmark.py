@@ -49,7 +49,7 @@ def test_the_page_says_what_the_numbers_say(benchmark: ModuleType) -> None:
     )
     assert "The strongest control is *random kernels*, 0.60 (0.55 to 0.65)" in page
     assert "it lies within its parents' product's interval, 0.95 (0.90 to 1.00), at 0.50 of its parameters" in page
-    assert "the best of that size is `pleas`, 0.80" in page
+    assert "the best of one parent's width is `pleas`, 0.80" in page
     assert "It covers 4 of 16 drawn pairs" in page
     lost = " ".join(benchmark.page(rows(benchmark, product=0.95, random=0.6), costs(benchmark), 4, 1).split())
     assert "Above every control by intervals that do not overlap: `product`: both parents." in lost
