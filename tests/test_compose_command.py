@@ -17,6 +17,7 @@ from PIL import Image
 from composer import ComposerError, Expression, Images, Run, Zoo, load
 from composer.command_line.cli import main
 from composer.recipes.recipe_reader import read_recipe
+from composer.recipes.schema import MODELINE
 from composer.zoo.composing import balanced, make
 from composer.zoo.learning import few
 from composer.zoo.made_folder import what_is_known, write
@@ -107,7 +108,9 @@ def test_its_recipe_composes_the_same_concepts(zoo: Zoo, cells: Path, tmp_path: 
     recipe = read_recipe(tmp_path / "out" / "recipe.yaml")
     assert recipe.target == Expression.parse("black and cat")
     assert [concept.models.name for concept in recipe.concepts] == ["zoo", "zoo"]
-    written = yaml.safe_load((tmp_path / "out" / "recipe.yaml").read_text(encoding="utf-8"))
+    text = (tmp_path / "out" / "recipe.yaml").read_text(encoding="utf-8")
+    assert text.startswith(f"{MODELINE}\n")
+    written = yaml.safe_load(text)
     assert written["images"] == {"use": "folder", "test": str(cells), "size": 16}
     made(zoo, tmp_path / "one", "cats")
     assert not (tmp_path / "one" / "recipe.yaml").exists(), "a recipe has two concepts or more"

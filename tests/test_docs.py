@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 import jsonschema
@@ -12,6 +13,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from readme import AUC, best_control
 
 from composer.command_line.cli import main
 from composer.recipes.recipe_reader import read_recipe
@@ -122,6 +124,15 @@ def test_the_networks_in_memory_of_the_readme_are_composed_as_it_stands(
     said = capsys.readouterr().out
     assert "holiday/1.jpg" in said
     assert "error=None" in said
+
+
+def test_the_best_control_that_the_readme_names_is_the_one_with_the_highest_median() -> None:
+    def report(**aucs: float) -> dict[str, Any]:
+        arms = {name: {"control": name != "made", "scores": {AUC: {"picked": auc}}} for name, auc in aucs.items()}
+        return {"compositions": {**arms, "features": {"control": True, "scores": {}}}}
+
+    reports = [report(made=0.99, mean=mean, random=random) for mean, random in ((0.8, 0.7), (0.9, 0.95), (0.85, 0.6))]
+    assert best_control(reports) == "`mean` (0.850)"
 
 
 QUESTIONS = {

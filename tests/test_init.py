@@ -79,6 +79,7 @@ def test_concepts_without_pictures_of_no_take_each_others_and_it_says_so() -> No
     assert recipe.images is None
     assert sorted(recipe.name for recipe in recipe.compositions) == ["distil", "product"]
     text = Path("black_cat.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=recipe.schema.json\n")
     assert "# black: photos/black has no folder `no`" in text
     assert "Nothing is judged without test pictures" in text
     assert max(map(len, text.splitlines())) <= 120

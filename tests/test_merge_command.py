@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -157,7 +158,9 @@ def test_options_of_the_method_are_set_one_by_one(checkpoints: tuple[str, str], 
         *checkpoints, "--architecture", NETWORK, "--outputs", "1", "--set", "by=nothing", "-o", str(tmp_path / "out")
     )
     assert said.exit_code == 0, said.output
-    assert "by: nothing" in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "by: nothing" in card
+    assert yaml.safe_load(card.split("---\n")[1])["license"] == "unknown"
     wrong = merge(*checkpoints, "--outputs", "1", "--set", "bi=nothing", "-o", str(tmp_path / "other"))
     assert "--set bi=nothing: bi: unknown option; there are by, " in wrong.output
 

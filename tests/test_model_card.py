@@ -126,6 +126,43 @@ def test_a_composition_that_nobody_judged_has_a_card_too(run: Path) -> None:
     assert "nobody knows what it is worth" in text
 
 
+def front(text: str) -> dict[str, Any]:
+    facts: dict[str, Any] = yaml.safe_load(text.split("---\n")[1])
+    return facts
+
+
+def test_the_model_index_has_the_picked_members_scores_but_those_that_labels_were_fitted_to(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    scores = report["compositions"]["product"]["scores"]
+    scores["recognition.accuracy"] = {**scores["recognition.auc"], "interval": None, "picked": 0.7}
+    scores["recognition.auc_hardest_cell"] = {**scores["recognition.auc"], "labels": "fitting"}
+    scores["undeclared.score"] = scores["recognition.auc"]
+    (index,) = front(card(run, "product", report))["model-index"]
+    assert index["name"] == "small: product"
+    (result,) = index["results"]
+    assert [(metric["type"], metric["value"], metric["name"]) for metric in result["metrics"]] == [
+        ("auc", 0.9, "AUC (95 % interval 0.870 to 0.930)"),
+        ("accuracy", 0.7, "accuracy"),
+        ("accuracy", 0.6, "K-means accuracy (95 % interval 0.570 to 0.630)"),
+    ]
+    assert result["dataset"]["name"] == "20 test pictures of the recipe small (5 black+cat, 5 black, 5 cat, 5 none)"
+    assert result["task"]["type"] == "image-classification"
+
+
+def test_what_nobody_judged_has_no_model_index(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    report["compositions"]["product"]["scores"] = {}
+    assert "model-index" not in front(card(run, "product", report))
+
+
+def test_a_card_for_one_member_has_no_scores_in_its_front_matter(run: Path) -> None:
+    whole = card(run, "product")
+    text = one_member_card(whole, "black 1 x cat 1")
+    assert "model-index" in front(whole)
+    assert front(text) == {name: value for name, value in front(whole).items() if name != "model-index"}
+    assert one_member_card("---\n[\n---\n# a\n", "x").startswith("---\n[\n---\n# a\n")
+
+
 def test_a_card_for_one_member_says_so_below_the_title(run: Path) -> None:
     text = one_member_card(card(run, "product"), "black 1 x cat 1")
     assert "# small: product\n\nThis folder holds one member alone, `black 1 x cat 1`" in text

@@ -36,6 +36,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Composed:
     )
 
 
+def test_it_is_told_of_in_a_line_where_there_is_no_html(run: Composed) -> None:
+    assert repr(run) == f"<black_cat: product; in {run.folder}>"
+
+
 class Table(HTMLParser):
     """The texts of all cells, row by row, and every tag that was met."""
 
