@@ -45,6 +45,7 @@ def test_each_concept_shows_its_own_pictures_and_the_others_that_it_is_surest_of
     other[0] = 4.0  # a bird, of which nobody knows whether it is no dog
     said = {"dog": np.concatenate([own, other]), "bird": np.zeros(2 * count)}
     write_sheet(tmp_path / "sheet.html", Probed(images, said), tmp_path)
+    assert list(sections(tmp_path / "sheet.html")) == ["bird", "dog"], "the doubtful first"
     dog = sections(tmp_path / "sheet.html")["dog"]
     mine, others = (cards(part) for part in dog.split("Of all other pictures"))
     assert len(mine) == int(images["dog"].labels["dog"].sum())
