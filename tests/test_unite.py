@@ -418,7 +418,7 @@ def test_predict_shows_the_likeliest_class(home: Path, tmp_path: Path) -> None:
     picture = str(home / "test" / "blue" / "0.png")
     shown = CliRunner().invoke(main, ["predict", str(tmp_path / "out"), picture])
     assert re.search(r"blue/0.png +blue +\S+ %", shown.output), shown.output
-    assert "1 pictures: 1 blue" in shown.output
+    assert "1 picture: 1 blue" in shown.output
     as_csv = CliRunner().invoke(main, ["predict", str(tmp_path / "out"), picture, "--csv"])
     assert "picture,red,green,blue,white,probability,shown,error" in as_csv.output
     assert ",blue," in as_csv.output.splitlines()[-1]

@@ -72,4 +72,5 @@ def print_labels(model: LoadedModel, predictions: Sequence[Prediction]) -> None:
     console.print(table)
     labels = [prediction.label for prediction in readable]
     counts = [f"{labels.count(name)} {name}" for name in model.answers if name in labels]
-    console.print(f"\n{len(readable)} pictures: {', '.join(counts)}", soft_wrap=True)
+    count = f"{len(readable)} picture{'' if len(readable) == 1 else 's'}"
+    console.print(f"\n{count}: {', '.join(counts)}", soft_wrap=True)
