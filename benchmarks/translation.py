@@ -44,6 +44,8 @@ from composer_translation.taught import teach
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "translation.md"
 BEGIN, END = "<!-- begin: benchmarks/translation.py -->\n", "<!-- end -->"
+FEW = 8
+"""Pairs below which the document says that they are few."""
 REFIT = {"assembler": "refit"}
 TRANSLATORS: Mapping[str, Mapping[str, Any]] = {
     "cyclegan": {"use": "cyclegan"},
@@ -204,7 +206,8 @@ def said(found: Benchmark, seen: Mapping[str, Seen], command: str) -> str:
     seeds = len({one.seed for one in found.judgements})
     lines = [
         f"Written by `{command}`. It covers {len(done)} of {len(PAIRS)} pairs ({', '.join(done)}) and "
-        f"{seeds} seed{'s' if seeds > 1 else ''}: what it says of one pair is little.",
+        f"{seeds} seed{'s' if seeds > 1 else ''}"
+        + ("; of so few it says little of others." if len(done) < FEW else "."),
         "",
         "| | kind | AUC | hardest cell | gain | 95 % interval | novelty | dead | seconds |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -219,7 +222,10 @@ def said(found: Benchmark, seen: Mapping[str, Seen], command: str) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     failed = {name: own.failed for name, own in seen.items() if own.failed}
     lines += ["", *verdict(rows), *(f"- `{name}` failed: {why[0]}" for name, why in failed.items()), ""]
-    wrapped = [line if line.startswith("|") else textwrap.fill(line, 120, subsequent_indent="  ") for line in lines]
+    wrapped = [
+        line if line.startswith("|") else textwrap.fill(line, 120, subsequent_indent="  " * line.startswith("- "))
+        for line in lines
+    ]
     return "\n".join(wrapped)
 
 
@@ -242,6 +248,12 @@ def verdict(rows: Sequence[Row]) -> Iterator[str]:
         + (f"; it is not clearly above {', '.join(other)}" if other else "")
         + "."
     )
+    blind = known.get("taught condition shuffled")
+    if blind is not None and blind.gain.value is not None and "`taught condition shuffled`" in other:
+        yield (
+            f"- Applied to members whose weights are shuffled, the same generator has gain {blind.gain.value:.2f}: it has "
+            "learned what networks of this target look like, and that its members add to it is not shown."
+        )
 
 
 def write(text: str, document: Path) -> None:
@@ -262,12 +274,12 @@ def main() -> None:
     options = parser.parse_args()
     if not 1 <= options.pairs <= len(PAIRS):
         raise ComposerError(f"--pairs: say 1 to {len(PAIRS)}")
-    settings = f"--pairs {options.pairs} --seeds {options.seeds} --cyclegan {options.cyclegan} --steps {options.steps}"
-    command = f"python benchmarks/translation.py {settings}"
+    settings = f"--seeds {options.seeds} --cyclegan {options.cyclegan} --steps {options.steps}"
     store = options.store or default_store()
     rounds = measured(PAIRS[: options.pairs], options.seeds, options.cyclegan, options.steps, store, options.trained)
     for found, seen in rounds:
-        write(said(found, seen, command), options.document)
+        pairs = len({one.pair for one in found.judgements})
+        write(said(found, seen, f"python benchmarks/translation.py --pairs {pairs} {settings}"), options.document)
         print(f"{cell_name(found.judgements[-1].pair)}: {len(found.judgements)} done", flush=True)
 
 

@@ -42,6 +42,14 @@ def test_the_sentence_says_what_taught_is_above_and_what_it_is_not() -> None:
     assert "| random | control | 0.800 |" in text
 
 
+def test_a_generator_that_does_as_well_on_shuffled_members_is_said_not_to_need_them() -> None:
+    said = [translation.said(found(taught=0.95, taught_condition_shuffled=one), {}, "c") for one in (0.945, 0.9)]
+    told = [" ".join(text.split()) for text in said]
+    assert "the same generator has gain 0.89: it has learned what networks of this target look like" in told[0]
+    assert "the same generator" not in told[1]
+    assert "above `taught condition shuffled`" in told[1]
+
+
 def test_without_taught_nothing_is_said_of_it() -> None:
     assert "`taught` was not judged on every pair." in translation.said(found(random=0.8), {}, "the command")
 
