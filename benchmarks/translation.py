@@ -251,8 +251,8 @@ def verdict(rows: Sequence[Row]) -> Iterator[str]:
     blind = known.get("taught condition shuffled")
     if blind is not None and blind.gain.value is not None and "`taught condition shuffled`" in other:
         yield (
-            f"- Applied to members whose weights are shuffled, the same generator has gain {blind.gain.value:.2f}: it has "
-            "learned what networks of this target look like, and that its members add to it is not shown."
+            f"- Applied to members whose weights are shuffled, the same generator has gain {blind.gain.value:.2f}: it "
+            "has learned what networks of this target look like, and that its members add to it is not shown."
         )
 
 
