@@ -128,8 +128,8 @@ def shown_in(
     for name in groups:
         if labelled and name not in (".", NONE, *union):
             raise ComposerError(
-                f"{option}/{name}: no class is called {name!r}{nearest(name, union)}; call folders as classes are "
-                f"called, {NONE!r} for pictures of none, or say --unlabelled"
+                f"{option}/{name}: no class is called {name!r}{nearest(name, union)} (a folder is called as a "
+                f"class, or {NONE!r}; --unlabelled takes no label from folders)"
             )
     if len(files) < fewest:
         count = f"{len(files)} picture{'' if len(files) == 1 else 's'}"
