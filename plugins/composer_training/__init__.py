@@ -97,7 +97,11 @@ class Train(ModelSource):
         if not isinstance(start, ModelSource):
             return given
         rate = {} if given.get("body") == "frozen" else {"learning_rate": FINE_TUNING_RATE}
-        return {"architecture": start.network, "members": 1, **rate, **given}
+        try:
+            own = {"architecture": start.network}
+        except ComposerError:  # the start's own `problems` say why
+            own = {}
+        return {**own, "members": 1, **rate, **given}
 
     @property
     def network(self) -> Architecture:
@@ -117,10 +121,12 @@ class Train(ModelSource):
             if self.body == "frozen":
                 yield "body", "frozen needs a `start`: an untrained body, and a head alone to train, learn little"
             return
+        if any(self.start.problems(concepts)):
+            return  # which are told of the start
         own = self.start.network
         if self.architecture != own:
             yield "architecture", f"is not the start's, which is {own.options()}; leave it out"
-        elif not any(self.start.problems(concepts)):
+        else:
             from composer_training.starting import misfits  # imports torch, for files alone
 
             yield from misfits(self)

@@ -32,9 +32,12 @@ def start_of(options: Train, concept: str, run: Run) -> Start:
 
 
 def misfits(options: Train) -> Iterator[tuple[str, str]]:
-    """(option, message) where the start's files cannot be read as its network; what has none is not looked for."""
+    """(option, message) where the start's files cannot be read as its network.
+
+    What has no files is not looked for, and what is itself made of pictures has to wait for them.
+    """
     assert options.start is not None
-    if not any(True for _ in options.start.files()):
+    if options.start.contract.pictures != "none" or not any(True for _ in options.start.files()):
         return
     try:
         options.start.load_body("", Run())

@@ -225,6 +225,7 @@ evaluators: [recognition]
             "start: {use: checkpoints, pattern: 0.pth, architecture: {use: cifar_resnet, size: 16}}",
             r"tuned.yaml:4:\d+: models.start: .*0.pth",
         ),
+        ("start: {use: zoo, concept: unicorn, folder: zoo}", r"tuned.yaml:4:\d+: models.start.concept: .*unicorn"),
         ("body: frozen", r"tuned.yaml:4:\d+: models.body: frozen needs a `start`"),
         ("schedule: linear", r"tuned.yaml:4:\d+: models.schedule: .*onecycle.*linear"),
         ("patience: 3", r"tuned.yaml:4:\d+: models.patience: takes 50 training pictures at least, and there are 40"),
@@ -243,3 +244,6 @@ def test_check_names_the_line_and_the_option(tmp_path: Path, models: str, said: 
     recipe = read_recipe(written)
     written.write_text(yaml.safe_dump(dict(recipe.document)), encoding="utf-8")
     assert read_recipe(written).concepts == recipe.concepts, "the filled-in recipe reads back as the same"
+    fitted = start.replace("start: {", "start: {use: fit, backbone: {") + "}"
+    written.write_text(RECIPE.replace("MODELS", fitted), encoding="utf-8")
+    assert read_recipe(written).name == "tuned", "a start that is made of pictures is not made by check"
