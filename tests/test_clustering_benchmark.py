@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from clustering_trials import METHODS, SCHEMES, Trials
 
+from composer import ComposedModel, Run
 from composer_clustering import Clusters
 from composer_clustering.space import combinations
+from tiny import tiny_images, tiny_population
 
 
 def trials(index: tuple[float, ...], best: int) -> dict[str, Trials]:
@@ -78,3 +80,16 @@ def test_a_third_of_the_trials_is_whitened_and_the_plainest_come_first() -> None
     assert sum(options[number].get("metric") == "mahalanobis" for number in numbers) >= 4
     plain = combinations("kmeans", clustering.VARY[:-1], Clusters())
     assert not any("mahalanobis" in str(plain[number]) for number in measure.numbers_of(plain, 12))
+
+
+def test_photographs_without_pictures_of_the_parents_are_measured_and_stand_apart() -> None:
+    population = tiny_population()
+    one = measure.Composition(
+        "product", ComposedModel((population,), population.members), tiny_images(6), Run(picked=1)
+    )
+    found = clustering.searched(clustering.measured_of("photos", [one], labelled=False), [one], 3, labelled=False)
+    assert found.schemes["product"]["kmeans"].shape == (len(clustering.PLAIN),)
+    assert not found.trials["product"]["kmeans"].whitened.any()
+    text = clustering.page([measured("black+cat", (0.1, 0.5), 1, 0.1)], [found], 3)
+    assert "### The study's 89 photographs\n\nNothing was chosen here." in text
+    assert "photos: lost to the best of 3 trials." in text
