@@ -243,7 +243,6 @@ def test_certainty_is_not_invented_by_rounding() -> None:
 # -- export ------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # by torch.export.load of torch 2.11
 def test_export_writes_what_is_asked_for_and_says_how_to_use_it() -> None:
     shown = call("export", "run", "--format", "torch_export")
     assert shown.exit_code == 0, shown.output

@@ -62,7 +62,6 @@ def test_without_a_head_an_onnx_file_gives_features_and_large_weights_lie_beside
     assert onnx_difference(features, file) < 1e-5
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # by torch.export.load of torch 2.11
 def test_a_torch_export_file_gives_what_the_model_gives(product: LoadedModel, tmp_path: Path) -> None:
     file = export(product, tmp_path / "model.pt2", "torch_export")
     program = torch.export.load(file).module()

@@ -220,7 +220,6 @@ def test_predict_takes_a_new_formula(either: tuple[Path, dict[str, Any]], tmp_pa
     assert "composed for" not in usual.stderr
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # by torch.export.load of torch 2.11
 @pytest.mark.parametrize("format_", ["safetensors", "torch_export"])
 def test_export_writes_a_model_of_the_new_formula(
     either: tuple[Path, dict[str, Any]], tmp_path: Path, format_: Any

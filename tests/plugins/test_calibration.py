@@ -318,7 +318,6 @@ def test_predict_gives_calibrated_probabilities(tmp_path: Path) -> None:
     assert said.bounds == pytest.approx((max(0, black + cat - 1), min(black, cat)), rel=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # by torch.export.load of torch 2.11
 def test_an_exported_program_is_calibrated(tmp_path: Path) -> None:
     model = loaded(calibrate="isotonic")
     program = torch.export.load(export(model, tmp_path / "model", "torch_export")).module()
