@@ -16,7 +16,7 @@ PROMPT = "$ "
 PUBLISHING = "Publishing"
 MEASURED = (
     (r"\b\d+\.\d+\.\d+\b", "VERSION"),
-    (r"\bin \d+\.\d+s", "in SECONDS"),
+    (r"\bin \d+\.\d+s( \(\d+:\d\d:\d\d\))?", "in SECONDS"),
     (r"\b\d+(\.\d+)? s\b", "SECONDS"),
     (r"-?\b\d\.\d{3}\b", "SCORE"),
     (r"[ \t]+", " "),  # columns are as wide as their numbers

@@ -360,7 +360,7 @@ def test_an_error_is_not_read_as_markup(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_each_problem_of_a_recipe_is_a_line_that_begins_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
-    long = "word " * 60
+    long = ("word " * 60).strip()
     print_error(RecipeError([Problem("r.yaml:3:5", "models.x", "unknown [option]"), Problem("r.yaml:9:1", "", long)]))
     assert capsys.readouterr().err.splitlines() == [
         "error: the recipe has 2 problems",
