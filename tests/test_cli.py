@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from composer import Images, __version__, hook
+from composer import Images, LoadedModel, Prediction, __version__, hook
 from composer.command_line.catalogue import plugins_data, print_plugins
 from composer.command_line.cli import explain, main
 from composer.data.decoding import FileDecoder
@@ -411,6 +412,29 @@ def test_a_sheet_shows_at_most_as_many_pictures_as_asked_for() -> None:
     few, many = contact_sheet({"test": images}, 5), contact_sheet({"test": images}, 9)
     assert many.width - few.width == 4 * (80 + 4)
     assert many.height == few.height
+
+
+class SaysYes:
+    """A model that takes every picture for the target."""
+
+    target, composition = "black+cat", "yes"
+
+    def predict(self, pictures: list[Image.Image]) -> list[Prediction]:
+        return [Prediction("", 0.9, True) for _ in pictures]
+
+
+def test_what_a_model_says_stands_below_test_pictures_in_red_where_it_is_wrong() -> None:
+    images, model = tiny_images(3), cast("LoadedModel", SaysYes())
+    lowest = {}
+    for cell in ("black+cat", "none"):
+        own = images.select([index for index, other in enumerate(images.cells) if other == cell])
+        sheet = np.asarray(contact_sheet({"test": own}, 3, model))
+        lowest[cell] = int((sheet == [200, 30, 30]).all(axis=-1).sum())
+        assert sheet.shape[0] == np.asarray(contact_sheet({"test": own}, 3)).shape[0] + 4 * 18
+    assert lowest["black+cat"] == 0
+    assert lowest["none"] > 0
+    training = {"train.cat": training_images("cat")}
+    assert contact_sheet(training, 3, model).size == contact_sheet(training, 3).size
 
 
 def test_of_picture_files_only_those_on_the_sheet_are_decoded(tmp_path: Path) -> None:

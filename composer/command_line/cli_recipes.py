@@ -122,7 +122,12 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
         make_console().print(line, soft_wrap=True)
 
 
-@click.command(epilog=examples("composer pictures recipes/black_cat.yaml --output sheet.png"))
+@click.command(
+    epilog=examples(
+        "composer pictures recipes/black_cat.yaml --output sheet.png",
+        "composer pictures recipes/black_cat.yaml --run runs/black_cat",
+    )
+)
 @recipe_argument
 @click.option(
     "--output",
@@ -131,8 +136,18 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
 )
 @set_option
 @click.option("--per-cell", type=click.IntRange(1, 100), default=12, show_default=True, help="Pictures in a row.")
+@click.option(
+    "--run", "run_folder", metavar="RUN", type=click.Path(path_type=Path), help="Also show what a run's model says."
+)
 @store_option
-def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_cell: int, store: Path | None) -> None:
+def pictures(
+    recipe: Path,
+    output: Path | None,
+    overrides: tuple[str, ...],
+    per_cell: int,
+    run_folder: Path | None,
+    store: Path | None,
+) -> None:
     """Draw a sheet of RECIPE's pictures.
 
     Shows what the recipe trains and tests on, a labelled row for each kind of picture.
@@ -146,10 +161,12 @@ def pictures(recipe: Path, output: Path | None, overrides: tuple[str, ...], per_
     folder = default_folder(read)
     file = output or folder / "pictures.png"
     with watching(registry):
+        from composer.models.loading import load
         from composer.pipeline import load_pictures  # imports torch
         from composer.results.contact_sheet import contact_sheet
 
-        sheet = contact_sheet(load_pictures(read, registry=registry, store=store), per_cell)
+        model = None if run_folder is None else load(run_folder)
+        sheet = contact_sheet(load_pictures(read, registry=registry, store=store), per_cell, model)
     with writing(file):
         sheet.save(file, format="PNG")
     click.echo(file)
