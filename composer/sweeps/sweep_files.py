@@ -125,7 +125,7 @@ def plot(found: Sweep, key: str) -> str:
             axes.errorbar(
                 [place + beside for place in x],
                 means,
-                yerr=[np.subtract(means, lows), np.subtract(highs, means)],
+                yerr=[np.subtract(means, lows).tolist(), np.subtract(highs, means).tolist()],
                 label=f"{name} (control)" if control else name,
                 color=CONTROL if control else f"C{turn % 10}",
                 linestyle=":" if control else "-",
