@@ -1,10 +1,11 @@
-"""Progress of a run: bars in a terminal, plain lines elsewhere. A watcher like any plugin's."""
+"""Progress of a run: bars in a terminal and in a notebook, plain lines elsewhere. A watcher like any plugin's."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
@@ -23,11 +24,13 @@ SHORT = 0.1
 
 
 def make_watcher(verbose: bool = False) -> BarWatcher | LineWatcher:
-    """Bars where standard error is a terminal that can draw them, otherwise plain lines."""
+    """Bars where standard error is a terminal or a notebook that can draw them, otherwise plain lines."""
     console = make_console(error=True)
-    if sys.stderr.isatty() and not console.is_dumb_terminal:
-        return BarWatcher(console, verbose)
-    return LineWatcher(console, verbose)
+    if console.is_jupyter:
+        draws = find_spec("ipywidgets") is not None
+    else:
+        draws = sys.stderr.isatty() and not console.is_dumb_terminal
+    return BarWatcher(console, verbose) if draws else LineWatcher(console, verbose)
 
 
 @contextmanager

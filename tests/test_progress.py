@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
+from composer import progress
 from composer.hookspecs import Stage
 from composer.progress import MOST_BARS, BarWatcher, LineWatcher, stage_line
 
@@ -92,3 +94,13 @@ def test_what_was_kept_is_gathered_in_one_line_at_the_end() -> None:
         watcher.composer_stage_finished(Stage("evaluate.clusters", "product", "kept"))
     text = printed(console)
     assert text.index("2.0 s  assemble") < text.index("kept, unchanged: test, cat")
+
+
+@pytest.mark.parametrize(("widgets", "watcher"), [(object(), BarWatcher), (None, LineWatcher)])
+def test_in_a_notebook_there_are_bars_where_it_can_draw_them(
+    widgets: object, watcher: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = Console(file=StringIO(), force_jupyter=True)
+    monkeypatch.setattr(progress, "make_console", lambda **_: notebook)
+    monkeypatch.setattr(progress, "find_spec", {"ipywidgets": widgets}.get)
+    assert type(progress.make_watcher()) is watcher
