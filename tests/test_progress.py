@@ -58,7 +58,7 @@ def test_a_failed_stage_says_so() -> None:
 
 
 def terminal() -> Console:
-    return Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
+    return Console(file=StringIO(), force_terminal=True, width=80, color_system=None, _environ={"TERM": "xterm"})
 
 
 def test_bars_say_what_is_done_and_how_far_it_is() -> None:
