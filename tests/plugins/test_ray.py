@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from composer import ComposerError, Ended, Place
 from composer.data.facts import Facts
@@ -125,7 +126,8 @@ def test_an_address_where_no_cluster_is_is_refused(address: str, tmp_path: Path)
 def test_a_worker_that_cannot_work_says_why(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     sign.touch()
-    given = Errand(pickle.dumps(step("fine", "die", folder=str(tmp_path), times=0)), Place(tmp_path, "cpu", 1), sign)
+    place = Place(tmp_path, "cpu", torch.get_num_threads())
+    given = Errand(pickle.dumps(step("fine", "die", folder=str(tmp_path), times=0)), place, sign)
     messages: Any = queue.Queue()
     assert worked(given, messages).status == "computed"
     refused = worked(replace(given, **change), messages)
