@@ -88,9 +88,8 @@ def work_elsewhere(step: Step, place: Place, say: Say) -> Ended:
 
     say: hands on how far the step is, and what is logged meanwhile, as objects that can be pickled.
     """
-    torch.set_num_threads(place.threads)
     registry = load_registry()
-    with threadpool_limits(place.threads), _logging(say), StageCache(place.store) as cache:
+    with _threads(place.threads), _logging(say), StageCache(place.store) as cache:
         inputs = {}
         for other in step.needs:
             value = cache.load(other.name, other.key)
@@ -120,6 +119,18 @@ def _seldom(say: Say) -> Callable[[str, int, int], None]:
             say(Progress(what, done, total))
 
     return progress
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for torch and all other libraries that compute; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

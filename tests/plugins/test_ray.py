@@ -126,7 +126,7 @@ def test_an_address_where_no_cluster_is_is_refused(address: str, tmp_path: Path)
 def test_a_worker_that_cannot_work_says_why(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     sign.touch()
-    place = Place(tmp_path, "cpu", torch.get_num_threads())
+    place = Place(tmp_path, "cpu", torch.get_num_threads() + 1)
     given = Errand(pickle.dumps(step("fine", "die", folder=str(tmp_path), times=0)), place, sign)
     messages: Any = queue.Queue()
     assert worked(given, messages).status == "computed"
