@@ -18,11 +18,12 @@ from composer.data.facts import Facts
 from composer.errors import PluginError
 from composer.recipes.recipe_reader import read_recipe
 from composer.registry import load_registry
+from composer.running import parallel
 from composer.running.cache import StageCache
 from composer.running.elsewhere import Ended, Place
 from composer.running.engine import Engine
 from composer.running.executors import work_at_once
-from composer.running.parallel import Parallel, opened_executor
+from composer.running.parallel import Parallel, work_ahead
 from composer.running.plan import make_plan
 from composer.running.processes import Processes, threads_each
 from composer.running.step import Step
@@ -118,9 +119,8 @@ def test_an_error_of_a_plugin_elsewhere_is_told_as_one_from_here(tmp_path: Path)
     with StageCache(tmp_path / "store") as store:
         engine = Engine(store, "cpu", load_registry())
         told = pytest.raises(PluginError, match=r"^broken for test: this is a bug in the plugin controls")
-        with told as raised, opened_executor(Parallel(2), engine) as executor:
-            assert executor is not None
-            engine.work_ahead([step("broken", "fail")], executor)
+        with told as raised:
+            work_ahead(engine, [step("broken", "fail")], Parallel(2))
     assert "not a number of mine" in str(raised.value.__cause__)
     (stage,) = engine.finished.values()
     assert stage.status == "failed"
@@ -130,9 +130,7 @@ def test_who_goes_on_after_an_error_elsewhere_has_all_the_other_results(tmp_path
     fine = step("fine", "die", folder=str(tmp_path), times=0)
     with StageCache(tmp_path / "store") as store:
         engine = Engine(store, "cpu", load_registry())
-        with opened_executor(Parallel(1, "processes"), engine) as executor:
-            assert executor is not None
-            engine.work_ahead([step("broken", "fail"), fine], executor, onward=True)
+        work_ahead(engine, [step("broken", "fail"), fine], Parallel(1, "processes"), onward=True)
         assert store.whole(fine.name, fine.key)
     assert list(engine.finished) == [fine.key]
 
@@ -151,16 +149,26 @@ def test_workers_share_the_cores() -> None:
 def test_an_executor_that_there_is_not_is_refused(executor: str, said: str, tmp_path: Path) -> None:
     with StageCache(tmp_path / "store") as store:
         engine = Engine(store, "cpu", load_registry())
-        with pytest.raises(ComposerError, match=said), opened_executor(Parallel(2, executor), engine):
-            pytest.fail("it was opened")
+        with pytest.raises(ComposerError, match=said):
+            work_ahead(engine, [step("broken", "fail")], Parallel(2, executor))
 
 
-def test_one_worker_without_an_executor_is_this_process(tmp_path: Path) -> None:
+def test_one_worker_without_an_executor_is_this_process_which_takes_each_step_in_its_turn(tmp_path: Path) -> None:
     with StageCache(tmp_path / "store") as store:
         engine = Engine(store, "cpu", load_registry())
-        opened = opened_executor(Parallel(), engine)
-        with opened as executor:
-            assert executor is None
+        work_ahead(engine, [step("broken", "fail")], Parallel())
+        assert engine.finished == {}
+
+
+def test_where_nothing_is_missing_no_executor_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = step("fine", "die", folder=str(tmp_path), times=0)
+    with StageCache(tmp_path / "store") as store:
+        engine = Engine(store, "cpu", load_registry())
+        engine.result(fine)
+        monkeypatch.setattr(parallel, "executors", lambda _: {"processes": lambda *_: pytest.fail("it was opened")})
+        work_ahead(engine, [fine], Parallel(2))
+        with pytest.raises(ComposerError, match="no such executor"):
+            work_ahead(engine, [fine], Parallel(2, "ray"))
 
 
 def test_no_worker_at_all_is_refused() -> None:

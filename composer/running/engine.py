@@ -51,14 +51,17 @@ class Engine:
             self.results[step.key] = self._computed(step) if kept is None else kept
         return self.results[step.key]
 
-    def work_ahead(self, steps: Sequence[Step], executor: Executor, onward: bool = False) -> None:
-        """Lets others compute, several at once, what the store lacks of some plans' steps; `result` finds it there.
+    def missing(self, steps: Sequence[Step]) -> list[Step]:
+        """Those whose results are neither in memory nor in the store."""
+        return [step for step in steps if not self._there(step)]
 
-        steps: each after those that it works on. What cannot be worked so, as an input went from the store meanwhile,
-        is left to `result`. Raises what the first step raised that failed; onward: goes on with the others, and leaves
-        it too to `result`, which meets it again.
+    def work_ahead(self, missing: Sequence[Step], executor: Executor, onward: bool = False) -> None:
+        """Lets others compute, several at once, what the store lacks; `result` finds it there.
+
+        missing: steps, each after those that it works on. What cannot be worked so, as an input went from the store
+        meanwhile, is left to `result`. Raises what the first step raised that failed; onward: goes on with the others,
+        and leaves it too to `result`, which meets it again.
         """
-        missing = [step for step in steps if not self._there(step)]
         stages = {}
 
         def started(step: Step) -> None:

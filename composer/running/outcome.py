@@ -21,7 +21,7 @@ from composer.running import reporting, sealing
 from composer.running.cache import StageCache
 from composer.running.engine import Engine, Seen, told
 from composer.running.labelled import refuse_test_pictures
-from composer.running.parallel import ALONE, Parallel, opened_executor
+from composer.running.parallel import ALONE, Parallel, work_ahead
 from composer.running.plan import Arm, Gather, OracleSteps, Plan, make_plan
 from composer.running.watching import Watchers
 
@@ -80,9 +80,7 @@ def compute(
     plan = make_plan(recipe, gather)
     store.use(*((step.name, step.key) for step in plan.steps()))
     inputs = plan.inputs()  # before they are read, so that one that is edited meanwhile shows
-    with opened_executor(parallel, engine) as executor:
-        if executor is not None:
-            engine.work_ahead(plan.steps(), executor)
+    work_ahead(engine, plan.steps(), parallel)
     parents = {concept: _judge_parent(engine, plan, concept) for concept in plan.populations}
     test: Images | None = None if plan.test is None else engine.result(plan.test)
     arms = [_judge(engine, arm, test) for arm in plan.arms]

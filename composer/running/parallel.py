@@ -1,10 +1,10 @@
-"""Opens the executor that the user asked for: by default processes of this machine, where more than one is wanted."""
+"""Works stages at once by the executor that the user asked for: by default processes of this machine."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from composer.errors import ComposerError
@@ -13,6 +13,7 @@ from composer.running.elsewhere import Place
 from composer.running.engine import Engine
 from composer.running.executors import Executor
 from composer.running.processes import Processes, threads_each
+from composer.running.step import Step
 
 Maker = Callable[[Place, int, str], Executor]
 """Opens an executor: called with a place, how many workers share a machine, and an address, or an empty text."""
@@ -33,23 +34,22 @@ class Parallel:
 ALONE = Parallel()
 
 
-@contextmanager
-def opened_executor(parallel: Parallel, engine: Engine) -> Iterator[Executor | None]:
-    """The executor for an engine's steps, for as long as it is needed; None where this process works alone."""
-    if parallel.executor is None and parallel.workers == 1:
-        yield None
+def work_ahead(engine: Engine, steps: Sequence[Step], parallel: Parallel, onward: bool = False) -> None:
+    """Lets an executor compute what the store lacks of some plans' steps; nothing where this process works alone.
+
+    An executor is opened where something is lacking, and closed whatever ends the work. onward: as `Engine.work_ahead`.
+    """
+    if parallel == ALONE:
         return
     name, _, address = (parallel.executor or "processes").partition(":")
     makers = executors(engine.registry)
     if name not in makers:
         raise ComposerError(f"--executor {name}: no such executor{nearest(name, list(makers))}")
-    threads = threads_each(parallel.workers, os.cpu_count() or 1)
-    place = Place(engine.cache.folder.absolute(), engine.device, threads, engine.fresh)
-    executor = makers[name](place, parallel.workers, address)
-    try:
-        yield executor
-    finally:
-        executor.close()
+    if missing := engine.missing(steps):
+        threads = threads_each(parallel.workers, os.cpu_count() or 1)
+        place = Place(engine.cache.folder.absolute(), engine.device, threads, engine.fresh)
+        with closing(makers[name](place, parallel.workers, address)) as executor:
+            engine.work_ahead(missing, executor, onward)
 
 
 def executors(registry: Registry) -> Mapping[str, Maker]:

@@ -19,7 +19,7 @@ from composer.registry import Registry
 from composer.running.engine import Engine
 from composer.running.last_run import recall, remember
 from composer.running.outcome import choose_device, compute
-from composer.running.parallel import ALONE, Parallel, opened_executor
+from composer.running.parallel import ALONE, Parallel, work_ahead
 from composer.running.plan import make_plan
 from composer.running.step import Step
 from composer.sweeps.grid import SEED
@@ -152,14 +152,13 @@ def sweep(
     with working(folder), opened(store) as stages:
         seen = recall(folder)
         try:
-            engine = Engine(stages, choose_device(device), registry, seen=seen)
-            with opened_executor(parallel, engine) as executor:
-                if executor is not None:
-                    steps: dict[str, Step] = {}
-                    for _, recipe in recipes:
-                        steps |= {step.key: step for step in make_plan(recipe).steps()}
-                    stages.use(*((step.name, step.key) for step in steps.values()))
-                    engine.work_ahead(list(steps.values()), executor, onward=True)
+            if parallel != ALONE:
+                steps: dict[str, Step] = {}
+                for _, recipe in recipes:
+                    steps |= {step.key: step for step in make_plan(recipe).steps()}
+                stages.use(*((step.name, step.key) for step in steps.values()))
+                engine = Engine(stages, choose_device(device), registry, seen=seen)
+                work_ahead(engine, list(steps.values()), parallel, onward=True)
             for number, (setting, recipe) in enumerate(recipes, start=1):
                 points.append(
                     point_of(setting, recipe, lambda one: compute(one, stages, device, False, registry, seen))
