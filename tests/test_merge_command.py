@@ -73,6 +73,19 @@ def test_a_network_merged_with_itself_says_the_same(checkpoints: tuple[str, str]
         torch.testing.assert_close(load(tmp_path / "out")(pixels), wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_what_was_taken_of_several_networks_in_a_file_is_said(checkpoints: tuple[str, str], tmp_path: Path) -> None:
+    first, second = (torch.load(file, weights_only=True) for file in checkpoints)
+    torch.save({"model": first, "ema": second}, tmp_path / "two.pth")
+    stacked = {name: torch.stack([first[name], second[name]]) for name in first}
+    torch.save(stacked, tmp_path / "stacked.pth")
+    files = str(tmp_path / "two.pth"), str(tmp_path / "stacked.pth")
+    said = merge(*files, "--architecture", NETWORK, "--outputs", "1", "-o", str(tmp_path / "out"))
+    assert said.exit_code == 0, said.output
+    output = " ".join(said.output.split())
+    assert "took the network under 'model'; it also holds 'ema'" in output
+    assert "warning: stacked.pth: the first of the 2 networks in the file" in output
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -83,12 +83,10 @@ def _has_pictures(folder: Path) -> bool:
 
 
 def _checkpoint(concept: str, file: Path, outputs: Sequence[int], registry: Registry) -> dict[str, Any]:
-    from composer.models.inspection import recognised  # imports torch
-    from composer.models.known_networks import shapes_of
-    from composer.networks.layers import unstacked
+    from composer.models.inspection import recognised_in  # imports torch
     from composer.networks.state_file import read_state_file
 
-    known, _ = recognised(unstacked(shapes_of(read_state_file(file).tensors))[1], file, registry)
+    known, _ = recognised_in(read_state_file(file), file, registry)
     if known is None or known.differences or known.head is None:
         differing = f" ({known.title}, but {'; '.join(known.differences[:2])})" if known and known.differences else ""
         raise ComposerError(

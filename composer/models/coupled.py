@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from composer.errors import ComposerError
-from composer.models.inspection import named_source, recognised
-from composer.models.known_networks import shapes_of
+from composer.models.file_networks import recognised_architecture
+from composer.models.inspection import named_source
 from composer.models.model_folder import find_model
 from composer.models.network_weights import WeightsReader, architecture_title
 from composer.networks.architecture import Architecture
 from composer.networks.couplings import CouplingGroup
-from composer.networks.layers import unstacked
 from composer.networks.state_file import read_state_file
 from composer.registry import load_registry
 
@@ -60,22 +59,15 @@ def _said(file: Path, architecture: Architecture) -> Architecture:
 
 
 def _networks(model: str) -> list[Architecture]:
-    registry, path = load_registry(), Path(model)
+    path = Path(model)
     if path.is_dir():
         home = find_model(path)
         return [part.architecture for part in home.read(home.member(None)).parts]
     if path.is_file():
-        shapes = unstacked(shapes_of(read_state_file(path).tensors))[1]
-        known, _ = recognised(shapes, path, registry)
-        if known is not None and not known.differences and known.instance is not None:
-            return [known.instance]
-    elif source := named_source(model, registry):
+        return [recognised_architecture(path, read_state_file(path)).architecture]
+    if source := named_source(model, load_registry()):
         return [source.network]
-    raise ComposerError(
-        f"{model}: holds no network that a plugin knows; say which it is, --architecture '{{use: NAME, ...}}'"
-        if path.exists()
-        else f"{model}: there is no such file, folder or model source"
-    )
+    raise ComposerError(f"{model}: there is no such file, folder or model source")
 
 
 def _units(name: str, group: CouplingGroup) -> CoupledUnits:

@@ -146,6 +146,11 @@ def recognised(shapes: Shapes, file: Path, registry: Registry) -> tuple[Known | 
     return near, ""
 
 
+def recognised_in(state: StateFile, file: Path, registry: Registry) -> tuple[Known | None, str]:
+    """The same of a file's tensors; networks that are stacked in it are taken as one."""
+    return recognised(unstacked(shapes_of(state.tensors))[1], file, registry)
+
+
 def _notes(state: StateFile, members: int | None) -> dict[str, str]:
     notes = {}
     if members is not None:

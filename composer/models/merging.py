@@ -13,20 +13,16 @@ from composer.data.composed import ComposedModel
 from composer.data.decoding import FileDecoder
 from composer.data.files import write_json, write_text
 from composer.data.images import Images
-from composer.data.population import Population, Preprocessing
+from composer.data.population import Population
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import Assembler
 from composer.models.cards import HERE, front_matter, licence_facts
+from composer.models.file_networks import read_network
 from composer.models.folder_files import CARD, CONFIG, WEIGHTS
-from composer.models.inspection import recognised
-from composer.models.known_networks import shapes_of
 from composer.models.network_weights import architecture_title
-from composer.models.responses import population_of
 from composer.networks.architecture import Architecture
-from composer.networks.layers import unstacked
-from composer.networks.state_file import read_state_file
-from composer.registry import load_registry, nearest
+from composer.registry import nearest
 from composer.running.storage import pack, write_tensors
 
 CONCEPT = "merged"
@@ -46,6 +42,7 @@ def merge_files(
 
     concept: a class by its name, where the classes of the network are known, or what `outputs` mean.
     architecture: left out, recognised by names and shapes. run: its pictures are shown to the assembler, unlabelled.
+    Where a file holds several networks, `run` is warned of which was taken.
     ComposerError where the files hold different networks, or the method is none for parents alone.
     """
     if method.needs_kernels:
@@ -57,7 +54,7 @@ def merge_files(
         )
     for option, message in method.problems([concept or CONCEPT] * len(files)):
         raise ComposerError(f"--method {method.name}: {option}: {message}")
-    parents = [_parent(file, concept, tuple(outputs), architecture) for file in files]
+    parents = [_parent(file, concept, tuple(outputs), architecture, run) for file in files]
     if method.contract.architecture == "one":
         for file, parent in zip(files, parents, strict=True):
             _require_alike((files[0], parents[0]), (file, parent), method, run)
@@ -127,18 +124,10 @@ def _card(model: ComposedModel, method: Assembler, files: Sequence[Path]) -> str
     )
 
 
-def _parent(file: Path, concept: str | None, outputs: tuple[int, ...], architecture: Architecture | None) -> Population:
-    state = read_state_file(file)
-    prepared: Preprocessing | None = None
-    classes: tuple[str, ...] = ()
-    if architecture is None:
-        known, _ = recognised(unstacked(shapes_of(state.tensors))[1], file, load_registry())
-        if known is None or known.differences or known.instance is None:
-            raise ComposerError(
-                f"{file}: holds no network that a plugin knows; say which it is, --architecture '{{use: NAME, ...}}'"
-            )
-        architecture, prepared, classes = known.instance, known.prepared, known.classes
-    population, count, _ = population_of(file, state, architecture, prepared)
+def _parent(
+    file: Path, concept: str | None, outputs: tuple[int, ...], architecture: Architecture | None, run: Run
+) -> Population:
+    population, count, classes = read_network(file, architecture, run)
     meant = outputs or _outputs(file, concept, classes, count)
     if wrong := [output for output in meant if not 0 <= output < count]:
         raise ComposerError(f"--outputs {wrong[0]}: the network in {file} has outputs 0 to {count - 1}")

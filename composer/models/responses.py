@@ -14,13 +14,12 @@ from composer.data.decoding import FileDecoder, UnreadablePictureError
 from composer.data.population import Population, Preprocessing
 from composer.data.run import Run
 from composer.errors import ComposerError
-from composer.models.inspection import named_source, recognised
-from composer.models.known_networks import Known, shapes_of
+from composer.models.file_networks import population_of
+from composer.models.inspection import named_source, recognised_in
+from composer.models.known_networks import Known
 from composer.models.loading import Part
 from composer.models.model_folder import find_model
-from composer.models.network_weights import WeightsReader
 from composer.networks.architecture import Architecture
-from composer.networks.layers import unstacked
 from composer.networks.state_file import StateFile, read_state_file
 from composer.registry import Registry, load_registry
 
@@ -140,7 +139,7 @@ def _of_file(file: Path, architecture: Architecture | None, registry: Registry) 
     state = read_state_file(file)
     if architecture is not None:
         return _of_weights(file, state, architecture, None)
-    known, prefix = recognised(unstacked(shapes_of(state.tensors))[1], file, registry)
+    known, prefix = recognised_in(state, file, registry)
     if known is None or known.differences:
         near = f"has the names of {known.title}, in other shapes" if known else "is of no network that composer knows"
         use = known.architecture if known and known.architecture else "NAME"
@@ -159,32 +158,6 @@ def _of_weights(
 ) -> Runnable:
     population, outputs, notes = population_of(file, state, architecture, prepared)
     return replace(_of_population(population, str(file), classes), outputs=outputs, notes=notes)
-
-
-def population_of(
-    file: Path, state: StateFile, architecture: Architecture, prepared: Preprocessing | None
-) -> tuple[Population, int, tuple[str, ...]]:
-    """A network of an architecture, how many outputs it has, and notes; of several stacked in the file the first.
-
-    prepared: how pixels become its input, if that is known; else what is usual for the architecture.
-    """
-    reader = WeightsReader(architecture)
-    prepared = prepared or _usual(architecture)
-    members = reader.members(state)
-    if members is not None:
-        weights = {name: tensor[:1] for name, tensor in reader.fit_stacked(state, file, members).items()}
-        outputs = weights[reader.head[0]].shape[1]
-        notes: tuple[str, ...] = (f"the first of the {members} networks in the file",)
-    else:
-        found = reader.find(state, file)
-        weights, outputs, notes = {name: each[None] for name, each in found.weights.items()}, found.outputs, found.notes
-        if found.normalisation is not None:
-            prepared = Preprocessing(prepared.size, *found.normalisation)
-    return Population(architecture.name, architecture, weights, (file.stem,), prepared), outputs, notes
-
-
-def _usual(architecture: Architecture) -> Preprocessing:
-    return Preprocessing(architecture.input_size, architecture.mean, architecture.std)
 
 
 def _of_population(population: Population, title: str, classes: tuple[str, ...] = ()) -> Runnable:

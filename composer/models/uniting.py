@@ -13,23 +13,17 @@ from composer.data.composed import ComposedModel
 from composer.data.decoding import FileDecoder, UnreadablePictureError
 from composer.data.expressions import NONE
 from composer.data.images import Images
-from composer.data.population import Population, Preprocessing
+from composer.data.population import Population
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.models.calibrating import FEWEST, calibrated
-from composer.models.inspection import recognised
-from composer.models.known_networks import shapes_of
-from composer.models.responses import population_of
+from composer.models.file_networks import MAPPING, read_network
 from composer.models.union import LEFT_OUT, Knower, Outputs, Way, union_of, united
 from composer.networks.architecture import Architecture
-from composer.networks.layers import unstacked
-from composer.networks.state_file import read_state_file
-from composer.registry import load_registry, nearest
+from composer.registry import nearest
 
 AT_ONCE = 512
 """Pictures whose features are held at a time."""
-MOST_NAMED = 6
-"""Names that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -75,22 +69,9 @@ def read_parent(
     names: of all outputs in their order, `-` for one that is to be left out; left out where the file's plugin has them.
     Where the file holds several networks, which was taken is warned of.
     """
-    state = read_state_file(file)
-    prepared: Preprocessing | None = None
-    classes: tuple[str, ...] = ()
-    if architecture is None:
-        known, _ = recognised(unstacked(shapes_of(state.tensors))[1], file, load_registry())
-        if known is None or known.differences or known.instance is None:
-            raise ComposerError(
-                f"{file}: holds no network that a plugin knows; say which it is, --architecture "
-                f"'{file}={{use: NAME, ...}}'"
-            )
-        architecture, prepared, classes = known.instance, known.prepared, known.classes
-    population, count, notes = population_of(file, state, architecture, prepared)
-    for note in notes:
-        run.warn(note if file.name in note else f"{file.name}: {note}")
+    population, count, classes = read_network(file, architecture, run, written=f"{file}={MAPPING}")
     given = tuple(names) if names is not None else classes if len(classes) == count else ()
-    rows = population.weights[f"{architecture.head}.weight"].shape[1]
+    rows = population.weights[f"{population.architecture.head}.weight"].shape[1]
     checked = _checked(given, count, file, said=names is not None)
     return population, (*checked, *[NONE] * (rows - count))  # a row of zeros may stand beside an only output
 
