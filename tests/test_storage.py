@@ -9,7 +9,8 @@ import torch
 
 from composer import ComposedModel, Images, KernelSet, Population, Report, Score
 from composer.data.curve import HeldOut
-from composer.data.files import put_in_place, write_json
+from composer.data.files import new_folder, put_in_place, write_json
+from composer.errors import ComposerError
 from composer.running.locking import STORE_LOCK
 from composer.running.storage import FolderKeeper, load, pack, save
 from tiny import tiny_images, tiny_kernels, tiny_population
@@ -120,6 +121,34 @@ def test_a_folder_takes_the_place_of_another_or_leaves_it_there(tmp_path: Path) 
     assert [path.name for path in home.iterdir()] == ["old"], "what could not be replaced is there still"
     put_in_place(part, home)
     assert [path.name for path in home.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    home = tmp_path / "deep" / "home"
+
+    def fill(name: str, replace: bool = False, fails: bool = False) -> None:
+        with new_folder(home, replace) as part:
+            (part / name).touch()
+            if fails:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fill("half", fails=True)
+    assert list(home.parent.iterdir()) == []
+    fill("first")
+    with pytest.raises(ComposerError, match="home: is there already"):
+        fill("second")
+    assert [path.name for path in home.iterdir()] == ["first"]
+    fill("third", replace=True)
+    assert [path.name for path in home.iterdir()] == ["third"]
+    assert [path.name for path in home.parent.iterdir()] == ["home"]
+
+
+def test_a_folder_that_was_made_meanwhile_is_kept(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with pytest.raises(ComposerError, match="home: is there already"), new_folder(home):
+        home.mkdir()
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 

@@ -8,7 +8,6 @@ import click
 
 from composer.command_line.cli_models import asked_pictures
 from composer.command_line.cli_options import examples
-from composer.errors import ComposerError
 
 
 @click.command(
@@ -59,14 +58,14 @@ def merge(
     """
     meant = _numbers(outputs)
     files = asked_pictures(images) if images else []
+    from composer.data.files import require_free
     from composer.data.run import Run
     from composer.interfaces import Assembler
     from composer.models.merging import merge_files, pictures_of, write_merged  # imports torch, which takes seconds
     from composer.networks.architecture import Architecture
     from composer.recipes.slots import read_text
 
-    if output.exists():
-        raise ComposerError(f"--output {output}: is there already; give another name")
+    require_free(output)
     assembler = read_text(Assembler, method, "--method", changes)
     network = None if architecture is None else read_text(Architecture, architecture, "--architecture")
     run = Run(seed=seed, pictures=(pictures_of(files),) if files else ())

@@ -94,11 +94,12 @@ def unite(
     groups = picture_groups(pictures, "--pictures")
     tested = None if test is None else picture_groups(test, "--test")
     from composer.command_line.terminal_unite import print_united
+    from composer.data.files import require_free
     from composer.data.run import Run
     from composer.models.union import OUTPUTS, Knower, union_of
     from composer.models.union_scores import judged_by, scored
     from composer.models.union_student import student_of
-    from composer.models.united_folder import require_free, write_united
+    from composer.models.united_folder import write_united
     from composer.models.uniting import read_parent, shown_in  # imports torch, which takes seconds
     from composer.models.uniting import unite as make
     from composer.running.labelled import refuse_test_pictures

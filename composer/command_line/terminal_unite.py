@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from composer.command_line.terminal import print_note
+from composer.models.union_scores import MOST_TAKEN
 from composer.text import make_console, percent, plain_table
 
 if TYPE_CHECKING:
     from composer.models.loading import LoadedModel, Prediction
     from composer.models.union_scores import Scores
     from composer.models.uniting import United
-
-MOST_TAKEN = 6
-"""Pairs of classes that are listed."""
 
 
 def print_united(made: United, product: United, scores: Mapping[str, Scores], about: str) -> None:

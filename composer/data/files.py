@@ -176,6 +176,33 @@ def put_in_place(part: Path, home: Path) -> None:
     remove(old)
 
 
+def require_free(folder: Path, hint: str = "give another name") -> None:
+    """Raises ComposerError where something is there that --output names. hint: what to do then."""
+    if os.path.lexists(folder):
+        raise ComposerError(f"--output {folder}: is there already; {hint}")
+
+
+@contextmanager
+def new_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
+    """A folder beside, to be filled, which then gets the name of `folder`: there whole, or not at all.
+
+    replace: what is called so is removed; else ComposerError where something is.
+    """
+    part = part_of(folder)
+    if not replace:
+        require_free(folder)
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.mkdir()
+            yield part
+            if not replace:
+                require_free(folder)  # somebody may have made it meanwhile
+            put_in_place(part, folder)
+        finally:
+            remove(part)
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a file beside, which then gets its name: there complete, or not at all."""
     part = part_of(path)

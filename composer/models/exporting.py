@@ -153,6 +153,11 @@ def _about(model: LoadedModel) -> str:
 
 def _write_folder(model: LoadedModel, folder: Path) -> None:
     folder.mkdir()
+    fill_folder(model, folder)
+
+
+def fill_folder(model: LoadedModel, folder: Path) -> None:
+    """Writes the model into an empty folder, which `composer.load` reads then."""
     parts = tuple(part.population() for part in model.parts if isinstance(part, Part))
     whole = ComposedModel(parts, (model.member,), model.expression, dependence=model.dependence)
     facts, tensors = pack(whole)

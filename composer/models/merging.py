@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from composer.data.composed import ComposedModel
 from composer.data.decoding import FileDecoder
-from composer.data.files import write_json, write_text
+from composer.data.files import new_folder, write_json, write_text
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.data.run import Run
@@ -89,21 +87,12 @@ def pictures_of(files: Sequence[Path]) -> Images:
 
 def write_merged(model: ComposedModel, folder: Path, method: Assembler, files: Sequence[Path]) -> None:
     """Writes a new folder with the model and a card; ComposerError where there is one already."""
-    if folder.exists():
-        raise ComposerError(f"{folder}: is there already; give another name")
-    part = folder.with_name(f".{folder.name}-{uuid4().hex}")
     facts, tensors = pack(model)
-    try:
-        part.mkdir(parents=True)
+    named = {"type": "ComposedModel", "composition": method.name, **facts, "picked_member": 0}
+    with new_folder(folder) as part:
         write_tensors(part / WEIGHTS, tensors)
-        named = {"type": "ComposedModel", "composition": method.name, **facts, "picked_member": 0}
         write_json(part / CONFIG, {**named, "merged": [file.name for file in files], "method": _options(method)})
         write_text(part / CARD, _card(model, method, files))
-        part.replace(folder)
-    except OSError as error:
-        raise ComposerError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _options(method: Assembler) -> dict[str, Any]:

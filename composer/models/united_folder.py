@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from composer.data.files import part_of, put_in_place, remove, write_json, write_text, writing
-from composer.errors import ComposerError
+from composer.data.files import new_folder, write_json, write_text
+from composer.models.cards import front_matter, licence_facts
 from composer.models.folder_files import CARD, CONFIG, WEIGHTS
 from composer.models.model_folder import ModelFolder, about
-from composer.models.union_scores import Scores
+from composer.models.union_scores import MOST_TAKEN, Scores
 from composer.models.uniting import United
 from composer.running.storage import pack, write_tensors
 
 UNION = "union"
 """What the composition is called."""
-
-
-def require_free(folder: Path) -> None:
-    """Raises ComposerError where something is there."""
-    if os.path.lexists(folder):
-        raise ComposerError(f"--output {folder}: is there already; give another name")
 
 
 def config_of(made: United) -> dict[str, Any]:
@@ -49,19 +42,11 @@ def write_united(
     made: United, folder: Path, files: Sequence[Path], scores: Mapping[str, Scores], about_pictures: str
 ) -> None:
     """Writes a new folder, whole or not at all."""
-    require_free(folder)
-    part = part_of(folder)
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.mkdir()
-            write_tensors(part / WEIGHTS, pack(made.model)[1])
-            tested = {title: each.facts() for title, each in scores.items()}
-            write_json(part / CONFIG, {**config_of(made), "united": [file.name for file in files], "test": tested})
-            write_text(part / CARD, card(made, files, scores, about_pictures))
-            put_in_place(part, folder)
-        finally:
-            remove(part)
+    with new_folder(folder) as part:
+        write_tensors(part / WEIGHTS, pack(made.model)[1])
+        tested = {title: each.facts() for title, each in scores.items()}
+        write_json(part / CONFIG, {**config_of(made), "united": [file.name for file in files], "test": tested})
+        write_text(part / CARD, card(made, files, scores, about_pictures))
 
 
 def card(made: United, files: Sequence[Path], scores: Mapping[str, Scores], about_pictures: str) -> str:
@@ -80,9 +65,9 @@ def card(made: United, files: Sequence[Path], scores: Mapping[str, Scores], abou
         for title, each in scores.items()
     )
     notes = "".join(f"- note: {note}\n" for note in made.notes)
+    facts = {"library_name": "composer", "pipeline_tag": "image-classification", **licence_facts("")}
     sections = [
-        "---\nlibrary_name: composer\npipeline_tag: image-classification\nlicense: unknown\n---",
-        f"# {' + '.join(dict.fromkeys(file.stem for file in files))}",
+        f"{front_matter(facts)}\n# {' + '.join(dict.fromkeys(file.stem for file in files))}",
         f"Tells {len(made.classes)} classes: {', '.join(made.classes)}. Made of {', '.join(f.name for f in files)}: "
         f"{kind}, {made.model.parameters:,} parameters; {answer}.",
         f"Calibrated on {about_pictures}.\n\n{notes}".rstrip(),
@@ -92,7 +77,7 @@ def card(made: United, files: Sequence[Path], scores: Mapping[str, Scores], abou
     return "\n\n".join(sections) + "\n"
 
 
-def score_lines(scores: Scores, most: int = 6) -> list[str]:
+def score_lines(scores: Scores) -> list[str]:
     """What was found, a sentence a line."""
     lines = [f"all classes: {scores.all} of {scores.all.of} pictures told rightly"]
     lines += [
@@ -100,5 +85,5 @@ def score_lines(scores: Scores, most: int = 6) -> list[str]:
         f"{own.elsewhere.right} of {own.elsewhere.of} taken for another network's"
         for own in scores.parents
     ]
-    lines += [f"{true} taken for {said}: {count}" for true, said, count in scores.taken[:most]]
+    lines += [f"{true} taken for {said}: {count}" for true, said, count in scores.taken[:MOST_TAKEN]]
     return lines

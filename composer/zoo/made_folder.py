@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from composer.data import files
 from composer.data.expressions import Expression
-from composer.data.files import part_of, put_in_place, remove, write_json, write_text, writing
+from composer.data.files import new_folder, write_json, write_text
 from composer.errors import ComposerError
-from composer.models.exporting import export
+from composer.models.exporting import fill_folder
 from composer.models.folder_files import CARD
 from composer.models.in_memory import in_no_folder
 from composer.models.loading import LoadedModel
@@ -41,11 +42,9 @@ def usual_folder(expression: Expression) -> Path:
 
 def require_free(folder: Path, replace: bool) -> None:
     """Raises ComposerError where something is there that is not to be replaced, or that `compose` did not make."""
-    if not os.path.lexists(folder):
-        return
     if not replace:
-        raise ComposerError(f"--output {folder}: is there already; give another name, or --replace it")
-    if not (folder / FACTS).is_file():
+        files.require_free(folder, "give another name, or --replace it")
+    elif os.path.lexists(folder) and not (folder / FACTS).is_file():
         raise ComposerError(
             f"--output {folder}: was not made by composer compose, and is not replaced; give another name"
         )
@@ -60,18 +59,12 @@ def write(made: Made, folder: Path, replace: bool = False) -> None:
     known = about(architectures, composition, expression.concepts, str(expression), (0, "the only member"))
     home = in_no_folder(str(folder), composition, made.model)
     home = dataclasses.replace(home, config={**home.config, **known})
-    part = part_of(folder)
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            export(LoadedModel(made.model, home), part, "safetensors")
-            write_json(part / FACTS, facts(made))
-            write_text(part / CARD, card(made))
-            if recipe := recipe_text(made):
-                write_text(part / RECIPE, recipe)
-            put_in_place(part, folder)
-        finally:
-            remove(part)
+    with new_folder(folder, replace) as part:
+        fill_folder(LoadedModel(made.model, home), part)
+        write_json(part / FACTS, facts(made))
+        write_text(part / CARD, card(made))
+        if recipe := recipe_text(made):
+            write_text(part / RECIPE, recipe)
 
 
 def facts(made: Made) -> dict[str, Any]:
