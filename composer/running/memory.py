@@ -8,6 +8,7 @@ import sys
 import torch
 
 from composer.component import Component
+from composer.interfaces import ModelSource
 
 COSTLY = ("members", "batch", "size", "train", "test", "count", "pictures", "steps")
 """Options that decide how much memory components take, where they do not say so themselves."""
@@ -56,5 +57,5 @@ def exhausted(error: BaseException, component: Component, device: str) -> str:
 def lowered(component: Component) -> list[str]:
     """The options of a component that decide how much memory it takes."""
     fields = type(component).model_fields
-    said = [option for option, _, _ in component.memory()] if hasattr(component, "memory") else []
+    said = [option for option, _, _ in component.memory()] if isinstance(component, ModelSource) else []
     return list(dict.fromkeys(said)) or [option for option in COSTLY if option in fields]

@@ -87,6 +87,7 @@ def _section(check: Check, found: Probed, pictures: Sequence[str], shows: Sequen
         fires, mine = value > 0, of == check.concept and shown
         # What a picture of another concept shows beside that nobody noted: it may be right to fire for it.
         right = fires if mine else not (fires and of == check.concept)
-        return Probe(pictures[index], of if shown else f"no {of}", percent(1 / (1 + np.exp(-value))), fires, right)
+        probability = float(np.exp(-np.logaddexp(0, -value)))  # however large they are, without overflow
+        return Probe(pictures[index], of if shown else f"no {of}", percent(probability), fires, right)
 
     return Section(check, [probe(index) for index in own], [probe(index) for index in others])
