@@ -37,6 +37,7 @@ from composer.running.store_folder import default_store
 from composer_clustering import Clusters
 from composer_clustering.evaluation import Space, labels_of, space_of
 from composer_clustering.metrics import silhouette
+from composer_clustering.objectives import stability_of, validity_of
 from composer_picking import Agreement, Stability
 
 Floats = NDArray[np.float64]
@@ -193,8 +194,8 @@ def _of_own_clusters(options: Clusters, method: str, space: Space, labels: rules
 
     return {
         "silhouette": float(silhouette(space.distances, labels, np.ones((1, len(labels))))[0]),
-        "density": rules.density_of(space.places, labels),
-        "stability": rules.stability_of(labels, again, 0),
+        "density": validity_of(space.places, labels),
+        "stability": stability_of(labels, again, 0),
     }
 
 

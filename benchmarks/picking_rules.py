@@ -6,21 +6,15 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.metrics import silhouette_score
 
+from composer_clustering.methods import NOISE
+from composer_clustering.objectives import WORST, validity_of
 from composer_picking.stability import otsu
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Sides = NDArray[np.bool_]
-Again = Callable[[NDArray[np.int64]], Labels]
-"""Clusters the pictures of some indices [K] anew, to labels [K]."""
-
-NOISE = -1
-SUBSAMPLES = 10
-SHARE = 0.8
-"""Of the pictures, in each subsample by which the stability of clusters is judged."""
-WORST = -1.0
 
 
 def by_position(log_odds: Floats) -> Floats:
@@ -54,7 +48,7 @@ def silhouette(log_odds: Floats) -> Floats:
 
 def density(log_odds: Floats) -> Floats:
     """Density-based validity (DBCV, Moulavi et al. 2014) of the two sides of Otsu's cut; -1 where there is one side."""
-    return _of_sides(log_odds, lambda values, sides: density_of(values[:, None], sides.astype(np.int64)))
+    return _of_sides(log_odds, lambda values, sides: validity_of(values[:, None], sides.astype(np.int64)))
 
 
 OF_LOG_ODDS: Mapping[str, Callable[[Floats], Floats]] = {
@@ -63,33 +57,6 @@ OF_LOG_ODDS: Mapping[str, Callable[[Floats], Floats]] = {
     "silhouette": silhouette,
     "density": density,
 }
-
-
-def density_of(places: Floats, labels: Labels) -> float:
-    """DBCV of clusters by the library `hdbscan`; -1 below two clusters, and where the library finds no number."""
-    from hdbscan.validity import validity_index
-
-    kinds, sizes = np.unique(labels[labels != NOISE], return_counts=True)
-    if len(kinds) < 2 or sizes.min() < 2:
-        return WORST
-    try:
-        with np.errstate(all="ignore"):
-            found = float(validity_index(np.ascontiguousarray(places), labels))
-    except AssertionError:  # the library's own: no spanning tree where a density is too low for a number
-        return WORST
-    return found if np.isfinite(found) else WORST
-
-
-def stability_of(labels: Labels, again: Again, seed: int) -> float:
-    """Mean adjusted Rand index between the clusters of all pictures and of subsamples; -1 below two clusters.
-
-    Ben-Hur et al. 2002, "A stability based method for discovering structure in clustered data".
-    """
-    if len(np.unique(labels)) < 2:
-        return WORST
-    rng = np.random.default_rng(seed)
-    parts = [rng.permutation(len(labels))[: round(SHARE * len(labels))] for _ in range(SUBSAMPLES)]
-    return float(np.mean([adjusted_rand_score(labels[part], again(part)) for part in parts]))
 
 
 def agreement_of(labels: Labels) -> Floats:

@@ -108,11 +108,3 @@ def test_agreement_of_clusters_is_the_correlation_of_being_together() -> None:
     each = [((own[:, None] == own) & (own[:, None] >= 0))[pairs].astype(float) for own in labels]
     expected = [np.corrcoef(own, np.mean(each, axis=0))[0, 1] for own in each]
     np.testing.assert_allclose(rules.agreement_of(labels), expected)
-
-
-def test_clusters_that_do_not_change_are_stable() -> None:
-    labels = np.repeat([0, 1], 20)
-    assert rules.stability_of(labels, lambda part: 1 - labels[part], seed=0) == 1, "names of clusters do not matter"
-    rng = np.random.default_rng(1)
-    assert abs(rules.stability_of(labels, lambda part: rng.integers(0, 2, len(part)), seed=0)) < 0.2
-    assert rules.stability_of(np.zeros(40, dtype=np.int64), lambda part: labels[part], seed=0) == -1

@@ -85,20 +85,24 @@ def davies_bouldin_of(places: Floats, labels: Labels) -> float:
 
 
 def density_of(places: Floats, labels: Labels) -> float:
-    """DBCV of clusters (Moulavi et al. 2014) by the library `hdbscan`; pictures in one place count once.
+    """DBCV of clusters as `validity_of` has it; pictures in one place count once."""
+    first = np.sort(np.unique(places, axis=0, return_index=True)[1])  # in their order, on which the library depends
+    return validity_of(places[first], labels[first])
+
+
+def validity_of(places: Floats, labels: Labels) -> float:
+    """DBCV of clusters (Moulavi et al. 2014) by the library `hdbscan`.
 
     -1 below two clusters of two places, and where the library finds no number.
     """
     from hdbscan.validity import validity_index  # a second to import
 
-    first = np.sort(np.unique(places, axis=0, return_index=True)[1])  # in their order, on which the library depends
-    own, labels = places[first], labels[first]
     kinds, sizes = np.unique(labels[labels != NOISE], return_counts=True)
     if len(kinds) < 2 or sizes.min() < 2:
         return WORST
     try:
         with np.errstate(all="ignore"):
-            found = float(validity_index(np.ascontiguousarray(own), labels))
+            found = float(validity_index(np.ascontiguousarray(places), labels))
     except AssertionError:  # the library's own: no spanning tree where a density is too low for a number
         return WORST
     return found if np.isfinite(found) else WORST

@@ -20,7 +20,16 @@ from composer_clustering import Clusters, Tuned, tuning
 from composer_clustering.evaluation import Spaces, labels_of
 from composer_clustering.methods import dbscan, kmeans
 from composer_clustering.naming import named_by, parents_said
-from composer_clustering.objectives import ALL_NOISE, FAULTS, ONE_CLUSTER, WORST, Common, rand_between, worth
+from composer_clustering.objectives import (
+    ALL_NOISE,
+    FAULTS,
+    ONE_CLUSTER,
+    WORST,
+    Common,
+    rand_between,
+    stability_of,
+    worth,
+)
 from composer_clustering.search import Found, order_of, search
 from composer_clustering.space import combinations, said
 from tiny import tiny_images, tiny_population, training_images
@@ -259,6 +268,14 @@ def test_stability_is_the_mean_index_with_the_clusters_of_subsamples() -> None:
 
     assert worth("stability", common, labels, again, 0) == pytest.approx(0.5)
     assert {len(set(part.tolist())) for part in parts} == {36}, "80 % of 45, none twice"
+
+
+def test_clusters_that_do_not_change_are_stable() -> None:
+    labels = np.repeat([0, 1], 20)
+    assert stability_of(labels, lambda part: 1 - labels[part], seed=0) == 1, "names of clusters do not matter"
+    rng = np.random.default_rng(1)
+    assert abs(stability_of(labels, lambda part: rng.integers(0, 2, len(part)), seed=0)) < 0.2
+    assert stability_of(np.zeros(40, dtype=np.int64), lambda part: labels[part], seed=0) == -1
 
 
 def test_noise_lowers_the_silhouette() -> None:
