@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
-import pytest
+import frontier
 
 from composer import ComposedModel
 from composer.judging.gain import Gain
 from composer.sweeps.leaderboard import Row
 from composer_cnn import CNN
-from conftest import ROOT
 from tiny import tiny_population
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("frontier_benchmark", ROOT / "benchmarks" / "frontier.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
-
-
-def rows(benchmark: ModuleType, **gains: float) -> dict[str, Row]:
-    every = dict.fromkeys(benchmark.WAYS, 0.5) | gains
+def rows(**gains: float) -> dict[str, Row]:
+    every = dict.fromkeys(frontier.WAYS, 0.5) | gains
     return {name: Row(name, "", 0.9, 0.8, Gain(gain, (gain - 0.05, gain + 0.05)), {}) for name, gain in every.items()}
 
 
-def costs(benchmark: ModuleType) -> dict[str, object]:
+def costs() -> dict[str, frontier.Cost]:
     return {
-        name: benchmark.Cost(2000 if name == "product" or "wide" in name else 1000, 5000, 2000, 6, 1.5)
-        for name in benchmark.WAYS
+        name: frontier.Cost(2000 if name == "product" or "wide" in name else 1000, 5000, 2000, 6, 1.5)
+        for name in frontier.WAYS
     }
 
 
-def test_the_page_says_what_the_numbers_say(benchmark: ModuleType) -> None:
-    found = rows(benchmark, product=0.95, distil=0.9, pleas=0.8, random=0.6)
-    page = " ".join(benchmark.page(found, costs(benchmark), 4, 1).split())
+def test_the_page_says_what_the_numbers_say() -> None:
+    found = rows(product=0.95, distil=0.9, pleas=0.8, random=0.6)
+    page = " ".join(frontier.page(found, costs(), 4, 1).split())
     assert "| `product`: both parents | 0.95 (0.90 to 1.00) | 0.800 | 2,000 | 5,000 | 2,000 | 1.5 |" in page
     assert (
         "Above every control by intervals that do not overlap: `product`: both parents, `distil` and `pleas`." in page
@@ -51,20 +36,20 @@ def test_the_page_says_what_the_numbers_say(benchmark: ModuleType) -> None:
     assert "it lies within its parents' product's interval, 0.95 (0.90 to 1.00), at 0.50 of its parameters" in page
     assert "the best of one parent's width is `pleas`, 0.80" in page
     assert "It covers 4 of 16 drawn pairs" in page
-    lost = " ".join(benchmark.page(rows(benchmark, product=0.95, random=0.6), costs(benchmark), 4, 1).split())
+    lost = " ".join(frontier.page(rows(product=0.95, random=0.6), costs(), 4, 1).split())
     assert "Above every control by intervals that do not overlap: `product`: both parents." in lost
     assert "it lies below the product" in lost
 
 
-def test_multiply_adds_count_a_shared_body_once(benchmark: ModuleType) -> None:
+def test_multiply_adds_count_a_shared_body_once() -> None:
     part = tiny_population("black", 1, 0, CNN(filters=(2, 3), size=16))
     convolutions = 12 * 12 * 2 * 75 + 2 * 2 * 3 * 50
     both = ComposedModel((part, tiny_population("cat", 1, 1, part.architecture)), part.members)
-    assert benchmark.multiply_adds(ComposedModel((part,), part.members)) == convolutions + 6
-    assert benchmark.multiply_adds(both) == 2 * (convolutions + 6)
-    assert benchmark.multiply_adds(ComposedModel((part, part), part.members)) == convolutions + 12
+    assert frontier.multiply_adds(ComposedModel((part,), part.members)) == convolutions + 6
+    assert frontier.multiply_adds(both) == 2 * (convolutions + 6)
+    assert frontier.multiply_adds(ComposedModel((part, part), part.members)) == convolutions + 12
 
 
-def test_the_figure_is_drawn(benchmark: ModuleType, tmp_path: Path) -> None:
-    benchmark.draw(rows(benchmark), costs(benchmark), tmp_path / "frontier.png")
+def test_the_figure_is_drawn(tmp_path: Path) -> None:
+    frontier.draw(rows(), costs(), tmp_path / "frontier.png")
     assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from types import ModuleType
-
 import numpy as np
+import picking
 import picking_rules as rules
 import pytest
 from hdbscan.validity import validity_index
@@ -21,21 +18,10 @@ from conftest import ROOT
 from tiny import tiny_images, tiny_population
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("picking_benchmark", ROOT / "benchmarks" / "picking.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_loss_is_the_best_members_score_less_the_picked_ones(benchmark: ModuleType) -> None:
+def test_a_loss_is_the_best_members_score_less_the_picked_ones() -> None:
     population, images = tiny_population(members=5, seed=3), tiny_images(per_cell=6)
     model = ComposedModel((population,), population.members)
-    losses = {loss.score: loss for loss in benchmark.judged("small", "product", model, images)}
+    losses = {loss.score: loss for loss in picking.judged("small", "product", model, images)}
     log_odds = model.log_odds(images).double().numpy()
     values = [roc_auc_score(images.target, own) for own in log_odds]
     loss = losses["AUC"]
@@ -45,7 +31,7 @@ def test_a_loss_is_the_best_members_score_less_the_picked_ones(benchmark: Module
     assert set(losses) == {
         "AUC",
         "AUC of the hardest cell",
-        benchmark.WITH_DEAD,
+        picking.WITH_DEAD,
         "K-means: adjusted Rand index",
         "K-means: accuracy",
         "HDBSCAN: adjusted Rand index",
@@ -54,36 +40,34 @@ def test_a_loss_is_the_best_members_score_less_the_picked_ones(benchmark: Module
         assert min(one.lost.values()) >= 0, one.score
 
 
-def test_photographs_do_not_count_for_the_choice(benchmark: ModuleType) -> None:
+def test_photographs_do_not_count_for_the_choice() -> None:
     def loss(recipe: str, good: float, bad: float) -> object:
-        return benchmark.Loss(recipe, "product", "AUC", 0.9, {"good": good, "bad": bad, "any": 0.1})
+        return picking.Loss(recipe, "product", "AUC", 0.9, {"good": good, "bad": bad, "any": 0.1})
 
     found = [loss("black_cat", 0.01, 0.02), loss("white_dog", 0.02, 0.03), loss("from_folders", 0.5, 0.0)]
-    assert benchmark.least(found, ["AUC"]) == "good"
-    rows = benchmark.table(found, "AUC")
+    assert picking.least(found, ["AUC"]) == "good"
+    rows = picking.table(found, "AUC")
     assert rows[0] == "| picked by | **mean** | black_cat | white_dog | *from_folders* |"
     assert rows[2] == "| good | **0.015** | 0.010 | 0.020 | 0.500 |"
     assert rows[-1].startswith("| any member |")
 
 
-def test_the_page_that_is_committed_names_the_defaults(benchmark: ModuleType) -> None:
+def test_the_page_that_is_committed_names_the_defaults() -> None:
     text = (ROOT / "docs" / "picking.md").read_text(encoding="utf-8")
     assert text.startswith("# Picking a member without labels\nWritten by `python benchmarks/picking.py")
     first = text.split("### Lost AUC\n")[1].splitlines()[2]
     assert first.startswith(f"| {DEFAULT_PICK} |"), "the way that loses least comes first"
 
 
-def test_dead_members_that_are_ranked_by_position_win_and_the_default_pick_leaves_them_out(
-    benchmark: ModuleType,
-) -> None:
+def test_dead_members_that_are_ranked_by_position_win_and_the_default_pick_leaves_them_out() -> None:
     population, images = tiny_population(members=9, seed=3), tiny_images(per_cell=6)
-    losses = benchmark.judged("small", "product", ComposedModel((population,), population.members), images)
-    (loss,) = [one for one in losses if one.score == benchmark.WITH_DEAD]
+    losses = picking.judged("small", "product", ComposedModel((population,), population.members), images)
+    (loss,) = [one for one in losses if one.score == picking.WITH_DEAD]
     log_odds = ComposedModel((population,), population.members).log_odds(images).double().numpy()
     values = np.asarray([roc_auc_score(images.target, own) for own in log_odds])
     living = np.flatnonzero(np.arange(9) % 3)
     best = max(values[living].max(), 0.5)
-    assert loss.lost[benchmark.BY_POSITION] == pytest.approx(best - 0.5), "a dead member was picked"
+    assert loss.lost[picking.BY_POSITION] == pytest.approx(best - 0.5), "a dead member was picked"
     assert loss.lost["agreement"] == pytest.approx(best - values[living[consensus_pick(log_odds[living])]])
 
 
