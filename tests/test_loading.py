@@ -15,8 +15,10 @@ from PIL import Image
 from torch import nn
 
 from composer import Architecture, ComposedModel, ComposerError, FileDecoder, Images, Population, Preprocessing
-from composer.models.loading import LoadedModel, Part, load, resize
+from composer.models.loading import LoadedModel, load
 from composer.models.model_folder import ModelFolder
+from composer.models.part import Part
+from composer.models.pixels import resize
 from composer.results.model_card import complete
 from saved_run import PICKED, save_model, saved_run
 from tiny import tiny_images, tiny_population

@@ -88,6 +88,17 @@ def read_picture(path: str | Path, alpha: Alpha = "white") -> Image.Image:
         return _read(path, alpha, None)
 
 
+def as_rgb(picture: Image.Image, name: str) -> Image.Image:
+    """A picture in memory as `read_picture` gives those of files: of several frames the current one.
+
+    Raises UnreadablePictureError, which names it `name`, for a damaged, foreign or too large one.
+    """
+    try:
+        return _upright(picture, "white", None)
+    except _DAMAGE as error:
+        raise UnreadablePictureError(name, _reason(name, error)) from error
+
+
 @dataclass(frozen=True)
 class FileDecoder:
     """Decodes picture files at any size, all to size x size pixels (bilinear, antialiased)."""
@@ -142,18 +153,23 @@ def _read(path: str | Path, alpha: Alpha, size: int | None) -> Image.Image:
 
 def _decode(path: str | Path, alpha: Alpha, size: int | None) -> Image.Image:
     with Image.open(path, formats=FORMATS) as image:
-        width, height = image.size
-        if width < 1 or height < 1:
-            raise _RefusedError(f"it is {width} x {height} pixels")
-        if width * height > MOST_PIXELS:
-            raise Image.DecompressionBombError  # Pillow's own limit is higher, and it only warns at first
-        with _large if width * height > LARGE else nullcontext():
-            image.load()
-            method = _UPRIGHT.get(_orientation(image))
-            picture = _rgb(image, alpha)
-            if method is not None:
-                picture = picture.transpose(method)
-            return picture if size is None else picture.resize((size, size), Image.Resampling.BILINEAR)
+        return _upright(image, alpha, size)
+
+
+def _upright(image: Image.Image, alpha: Alpha, size: int | None) -> Image.Image:
+    """RGB; size: left out, of its own."""
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise _RefusedError(f"it is {width} x {height} pixels")
+    if width * height > MOST_PIXELS:
+        raise Image.DecompressionBombError  # Pillow's own limit is higher, and it only warns at first
+    with _large if width * height > LARGE else nullcontext():
+        image.load()
+        method = _UPRIGHT.get(_orientation(image))
+        picture = _rgb(image, alpha)
+        if method is not None:
+            picture = picture.transpose(method)
+        return picture if size is None else picture.resize((size, size), Image.Resampling.BILINEAR)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -20,7 +20,8 @@ from composer.data.files import write_json, write_text
 from composer.errors import ComposerError
 from composer.models.cards import without_scores
 from composer.models.folder_files import CARD, CONFIG, WEIGHTS
-from composer.models.loading import LoadedModel, Part
+from composer.models.loading import LoadedModel
+from composer.models.part import Part
 from composer.running.storage import pack, write_tensors
 
 Format = Literal["onnx", "torch_export", "safetensors"]

@@ -14,26 +14,24 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from composer.data import decoding
 from composer.data.composed import ComposedModel, combined, decided
-from composer.data.decoding import UnreadablePictureError, printable, read_picture
+from composer.data.decoding import UnreadablePictureError, as_rgb, printable, read_picture
 from composer.data.dependence import bounds
 from composer.data.expressions import Expression
-from composer.data.population import Population, concept_log_odds
 from composer.errors import ComposerError
 from composer.models.folder_files import MODELS
 from composer.models.hub import at_hand
 from composer.models.model_folder import ModelFolder, find_model
+from composer.models.part import Part
+from composer.models.pixels import in_255
 from composer.recipes.target import formula_problems
 from composer.running.locking import reading
 
 Picture = str | Path | Image.Image
 BATCH = 32
 """Pictures that `predict` gives to the networks at once."""
-ROUNDING = 1e-3
-"""How far float pixels may lie outside of 0..1: half precision and resizing round."""
 
 
 def load(
@@ -103,66 +101,6 @@ class Prediction:
     """The likeliest class, of a model with a union of classes."""
     bounds: tuple[float, float] | None = None
     """The least and the largest probability of the target, however its concepts hang together; of one concept none."""
-
-
-class Part(nn.Module):
-    """One network of a composition with its own preprocessing."""
-
-    def __init__(self, population: Population, body: Part | None = None) -> None:
-        super().__init__()
-        self.concept = population.concept
-        self.member = population.members[0]
-        self.architecture = population.architecture
-        self.preprocessing = population.preprocessing
-        self.outputs, self.cells, self.calibration = population.outputs, population.cells, population.calibration
-        self.network: nn.Module = _network(population) if body is None else body.network
-        self.own_head = None if body is None else _network(population).get_submodule(population.architecture.head)
-
-    @property
-    def size(self) -> int:
-        """Height and width of the network's input."""
-        return self.preprocessing.size
-
-    def features(self, pixels: Tensor) -> Tensor:
-        """float32 [N, D] from pixels 0..255 of any size."""
-        features: Tensor = self.network.features(self._prepared(pixels))  # type: ignore[operator]  # untyped attribute
-        return features
-
-    def logits(self, pixels: Tensor) -> Tensor:
-        """All outputs of the head, float32 [N, K], from pixels 0..255 of any size."""
-        if self.own_head is not None:
-            return self.logits_of(self.features(pixels))
-        logits: Tensor = self.network(self._prepared(pixels))
-        return logits
-
-    def logits_of(self, features: Tensor) -> Tensor:
-        """All outputs of the head, float32 [N, K], from the body's features [N, D]."""
-        head = self.network.get_submodule(self.architecture.head) if self.own_head is None else self.own_head
-        logits: Tensor = head(features)
-        return logits
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Log-odds of the concept, float32 [N], from pixels 0..255 of any size."""
-        return self._calibrated(concept_log_odds(self.logits(pixels), self.outputs))
-
-    def log_odds_of(self, features: Tensor) -> Tensor:
-        """Log-odds of the concept, float32 [N], from the body's features [N, D]."""
-        return self._calibrated(concept_log_odds(self.logits_of(features), self.outputs))
-
-    def _calibrated(self, log_odds: Tensor) -> Tensor:
-        return log_odds if self.calibration is None else self.calibration(log_odds[None])[0]
-
-    def population(self) -> Population:
-        """The network as a population of one member, with the weights that it has now."""
-        weights = {name: tensor.detach().cpu()[None] for name, tensor in self.network.state_dict().items()}
-        if self.own_head is not None:
-            own = self.own_head.state_dict().items()
-            weights |= {f"{self.architecture.head}.{name}": tensor.detach().cpu()[None] for name, tensor in own}
-        about = self.preprocessing, self.outputs, self.cells, self.calibration
-        return Population(self.concept, self.architecture, weights, (self.member,), *about)
-
-    def _prepared(self, pixels: Tensor) -> Tensor:
-        return self.preprocessing(resize(pixels, self.size))
 
 
 class LoadedModel(nn.Module):
@@ -278,7 +216,7 @@ class LoadedModel(nn.Module):
         name = getattr(picture, "filename", "") or f"picture {number}"
         try:
             if isinstance(picture, Image.Image):
-                rgb = _as_rgb(picture, name)
+                rgb = as_rgb(picture, name)
             else:
                 name = printable(picture)
                 rgb = read_picture(picture)
@@ -361,64 +299,6 @@ class LoadedModel(nn.Module):
         return f"{self.home.path}: composition {self.composition!r} gives features and no log-odds; {use}"
 
 
-def in_255(pixels: Tensor) -> Tensor:
-    """Pixels in 0..255: uint8 as they are, float ones out of 0..1. ComposerError for anything else."""
-    if pixels.dtype == torch.uint8:
-        return pixels
-    wanted = "pixels must be uint8 in 0..255 or float in 0..1"
-    if not pixels.is_floating_point():
-        raise ComposerError(f"{wanted}, not {str(pixels.dtype).removeprefix('torch.')}; convert them with .to(uint8)")
-    if pixels.numel():
-        low, high = (float(value) for value in pixels.detach().aminmax())
-        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
-            hint = "divide them by 255" if low >= 0 and high <= 255 else "the model normalises them itself"
-            raise ComposerError(f"{wanted}, not float from {low:.4g} to {high:.4g}; {hint}")
-    return pixels.float() * 255
-
-
-def resize(pixels: Tensor, size: int) -> Tensor:
-    """float32 [N, 3, size, size] from pixels 0..255, bilinear and antialiased as Pillow does.
-
-    uint8 pixels stay whole numbers, as in Pillow; float ones are not rounded, so that gradients pass.
-    """
-    if pixels.ndim != 4 or pixels.shape[1] != 3:
-        raise ComposerError(f"pixels must be [N, 3, height, width], not {list(pixels.shape)}")
-    if pixels.shape[-2:] == (size, size):
-        return pixels.float()
-    resized = F.interpolate(pixels.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return resized.round() if pixels.dtype == torch.uint8 else resized
-
-
-def _as_rgb(picture: Image.Image, name: str) -> Image.Image:
-    """A picture in memory as `read_picture` gives those of files: RGB, upright, of several frames the current one."""
-    # Private names of a module of the core: what a file and a picture in memory need is the same.
-    try:
-        if picture.width * picture.height > decoding.MOST_PIXELS:
-            raise Image.DecompressionBombError
-        picture.load()
-        upright = decoding._UPRIGHT.get(decoding._orientation(picture))
-        rgb = decoding._rgb(picture, "white")
-        return rgb if upright is None else rgb.transpose(upright)
-    except decoding._DAMAGE as error:
-        raise UnreadablePictureError(name, decoding._reason(name, error)) from error
-
-
 def _pixels(picture: Image.Image, size: int) -> Tensor:
     resized = picture.resize((size, size), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
-
-
-def _network(population: Population) -> nn.Module:
-    """The architecture's own network with the only member's weights; without a head its outputs are its features."""
-    architecture, head = population.architecture, population.architecture.head
-    if misfit := architecture.misfit(population.weights, head=population.has_head):
-        raise ComposerError(f"the weights do not fit architecture {architecture.name!r} as it is installed ({misfit})")
-    state = {name: tensor[0] for name, tensor in population.weights.items()}
-    outputs = len(state[f"{head}.weight"]) if population.has_head else 1
-    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn before ours replace them
-        network = architecture.build(outputs)
-    if not population.has_head:
-        network.set_submodule(head, nn.Identity())
-        state = {name: tensor for name, tensor in state.items() if not name.startswith(f"{head}.")}
-    network.load_state_dict(state, strict=False)  # counts of steps may be missing
-    return network

@@ -17,8 +17,8 @@ from composer.errors import ComposerError
 from composer.models.file_networks import population_of
 from composer.models.inspection import named_source, recognised_in
 from composer.models.known_networks import Known
-from composer.models.loading import Part
 from composer.models.model_folder import find_model
+from composer.models.part import Part
 from composer.networks.architecture import Architecture
 from composer.networks.state_file import StateFile, read_state_file
 from composer.registry import Registry, load_registry

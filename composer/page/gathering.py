@@ -20,7 +20,7 @@ from composer.data.run import Run
 from composer.data.score_info import Declared, main_score, read_declared
 from composer.data.scores import Pick, Report, Score
 from composer.judging.embedding import umap_embedding
-from composer.models.loading import Part
+from composer.models.part import Part
 from composer.running.step import Step
 
 Floats = NDArray[np.float64]
