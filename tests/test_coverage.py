@@ -52,6 +52,18 @@ def test_half_strange_pictures_are_half_covered() -> None:
     np.testing.assert_allclose(coverage(PARENT, TRAINING, mixed, Run()).values, (both[0] + both[1]) / 2)
 
 
+def test_the_distance_to_the_tenth_training_picture_decides() -> None:
+    """At most that which 95 % of the training pictures have, each of which is not its own neighbour."""
+    asked = tiny_images(25, seed=4)
+    beside, other = (PARENT.features(images)[0].double().numpy() for images in (TRAINING, asked))
+    beside, other = beside / beside.std(0, ddof=1), other / beside.std(0, ddof=1)
+    usual = [np.sort(np.linalg.norm(np.delete(beside, own, 0) - beside[own], axis=1))[9] for own in range(len(beside))]
+    far = [np.sort(np.linalg.norm(beside - own, axis=1))[9] for own in other]
+    wanted = np.mean(np.asarray(far) <= np.quantile(usual, 0.95))
+    assert 0 < wanted < 1
+    assert coverage(PARENT, TRAINING, asked, Run()).values == pytest.approx(wanted)
+
+
 def test_networks_whose_features_tell_nothing_apart_are_finite() -> None:
     dead = population(
         Parent(nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Threshold(9, 0)), "black", Preprocessing(16), 0)

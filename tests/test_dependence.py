@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from composer import ComposedModel, Dependence, Expression
+from composer import ComposedModel, Dependence, Expression, Run
 from composer.data.dependence import bounds, probit
 from composer.running.storage import pack, unpack
+from composer_assembly.dependence import dependence_of, mean_correlation
 from tiny import tiny_images, tiny_population
 
 A, B, C, D = (Expression.of(name) for name in "abcd")
@@ -171,3 +174,19 @@ def test_a_model_keeps_its_dependence() -> None:
     assert torch.equal(model.log_odds(tiny_images()), wanted)
     assert torch.equal(model.answering(~Expression.all_of(["black", "cat"])).log_odds(tiny_images()), -wanted)
     assert "dependence" not in pack(ComposedModel((black, cat), black.members))[0], "files of before are as they were"
+
+
+def test_a_copula_has_the_correlation_that_its_variables_have() -> None:
+    drawn = np.random.default_rng(0).multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 4000)
+    assert mean_correlation([np.exp(drawn[:, 0]), drawn[:, 1] ** 3]) == pytest.approx(0.6, abs=0.03)
+
+
+def test_three_concepts_that_avoid_each_other_count_as_independent_and_it_is_said() -> None:
+    black = tiny_population("black")
+    against = {name: -own if name.startswith(black.architecture.head) else own for name, own in black.weights.items()}
+    others = [replace(black, concept=concept, weights=against, _memo={}) for concept in ("cat", "small")]
+    run = Run(pictures=(tiny_images(),))
+    assert dependence_of("copula", [black, *others], run).correlation < 0
+    (warning,) = run.warnings
+    assert "the mean correlation of 3 concepts is -0." in warning
+    assert "below 0 they count as independent" in warning

@@ -145,7 +145,7 @@ def _isotonic(log_odds: Floats, shown: Flags) -> Fitted:
 
     least = 1 / (len(shown) + 2)
     model = IsotonicRegression(y_min=least, y_max=1 - least).fit(log_odds, shown.astype(np.float64))
-    probability = np.clip(model.y_thresholds_, least, 1 - least)
+    probability = model.y_thresholds_
     return Fitted(model.X_thresholds_.tolist(), np.log(probability / (1 - probability)).tolist(), 0.0, 0.0, shifts=True)
 
 

@@ -23,6 +23,7 @@ from composer.running.storage import load, save
 from composer_assembly import Product
 from composer_cnn import CNN
 from composer_training import Train
+from composer_training.training import sample
 from test_exporting import needs_onnx
 from tiny import tiny_images, tiny_population, training_images
 
@@ -81,28 +82,34 @@ def test_a_calibrated_concept_keeps_the_order_of_its_pictures(method: str) -> No
     assert method == "isotonic" or bool((steps > 0).all())
 
 
-def test_platts_line_is_the_same_where_pictures_tell_perfectly_and_stays_finite() -> None:
-    shown = torch.arange(60) % 2 == 0
-    perfect = HeldOut((shown.float() * 20 - 10).repeat(3, 1), shown, "made up")
-    for method in ("temperature", "platt"):
+def test_curves_of_pictures_that_tell_perfectly_stay_finite() -> None:
+    for method, every in (("temperature", 2), ("platt", 2), ("platt", 4), ("isotonic", 4)):
+        shown = torch.arange(240) % every == 0
+        perfect = HeldOut((shown.float() * 20 - 10).repeat(3, 1), shown, "made up")
         curve = curve_of(replace(tiny_population(), held_out=perfect), calibrate=method)
-        # Platt's targets are 31/32 and 1/32: no line is steeper than that at log-odds of 10.
+        # Platt's targets of p pictures that show it and n that do not: no line is steeper than to these.
+        p, n = (241, 241) if method == "isotonic" else (240 // every + 1, 240 - 240 // every + 1)
+        wanted = torch.tensor([[1 / (n + 1), p / (p + 1)]]).expand(3, -1)
         torch.testing.assert_close(
-            curve(torch.full((3, 1), 10.0)).sigmoid(), torch.full((3, 1), 31 / 32), rtol=1e-3, atol=0
+            curve(torch.tensor([[-10.0, 10.0]]).repeat(3, 1)).sigmoid(), wanted, rtol=1e-3, atol=0
         )
 
 
-def test_only_what_a_member_was_not_trained_on_counts() -> None:
-    whole = held_out()
+@pytest.mark.parametrize("prior", ["kept", "out"])
+def test_only_what_a_member_was_not_trained_on_counts_and_each_has_its_own_curve(prior: str) -> None:
+    whole = held_out(shift=-2.0)
     hidden = whole.log_odds.clone()
-    hidden[:, ::2] = torch.nan
-    odd = HeldOut(whole.log_odds[:, 1::2], whole.shown[1::2], "made up")
-    one, other = (
-        curve_of(replace(tiny_population(), held_out=known), calibrate="platt")
-        for known in (replace(whole, log_odds=hidden), odd)
+    places = torch.arange(2000)
+    left_out = torch.stack([places % 2 == 1, places % 3 == 1, whole.shown | (places % 4 == 1)])
+    hidden[~left_out] = torch.nan
+    found = curve_of(
+        replace(tiny_population(), held_out=replace(whole, log_odds=hidden)), calibrate="platt", prior=prior
     )
-    torch.testing.assert_close(one.y, other.y)
-    torch.testing.assert_close(one.above, other.above)
+    for member, own in enumerate(left_out):
+        alone = HeldOut(whole.log_odds[:, own], whole.shown[own], "made up")
+        wanted = curve_of(replace(tiny_population(), held_out=alone), calibrate="platt", prior=prior)
+        torch.testing.assert_close(found.y[member], wanted.y[member])
+        torch.testing.assert_close(found.above[member], wanted.above[member])
 
 
 def test_the_prior_of_the_calibration_is_taken_out() -> None:
@@ -212,6 +219,7 @@ def test_the_product_multiplies_calibrated_probabilities_and_decides_by_them() -
     black, cat = (part.log_odds(IMAGES) for part in model.parts)
     raw = replace(model.parts[0], calibration=None).log_odds(IMAGES)
     assert model.parts[0].calibration is not None
+    assert model.parts[0].held_out is None, "what was said before is not kept beside the curve"
     assert torch.equal(black, model.parts[0].calibration(raw))
     wanted = black.double().sigmoid() * cat.double().sigmoid()
     torch.testing.assert_close(model.log_odds(IMAGES).double().sigmoid(), wanted, rtol=1e-5, atol=1e-7)
@@ -318,8 +326,9 @@ def test_predict_gives_calibrated_probabilities(tmp_path: Path) -> None:
     assert said.bounds == pytest.approx((max(0, black + cat - 1), min(black, cat)), rel=1e-4)
 
 
-def test_an_exported_program_is_calibrated(tmp_path: Path) -> None:
-    model = loaded(calibrate="isotonic")
+@pytest.mark.parametrize("dependence", ["minimum", "copula"])
+def test_an_exported_program_is_calibrated_and_keeps_its_dependence(dependence: str, tmp_path: Path) -> None:
+    model = loaded(calibrate="isotonic", dependence=dependence)
     program = torch.export.load(export(model, tmp_path / "model", "torch_export")).module()
     torch.testing.assert_close(program(IMAGES.at(16).float() / 255), model(IMAGES.at(16)))
 
@@ -341,6 +350,7 @@ def test_what_networks_say_of_pictures_their_sample_left_out_is_kept_with_them(t
     said, there = population.held_out.log_odds, ~population.held_out.log_odds.isnan()
     torch.testing.assert_close(said[there], population.log_odds(images)[there], rtol=1e-4, atol=1e-4)
     assert 0.2 < float(there.float().mean()) < 0.55, "1/e of the pictures"
+    assert torch.equal(there, sample(images.labels["black"], 3, Run(seed=3).rng()) == 0)
     assert not torch.equal(there[0], there[1])
     assert population.held_out.shown.tolist() == images.labels["black"].tolist()
     save(population, tmp_path)
