@@ -457,6 +457,9 @@ def bad(home: Path, kind: str, folder: Path) -> tuple[list[object], str]:
         wrong = ["--architecture", f"{b}={{use: cnn, filters: [3, 3], size: 32}}", *network]
         names = ["--names", f"{a}=red,green", "--names", f"{b}=blue,white"]
         return [a, b, *wrong, *names, "--pictures", pictures], f"{b}: is no checkpoint of architecture 'cnn'"
+    if kind == "an option of a network":
+        wrong = ["--architecture", f"{a}={{use: cnn, filtres: [3, 3]}}"]
+        return [a, b, *wrong, "--pictures", pictures], f"--architecture {a}:1:12: filtres: unknown option"
     if kind == "NaN":
         state = torch.load(a, weights_only=True)
         state["conv2.weight"][0, 0, 0, 0] = float("nan")
@@ -486,6 +489,7 @@ def bad(home: Path, kind: str, folder: Path) -> tuple[list[object], str]:
         "another folder",
         "one picture",
         "sizes that differ",
+        "an option of a network",
         "NaN",
         "one class",
         "a test folder without labels",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.command_line.cli_options import device_option, examples
+from composer.command_line.cli_options import device_option, examples, seed_option
 from composer.command_line.cli_zoo import zoo_option
 from composer.errors import ComposerError
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: runs/, and the formula's words]"
 )
 @click.option("--replace", is_flag=True, help="Put it in the place of one that compose made.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of what is drawn at random.")
+@seed_option
 @device_option
 def compose(
     phrase: tuple[str, ...],

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from composer.command_line.cli_models import asked_pictures
-from composer.command_line.cli_options import examples
+from composer.command_line.cli_models import architecture_of, asked_pictures
+from composer.command_line.cli_options import examples, seed_option
 
 
 @click.command(
@@ -39,7 +39,7 @@ from composer.command_line.cli_options import examples
     metavar="NAME|MAPPING",
     help="The network as a recipe says it: '{use: cnn, size: 32}'.  [default: recognised]",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of what is drawn at random.")
+@seed_option
 def merge(
     checkpoints: tuple[Path, ...],
     method: str,
@@ -62,12 +62,11 @@ def merge(
     from composer.data.run import Run
     from composer.interfaces import Assembler
     from composer.models.merging import merge_files, pictures_of, write_merged  # imports torch, which takes seconds
-    from composer.networks.architecture import Architecture
     from composer.recipes.slots import read_text
 
     require_free(output)
     assembler = read_text(Assembler, method, "--method", changes)
-    network = None if architecture is None else read_text(Architecture, architecture, "--architecture")
+    network = architecture_of(architecture)
     run = Run(seed=seed, pictures=(pictures_of(files),) if files else ())
     model = merge_files(checkpoints, assembler, run, concept=concept, outputs=meant, architecture=network)
     write_merged(model, output, assembler, checkpoints)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.command_line.cli_options import examples, revision_option
+from composer.command_line.cli_options import device_option, examples, revision_option
 from composer.data.files import PICTURE_SUFFIXES, picture_files
 from composer.errors import ComposerError
 
@@ -64,9 +64,7 @@ member_option = click.option("--member", help="Member, by number or name.  [defa
     type=click.Path(path_type=Path),
     help="Also write an HTML file with the pictures themselves, the most probable first.",
 )
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
-)
+@device_option
 def predict(
     model: Path,
     pictures: tuple[str, ...],
@@ -256,7 +254,7 @@ def _inspect_responses(model: str, images: Path, architecture: str | None, as_js
     groups = picture_groups(images)
     from composer.models.responses import responses  # imports torch, which takes seconds
 
-    found = responses(model, groups, None if architecture is None else _architecture(architecture))
+    found = responses(model, groups, architecture_of(architecture))
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False))
         return
@@ -271,7 +269,7 @@ def _inspect_couplings(model: str, architecture: str | None, as_json: bool) -> N
 
     from composer.models.coupled import couplings_of_model  # imports torch, which takes seconds
 
-    found = couplings_of_model(model, None if architecture is None else _architecture(architecture))
+    found = couplings_of_model(model, architecture_of(architecture))
     if as_json:
         listed = {title: [asdict(group) for group in groups] for title, groups in found.items()}
         click.echo(json.dumps(listed, indent=2))
@@ -280,14 +278,6 @@ def _inspect_couplings(model: str, architecture: str | None, as_json: bool) -> N
 
     for title, groups in found.items():
         print_couplings(title, groups)
-
-
-def _architecture(written: str) -> Architecture:
-    """The architecture that a recipe's slot of the same text would hold."""
-    from composer.networks.architecture import Architecture
-    from composer.recipes.slots import read_text
-
-    return read_text(Architecture, written, "--architecture")
 
 
 COMMANDS = (predict, export, inspect)
@@ -328,6 +318,16 @@ def picture_groups(folder: Path, option: str = "--images") -> dict[str, list[Pat
         first, *rest = file.relative_to(folder).parts
         groups.setdefault(first if rest else ".", []).append(file)
     return groups
+
+
+def architecture_of(written: str | None, option: str = "--architecture") -> Architecture | None:
+    """The architecture that a recipe's slot of the same text would hold; None where the option is left out."""
+    if written is None:
+        return None
+    from composer.networks.architecture import Architecture  # imports torch
+    from composer.recipes.slots import read_text
+
+    return read_text(Architecture, written, option)
 
 
 def member_of(written: str | None) -> int | str | None:

@@ -26,6 +26,11 @@ revision_option = click.option(
 )
 
 
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of what is drawn at random."
+)
+
+
 def examples(*lines: str) -> str:
     """Text for the end of a help page; the backspace tells click to keep the lines as they are."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

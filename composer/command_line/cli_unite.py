@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from composer.command_line.cli_models import picture_groups
-from composer.command_line.cli_options import examples
+from composer.command_line.cli_models import architecture_of, picture_groups
+from composer.command_line.cli_options import examples, seed_option
 from composer.errors import ComposerError
-
-if TYPE_CHECKING:
-    from composer.networks.architecture import Architecture
 
 
 @click.command(
@@ -61,7 +57,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Pictures to judge it by, which nothing has seen: a folder for each class, called as it.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of what is drawn at random.")
+@seed_option
 def unite(
     checkpoints: tuple[Path, ...],
     pictures: Path,
@@ -107,10 +103,10 @@ def unite(
     require_free(output)
     run = Run(seed=seed)
     parents = [
-        read_parent(file, named.get(str(file)), _architecture("--architecture", networks.get(str(file))), run)
+        read_parent(file, named.get(str(file)), architecture_of(networks.get(str(file)), f"--architecture {file}"), run)
         for file in checkpoints
     ]
-    student = _architecture("--architecture", own[0] if own else None)
+    student = architecture_of(own[0] if own else None)
     union = union_of([Knower(classes) for _, classes in parents])
     seen = shown_in(groups, union, f"--pictures {pictures}", labelled=not unlabelled)
     shown = None if tested is None else shown_in(tested, union, f"--test {test}", labelled=True, fewest=1)
@@ -157,13 +153,6 @@ def _require_checkpoints(option: str, given: Mapping[str, object], checkpoints: 
             raise ComposerError(
                 f"{option} {file}: is none of the checkpoints ({', '.join(files)}), as they are written"
             )
-
-
-def _architecture(option: str, text: str | None) -> Architecture | None:
-    from composer.networks.architecture import Architecture
-    from composer.recipes.slots import read_text
-
-    return None if text is None else read_text(Architecture, text, option)
 
 
 COMMANDS = (unite,)
