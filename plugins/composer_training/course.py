@@ -15,6 +15,11 @@ KEEP_EVERY = 30.0
 """Seconds after which, at the end of an epoch, a training keeps what it needs to go on."""
 
 
+def of_better(better: Tensor, now: Tensor, before: Tensor) -> Tensor:
+    """[M, ...]: what is now of the members that are `better`, bool [M], and what was before of the others."""
+    return torch.where(better.view(-1, *[1] * (now.ndim - 1)), now, before)
+
+
 @dataclass
 class Best:
     """The weights with which each member's loss on held-out pictures was least, and the epoch of it."""
@@ -35,8 +40,7 @@ class Best:
         self.loss = torch.where(better, loss, self.loss)
         self.epoch = torch.where(better, epoch, self.epoch)
         for name, tensor in weights.items():
-            chosen = better.view(-1, *[1] * (tensor.ndim - 1))
-            self.weights[name] = torch.where(chosen, tensor, self.weights.get(name, tensor))
+            self.weights[name] = of_better(better, tensor, self.weights.get(name, tensor))
         return bool((epoch - self.epoch >= self.patience).all())
 
 

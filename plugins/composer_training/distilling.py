@@ -19,6 +19,7 @@ from composer import (
     Run,
 )
 from composer_training import Distil
+from composer_training.course import of_better
 from composer_training.seeing import stacked_logits
 from composer_training.starting import learners
 from composer_training.training import learned, mirror_half, own_randomness, schedule
@@ -269,7 +270,7 @@ def teach(
             now = students.agreement(held_out, run.device)
             better = now.mean(1) > agreement.mean(1)
             for name, tensor in students.weights().items():
-                best[name] = torch.where(better.view(-1, *[1] * (tensor.ndim - 1)), tensor, best[name])
+                best[name] = of_better(better, tensor, best[name])
             agreement = torch.where(better[:, None], now, agreement)
             agreements.append(float(now.mean(1).median()))
     run.figure("students", curves(losses, agreements, every))

@@ -28,22 +28,15 @@ class Free:
     pixels: Tensor
     bfloat16: bool = False
 
-    def logits(self, group: Weights, first: int, index: Tensor, mirrored: Tensor | None) -> Tensor:
-        """float32 [M, B, 2] in training mode. first: the group's first member. mirrored: bool [B]."""
+    def batch(self, index: Tensor, which: Tensor | None = None) -> Tensor:
+        """What is looked at of the pictures at `index`: preprocessed pixels [B, 3, S, S]. which: bool [B], mirrored."""
         batch = self.preprocessing(self.pixels[index])
-        if mirrored is not None:
-            batch = torch.where(mirrored[:, None, None, None], batch.flip(-1), batch)
-        with autocast(self.pixels.device, self.bfloat16):
-            return stacked_logits(self.architecture, group, batch, training=True).float()
+        return batch if which is None else mirrored(batch, which)
 
-    @torch.no_grad()
-    def judged(self, group: Weights, first: int, index: Tensor) -> Tensor:
-        """float32 [M, B, 2] in evaluation."""
-        logits = [
-            stacked_logits(self.architecture, group, self.preprocessing(self.pixels[part]))
-            for part in torch.split(index, PICTURES_AT_ONCE)
-        ]
-        return torch.cat(logits, dim=1)
+    def logits(self, group: Weights, first: int, batch: Tensor, *, training: bool) -> Tensor:
+        """float32 [M, B, 2]. first: the group's first member."""
+        with autocast(self.pixels.device, self.bfloat16 and training):
+            return stacked_logits(self.architecture, group, batch, training=training).float()
 
 
 @dataclass(frozen=True)
@@ -54,22 +47,16 @@ class Frozen:
     features: Tensor
     mirrored: Tensor
 
-    def logits(self, group: Weights, first: int, index: Tensor, mirrored: Tensor | None) -> Tensor:
-        """float32 [M, B, 2]. first: the group's first member. mirrored: bool [B]."""
-        features = self.features[:, index]
-        if mirrored is not None:
-            features = torch.where(mirrored[:, None], self.mirrored[:, index], features)
-        return self._headed(group, first, features)
+    def batch(self, index: Tensor, which: Tensor | None = None) -> Tensor:
+        """The features [S, B, D] of the pictures at `index`. which: bool [B], mirrored."""
+        plain = self.features[:, index]
+        return plain if which is None else torch.where(which[:, None], self.mirrored[:, index], plain)
 
-    @torch.no_grad()
-    def judged(self, group: Weights, first: int, index: Tensor) -> Tensor:
-        """The same of the pictures as they are, without gradients."""
-        return self._headed(group, first, self.features[:, index])
-
-    def _headed(self, group: Weights, first: int, features: Tensor) -> Tensor:
+    def logits(self, group: Weights, first: int, batch: Tensor, *, training: bool) -> Tensor:
+        """float32 [M, B, 2]. first: the group's first member."""
         weight, bias = group[f"{self.head}.weight"], group[f"{self.head}.bias"]
-        whose = torch.arange(first, first + len(weight), device=weight.device) % len(features)
-        return torch.baddbmm(bias[:, None], features[whose], weight.mT)
+        whose = torch.arange(first, first + len(weight), device=weight.device) % len(batch)
+        return torch.baddbmm(bias[:, None], batch[whose], weight.mT)
 
 
 def seen(options: Train, start: Start, pixels: Tensor, run: Run) -> Free | Frozen:
@@ -82,8 +69,8 @@ def seen(options: Train, start: Start, pixels: Tensor, run: Run) -> Free | Froze
     features = [
         features_of(start.body, each, options, run) for each in run.progress(looked, "looking once", len(looked))
     ]
-    plain, mirrored = (torch.cat([pair[which] for pair in features], dim=1) for which in (0, 1))
-    return Frozen(start.architecture.head, plain, mirrored)
+    plain, turned = (torch.cat(each, dim=1) for each in zip(*features, strict=True))
+    return Frozen(start.architecture.head, plain, turned)
 
 
 @torch.no_grad()
@@ -96,6 +83,11 @@ def features_of(body: Population, pixels: Tensor, options: Train, run: Run) -> t
         if not options.flip:
             return plain, plain
         return plain, body.architecture.stacked_features(weights, batch.flip(-1)).float()
+
+
+def mirrored(pixels: Tensor, which: Tensor) -> Tensor:
+    """The pictures [N, 3, S, S], those of `which`, bool [N], mirrored left to right."""
+    return torch.where(which[:, None, None, None], pixels.flip(-1), pixels)
 
 
 def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:

@@ -26,7 +26,7 @@ from composer import (
 )
 from composer_training import FEWEST_HELD_OUT, Train
 from composer_training.course import Best, Course, Watch
-from composer_training.seeing import Free, Frozen, seen
+from composer_training.seeing import PICTURES_AT_ONCE, Free, Frozen, mirrored, seen
 from composer_training.starting import Start, bodies, grouped, initial_heads, learners, start_of
 
 WARM_UP = 0.25
@@ -154,10 +154,10 @@ def learn(options: Train, lessons: Lessons, course: Course, run: Run) -> None:
 def train_step(options: Train, lessons: Lessons, course: Course, index: Tensor, epoch: int) -> None:
     """One step of all members on the pictures at `index`."""
     coins = torch.rand(len(index), generator=course.generator) < 0.5 if options.flip else None
-    mirrored = None if coins is None else coins.to(lessons.classes.device)
+    batch = lessons.seen.batch(index, None if coins is None else coins.to(lessons.classes.device))
     first = 0
     for group in course.groups:
-        logits = lessons.seen.logits(group, first, index, mirrored)  # [M, B, 2]
+        logits = lessons.seen.logits(group, first, batch, training=True)  # [M, B, 2]
         members = slice(first, first + len(logits))
         wanted = lessons.classes[index].expand(len(logits), -1)
         loss = F.cross_entropy(logits.mT, wanted, reduction="none")  # [M, B]
@@ -178,13 +178,17 @@ def held_out_loss(lessons: Lessons, groups: Sequence[Weights]) -> Tensor:
     return F.cross_entropy(logits.mT, wanted, reduction="none").mean(1)
 
 
+@torch.no_grad()
 def judged(lessons: Lessons, groups: Sequence[Weights], index: Tensor) -> Tensor:
-    """Logits [M, B, 2] of all members on the CPU, in evaluation."""
-    first, each = 0, []
-    for group in groups:
-        each.append(lessons.seen.judged(group, first, index).cpu())
-        first += len(each[-1])
-    return torch.cat(each)
+    """Logits [M, N, 2] of all members on the CPU, in evaluation."""
+    parts = []
+    for part in torch.split(index, PICTURES_AT_ONCE):
+        batch, first, each = lessons.seen.batch(part), 0, []
+        for group in groups:
+            each.append(lessons.seen.logits(group, first, batch, training=False).cpu())
+            first += len(each[-1])
+        parts.append(torch.cat(each))
+    return torch.cat(parts, dim=1)
 
 
 def trained(groups: Sequence[Weights]) -> dict[str, Tensor]:
@@ -250,8 +254,7 @@ def rate_of(options: Train, total: int) -> Callable[[int], float]:
 
 def mirror_half(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """The pictures [N, 3, S, S], each mirrored left to right or not, as a coin says."""
-    mirrored = torch.rand(len(pixels), generator=generator) < 0.5
-    return torch.where(mirrored.to(pixels.device)[:, None, None, None], pixels.flip(-1), pixels)
+    return mirrored(pixels, (torch.rand(len(pixels), generator=generator) < 0.5).to(pixels.device))
 
 
 def schedule(step: int, total: int) -> float:

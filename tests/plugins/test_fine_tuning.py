@@ -18,7 +18,7 @@ from composer_checkpoints import Checkpoints
 from composer_cifar_resnet import CifarResNet
 from composer_merging import TaskArithmetic
 from composer_torchvision import PretrainedTorchvision
-from composer_training import Train
+from composer_training import Train, starting
 from composer_training.course import Best
 from composer_training.training import minibatches, parted, rate_of, sample, schedule
 from tiny import ARCHITECTURE, tiny_population, training_images
@@ -154,6 +154,14 @@ def test_half_the_bits_train_nearly_the_same_weights_and_keep_them_whole() -> No
         torch.testing.assert_close(tensor, whole.weights[name], rtol=0, atol=0.05)
 
 
+def test_a_frozen_body_looks_once_with_half_the_bits(tmp_path: Path) -> None:
+    start = saved(tmp_path)
+    whole, half = (train(start=start, body="frozen", precision=bits) for bits in ("float32", "bfloat16"))
+    head = "fc1.weight"
+    assert not torch.equal(half.weights[head], whole.weights[head])
+    torch.testing.assert_close(half.weights[head], whole.weights[head], rtol=0, atol=0.05)
+
+
 # -- stopping early --------------------------------------------------------------------------------
 
 
@@ -181,6 +189,17 @@ def test_a_network_that_stops_early_is_that_of_its_best_epoch() -> None:
     until = train(epochs=int(epoch), patience=30, **options)
     for name, tensor in until.weights.items():
         assert torch.equal(stopped.weights[name], tensor)
+
+
+def test_members_in_several_groups_stop_and_keep_their_best_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"epochs": 12, "patience": 1, "held_out": 0.25, "learning_rate": 0.03}
+    together = train(one := Run(seed=5), **options)
+    monkeypatch.setattr(starting, "AT_ONCE", 2)
+    parted_up = train(several := Run(seed=5), **options)
+    assert len(set(one.measured["best_epoch"])) > 1
+    assert one.measured["best_epoch"] == several.measured["best_epoch"]
+    for name, tensor in together.weights.items():
+        torch.testing.assert_close(parted_up.weights[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 def test_held_out_pictures_are_of_both_kinds_and_in_no_sample() -> None:
