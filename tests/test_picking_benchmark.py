@@ -41,7 +41,7 @@ def test_a_loss_is_the_best_members_score_less_the_picked_ones() -> None:
 
 
 def test_photographs_do_not_count_for_the_choice() -> None:
-    def loss(recipe: str, good: float, bad: float) -> object:
+    def loss(recipe: str, good: float, bad: float) -> picking.Loss:
         return picking.Loss(recipe, "product", "AUC", 0.9, {"good": good, "bad": bad, "any": 0.1})
 
     found = [loss("black_cat", 0.01, 0.02), loss("white_dog", 0.02, 0.03), loss("from_folders", 0.5, 0.0)]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import uniting
 
-from composer.models.union_scores import OwnClasses, Scores, Share
+from composer.models.union_scores import OwnClasses, Scores, Share, scored
+from composer.models.uniting import unite
+from composer_cifar_resnet import CLASSES
 
 
 def told(best: int) -> list[uniting.Compared]:
@@ -48,9 +50,9 @@ def test_published_halves_are_united(shared: Path) -> None:
     _, apart, _ = uniting.read(shared / "cifar10")
     (case, _) = uniting.published(shared / "cifar10")
     some = uniting.Pictures(apart.images.select(range(60)), apart.labels[:60])
-    both = uniting.unite(case.parents, some.shown())
-    assert both.classes == uniting.CLASSES
-    found = uniting.scored(both, both, some.shown())
+    both = unite(case.parents, some.shown())
+    assert both.classes == CLASSES
+    found = scored(both, both, some.shown())
     assert found.all.value > 0.85
     assert [own.before.of + own.elsewhere.of for own in found.parents] == [
         2 * len(some.of(half)) for half in uniting.HALVES[0]
