@@ -20,6 +20,7 @@ from composer import (
 )
 from composer_training import Distil
 from composer_training.course import of_better
+from composer_training.kept import features_of, log_odds_of, may_be_kept
 from composer_training.seeing import stacked_logits
 from composer_training.starting import learners
 from composer_training.training import learned, mirror_half, own_randomness, schedule
@@ -42,11 +43,13 @@ are held together, and no features are kept on disk."""
 class Lessons:
     """Pictures for the students, and what the teachers say of them.
 
-    pixels: uint8 [N, 3, S, S]. taught: log-odds, float32 [T, N, concepts] of T sets of teachers, clipped.
+    pixels: uint8 [N, 3, S, S]. taught: log-odds, float32 [T, N, concepts] of T sets of teachers, clipped. seen: what
+    the body of an only student sees of them, [1, N, D], where that is known and stays.
     """
 
     pixels: Tensor
     taught: Tensor
+    seen: Tensor | None = None
 
     def of(self, students: slice) -> Tensor:
         """What some students' own teachers say, [M, N, concepts]; [1, N, concepts] where all have the same."""
@@ -61,6 +64,8 @@ class Students:
     preprocessing: Preprocessing
     groups: tuple[dict[str, Tensor], ...]
     names: tuple[str, ...]
+    body: Population | None = None
+    """What they begin with, where that is a pretrained network."""
 
     @classmethod
     def fresh(cls, options: Distil, parents: Sequence[Population], count: int, run: Run) -> Students:
@@ -91,8 +96,13 @@ class Students:
     @torch.no_grad()
     def agreement(self, held_out: Lessons, device: str) -> Tensor:
         """Correlation of each student's log-odds with its teachers' on pictures held out, [M, concepts]; 0 if flat."""
-        batches = [self.preprocessing(batch.to(device)) for batch in torch.split(held_out.pixels, PICTURES_AT_ONCE)]
-        said = torch.cat([torch.cat(list(self.logits(batch))).cpu() for batch in batches], dim=1)
+        if held_out.seen is None:
+            batches = [self.preprocessing(batch.to(device)) for batch in torch.split(held_out.pixels, PICTURES_AT_ONCE)]
+            said = torch.cat([torch.cat(list(self.logits(batch))).cpu() for batch in batches], dim=1)
+        else:
+            head = self.architecture.head
+            (group,) = self.groups
+            said = (held_out.seen.to(device) @ group[f"{head}.weight"].mT + group[f"{head}.bias"][:, None]).cpu()
         taught = held_out.of(slice(0, len(said))).expand_as(said)
         ours, theirs = said - said.mean(1, keepdim=True), taught - taught.mean(1, keepdim=True)
         norms = ours.norm(dim=1) * theirs.norm(dim=1)
@@ -127,7 +137,8 @@ def distil(options: Distil, parents: Sequence[Population], run: Run) -> Composed
         students = Students.fresh(options, parents, count, run)
     else:
         students = started(options, parents, count, run)
-    learning, held_out = lessons(options, parents, pairs, students.preprocessing.size, generator, run)
+    size = students.preprocessing.size
+    learning, held_out = lessons(options, parents, pairs, size, generator, run, students.body)
     if options.body is not None:
         fit_heads(students, learning, held_out, run)
     if options.body is not None and options.train == "head":
@@ -148,9 +159,18 @@ def distil(options: Distil, parents: Sequence[Population], run: Run) -> Composed
 
 
 def lessons(
-    options: Distil, parents: Sequence[Population], pairs: int, size: int, generator: torch.Generator, run: Run
+    options: Distil,
+    parents: Sequence[Population],
+    pairs: int,
+    size: int,
+    generator: torch.Generator,
+    run: Run,
+    body: Population | None = None,
 ) -> tuple[Lessons, Lessons]:
-    """(what the students learn, what is held out): pictures, to learn from also some mixed two and two."""
+    """(what the students learn, what is held out): pictures, to learn from also some mixed two and two.
+
+    size: of the students' pictures. body: what they begin with, where that is a pretrained network.
+    """
     source = learned_from(options, [*(parent.preprocessing.size for parent in parents), size], generator, run)
     if (there := sum(map(len, source))) < FEWEST:
         raise ComposerError(f"distil: {there} pictures to learn from; {FEWEST} are the fewest")
@@ -181,12 +201,17 @@ def lessons(
         return torch.cat(pixels)
 
     pool = Images([str(number) for number in range(len(plain) + mixed)], {}, at)
-    taught = asked(options, parents, pairs, pool, run)
-    pixels = pool.at(size)
-    return (
-        Lessons(pixels[kept_apart:], taught[:, kept_apart:]),
-        Lessons(pixels[:kept_apart], taught[:, :kept_apart]),
-    )
+    kept = may_be_kept(options, parents)
+    said = log_odds_of(with_shared_bodies(parents), source, plain, run) if kept else asked(parents, pool, run)
+    taught = clipped(options, parents, pairs, said)
+    pixels, seen = pool.at(size), None
+    if kept and body is not None and options.train == "head":
+        seen = features_of(body, source, plain, run)
+
+    def part(some: slice) -> Lessons:
+        return Lessons(pixels[some], taught[:, some], None if seen is None else seen[:, some])
+
+    return part(slice(kept_apart, None)), part(slice(kept_apart))
 
 
 def learned_from(options: Distil, sizes: Sequence[int], generator: torch.Generator, run: Run) -> Sequence[Images]:
@@ -198,8 +223,8 @@ def learned_from(options: Distil, sizes: Sequence[int], generator: torch.Generat
     return run.pictures
 
 
-def asked(options: Distil, parents: Sequence[Population], pairs: int, pool: Images, run: Run) -> Tensor:
-    """What the teachers say, once for all students: float32 [T, N, concepts], clipped."""
+def asked(parents: Sequence[Population], pool: Images, run: Run) -> list[Tensor]:
+    """What each teacher says, [M, N], once for all students and few pictures at a time."""
     batches = [
         pool.select(range(start, min(start + PICTURES_AT_ONCE, len(pool))))
         for start in range(0, len(pool), PICTURES_AT_ONCE)
@@ -211,7 +236,12 @@ def asked(options: Distil, parents: Sequence[Population], pairs: int, pool: Imag
             own.append(parent.log_odds(batch, run.device))  # [M, batch]; a shared body is run once
         for parent in bodies:
             parent.forget_features()
-    said = [torch.cat(own, dim=1).clamp(-options.clip, options.clip) for own in each]  # [M, N]; NaN stays NaN
+    return [torch.cat(own, dim=1) for own in each]
+
+
+def clipped(options: Distil, parents: Sequence[Population], pairs: int, said: Sequence[Tensor]) -> Tensor:
+    """What the students are taught, float32 [T, N, concepts]; ComposerError where a teacher says no number."""
+    said = [log_odds.clamp(-options.clip, options.clip) for log_odds in said]  # [M, N]; NaN stays NaN
     for parent, log_odds in zip(parents, said, strict=True):
         if not bool(log_odds.isfinite().all()):
             raise ComposerError(

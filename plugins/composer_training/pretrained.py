@@ -24,7 +24,7 @@ def started(options: Distil, parents: Sequence[Population], count: int, run: Run
     body = options.body.load_body(parents[0].concept, run)
     groups = learners(body.architecture, count, run, outputs=len(parents), body=body)
     names = tuple(f"student {member}" for member in range(count))
-    return Students(body.architecture, body.preprocessing, tuple(groups), names)
+    return Students(body.architecture, body.preprocessing, tuple(groups), names, body)
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def fit_heads(students: Students, learning: Lessons, held_out: Lessons, run: Run
     for group in run.progress(students.groups, "fitting heads", len(students.groups)):
         members = slice(first, first + len(group[f"{head}.bias"]))
         first = members.stop
-        seen, tried = (_features(students, group, lessons.pixels, run.device) for lessons in (learning, held_out))
+        seen, tried = (_features(students, group, lessons, run.device) for lessons in (learning, held_out))
         for member, (own, other) in enumerate(zip(seen, tried, strict=True)):
             alone = slice(members.start + member, members.start + member + 1)
             taught, wanted = (lessons.of(alone)[0].double().to(own) for lessons in (learning, held_out))
@@ -44,11 +44,13 @@ def fit_heads(students: Students, learning: Lessons, held_out: Lessons, run: Run
             group[f"{head}.bias"][member] = intercept.float()
 
 
-def _features(students: Students, group: Weights, pixels: Tensor, device: str) -> Tensor:
+def _features(students: Students, group: Weights, lessons: Lessons, device: str) -> Tensor:
     """float64 [M, N, D]."""
+    if lessons.seen is not None:
+        return lessons.seen.double().to(device)
     batches = [
         students.architecture.stacked_features(group, students.preprocessing(batch.to(device)))
-        for batch in torch.split(pixels, PICTURES_AT_ONCE)
+        for batch in torch.split(lessons.pixels, PICTURES_AT_ONCE)
     ]
     return torch.cat(batches, dim=1).double()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -216,6 +217,37 @@ def test_a_student_of_a_pretrained_body_learns_its_head_and_leaves_the_body_as_i
     assert min(run.measured["agreement_with_teachers"]) > 0.8
     for part, parent in zip(model.parts, PARENTS, strict=True):
         assert correlation(part.log_odds(OTHERS)[0], parent.log_odds(OTHERS)[0]) > 0.8
+
+
+class Shelf(dict[str, Mapping[str, Tensor]]):
+    """Keeps tensors beside pictures, as the store does."""
+
+    def kept(self, name: str) -> Mapping[str, Tensor] | None:
+        return self.get(name)
+
+    def keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        self[name] = tensors
+
+
+@pytest.mark.parametrize("options", [{"architecture": None, "body": Ready()}, {"architecture": SMALL, "steps": 5}])
+def test_what_networks_have_seen_of_plain_pictures_is_not_computed_again(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents, given = [parent.select([0]) for parent in PARENTS], {"mixed": 0, **options}
+    with monkeypatch.context() as patched:
+        patched.setattr(distilling, "may_be_kept", lambda *_: False)
+        slow, said = taught(parents, **given)
+    own = pictures()
+    for images in own:
+        networks = [*parents, Ready().load("", Run())]
+        images.keeper = Shelf({f"features-{one.body_digest}": {"features": one.features(images)} for one in networks})
+    monkeypatch.setattr(Population, "_of_pixels", None)
+    run = Run(seed=4, pictures=own)
+    quick = Distil(**{"steps": 150, "batch": 32, "flip": False, **given}).assemble(None, parents, run)
+    for part, other in zip(quick.parts, slow.parts, strict=True):
+        for name, tensor in part.weights.items():
+            torch.testing.assert_close(tensor, other.weights[name], atol=1e-3, rtol=1e-2, msg=name)
+    assert run.measured["agreement_with_teachers"] == pytest.approx(said.measured["agreement_with_teachers"], abs=1e-4)
 
 
 def test_all_of_a_pretrained_body_is_trained_where_asked_for_and_is_never_worse_than_its_head_alone() -> None:
