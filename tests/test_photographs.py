@@ -24,7 +24,11 @@ from photos import CELLS, HEADER, rows_of, write
 from tiny import tiny_population
 
 NETWORK = "{use: cnn, filters: [2, 3], size: 16}"
-TINY = ("images.size=16", f"models={{use: train, architecture: {NETWORK}, members: 2, epochs: 1}}")
+TINY = (
+    "images.size=16",
+    f"models={{use: train, architecture: {NETWORK}, members: 2, epochs: 1}}",
+    "compositions.distil.assembler.steps=2",
+)
 
 
 def draw(root: Path) -> Path:
@@ -66,7 +70,7 @@ def test_every_seed_parts_the_pictures_anew(tmp_path: Path) -> None:
     from composer.sweeps.benchmark import pair_recipe
 
     world = world_of("cells", draw(tmp_path / "things"), TINY, load_registry())
-    entrants = Entrants({"product": {"assembler": "product"}}, (), frozenset(), {})
+    entrants = Entrants(world.compositions or {}, (), frozenset(), {})
     recipes = [pair_recipe(world.pairs[0], seed, entrants, TINY, load_registry(), world) for seed in (1, 2)]
     assert [recipe.document["images"]["seed"] for recipe in recipes] == [1, 2]
     fixed = pair_recipe(world.pairs[0], 2, entrants, [*TINY, "images.seed=5"], load_registry(), world)
@@ -114,6 +118,44 @@ def test_a_composition_is_above_both_parents_only_where_the_whole_interval_is() 
     assert "| 3 of 12 | 0.700 (0.559 to 0.891) |" in first
     assert "| yes: +0.200 (+0.059 to +0.391) |" in first
     assert "| no: +0.200 (-0.087 to +0.388) |" in second
+
+
+def test_one_network_stands_beside_the_product_with_how_far_it_is_from_it() -> None:
+    def judgement(pair: tuple[str, str], less: float) -> Judgement:
+        product, parent = Sampled(0.9, np.linspace(0.8, 1.0, 200)), Sampled(0.5, np.full(200, 0.5))
+        auc = {
+            "distil": Sampled(0.9 - less, product.replicates - less),
+            "product": product,
+            "better parent": parent,
+            "oracle": Sampled(1.0, np.full(200, 1.0)),
+        }
+        return Judgement(pair, 1, auc, {"distil": auc["distil"], "product": product}, parent, parent, {}, (3, 12))
+
+    found = Benchmark(Entrants({}, (), frozenset(), {}), [judgement(("a", "x"), -0.004), judgement(("b", "x"), 0.02)])
+    world = World((), {}, {"backbone": "net"}, {"product": {}, "distil": {"assembler": {"body": "net"}}})
+    text = summary(Album("things", world, found))
+    assert "| product | product, hardest cell | above both | distil | distil less product | better parent |" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| b+x")]
+    assert "| 0.880 (0.785 to 0.975) | -0.020 (-0.020 to -0.020) |" in row
+    assert "`distil` less `product`: -0.008 (-0.020 to +0.004) on the mean, within 0.01 of it for 1 of 2 pairs" in text
+    assert "; the farthest is -0.020." in text
+    assert "The\nproduct is one network here too" in document([Album("things", world, found)], "", ())
+    apart = World((), {}, {"backbone": "other"}, world.compositions)
+    assert "one network here too" not in document([Album("things", apart, found)], "", ())
+
+
+def test_the_one_network_stands_on_the_body_that_the_parents_have(tmp_path: Path) -> None:
+    root = draw(tmp_path / "things")
+
+    def student(*overrides: str) -> object:
+        made = world_of("cells", root, overrides, load_registry()).compositions
+        assert made is not None
+        return made["distil"]["assembler"].get("body")
+
+    assert student() == "efficientnet_lite"
+    other = "models.backbone={use: efficientnet_lite, size: 96}"
+    assert student(other) == {"use": "efficientnet_lite", "size": 96}
+    assert student(*TINY) is None
 
 
 def test_each_seeds_mean_is_said_alone() -> None:

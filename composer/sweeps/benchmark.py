@@ -66,6 +66,9 @@ class World:
 DRAWINGS = World(PAIRS, PICTURES, MODELS)
 FITTED = {"use": "fit", "backbone": "efficientnet_lite"}
 """Models for photographs: a head for each concept on one pretrained body."""
+AS_THEY_ARE = {"use": "distil", "mixed": 0}
+"""One network for photographs: its head is fitted to what the parents say of their own pictures, unmixed, so that
+the body, which sees them for the parents too, sees each once."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,9 @@ def benchmark(
 def world_of(name: str, root: Path, overrides: Sequence[str], registry: Registry) -> World:
     """The pictures in a folder as the image source `name` reads them, each pair that it offers held out in turn."""
     slot: dict[str, Any] = {"use": name, "root": str(root)}
-    document = Document({"images": dict(slot)}, "composer bench")
-    apply(document, [one for one in overrides if one.strip().startswith(("images.", "images="))])
+    document = Document({"images": dict(slot), "models": dict(FITTED)}, "composer bench")
+    own = tuple(f"{key}{sign}" for key in ("images", "models") for sign in ".=")
+    apply(document, [one for one in overrides if one.strip().startswith(own)])
     component = registry.find("images", name)
     source = read_component(component, document.data["images"], registry)
     assert isinstance(source, ImageSource)
@@ -155,7 +159,14 @@ def world_of(name: str, root: Path, overrides: Sequence[str], registry: Registry
             "kinds, such as black and tshirt, and each of a pair must be shown with another one too"
         )
     changing = "seed" if "seed" in component.model_fields else None
-    return World(pairs, slot, FITTED, {"product": {"assembler": "product"}}, changing, shared=False)
+    return World(pairs, slot, FITTED, _made_of_photographs(document.data["models"]), changing, shared=False)
+
+
+def _made_of_photographs(models: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The product of the parents, and one network that learned from them: on their own body, where they have one."""
+    backbone = models.get("backbone") if isinstance(models, Mapping) else None
+    student = AS_THEY_ARE if backbone is None else {**AS_THEY_ARE, "body": backbone}
+    return {"product": {"assembler": "product"}, "distil": {"assembler": student}}
 
 
 def _entrants_of(world: World, registry: Registry) -> Entrants:

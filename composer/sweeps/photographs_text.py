@@ -26,9 +26,18 @@ READING = """\
 AUC of the pair against all other test pictures, and against the cell that it is most easily taken for: the
 first concept without the second, the second without the first, or neither. *Better parent* is the better of the
 two models alone, chosen with the test labels. *Above both* says by how much the composition is above it, with the 95 %
-interval of the difference on the same resampled pictures; `yes` where that interval is above 0. *Oracle* is a model of
-the same kind trained with pictures of the pair, its own training pictures. Intervals draw pictures again within each
-cell and, of several seeds, seeds; in the mean also pairs."""
+interval of the difference on the same resampled pictures; `yes` where that interval is above 0. *Less product* is the
+difference to the product in the same way. *Oracle* is a model of the same kind trained with pictures of the pair, its
+own training pictures. Intervals draw pictures again within each cell and, of several seeds, seeds; in the mean also
+pairs."""
+
+ONE_NETWORK = """\
+`distil` is one network in the place of the two parents: the pretrained body with an output for each concept, fitted by
+least squares to what the parents say of their own training pictures, without their labels and none of the pair. The
+product is one network here too: both parents stand on the same body, which looks at a picture once, and only heads are
+there twice. What `distil` shows is how much is lost where one network has to learn what the two say."""
+NEAR = 0.01
+"""AUCs that are called near each other differ by no more."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ def document(albums: Sequence[Album], command: str, overrides: Sequence[str]) ->
         "# On photographs",
         f"Written by `{command}`; do not edit it.",
         INTRODUCTION,
+        *([ONE_NETWORK] if all(map(_one_body, albums)) else []),
         *(part for album in albums for part in _section(album)),
         "## What the columns mean",
         READING,
@@ -70,37 +80,64 @@ def summary(album: Album) -> str:
     return "\n\n".join(_section(album))
 
 
+def _one_body(album: Album) -> bool:
+    """Whether all networks of an album stand on one pretrained body."""
+    assembler = (album.world.compositions or {}).get("distil", {}).get("assembler", {})
+    return "body" in assembler and assembler["body"] == album.world.models.get("backbone")
+
+
 def _section(album: Album) -> list[str]:
     judgements = album.found.judgements
-    rows = leaderboard(album.found)
-    compositions = [row.name for row in rows if row.kind == "composition"]
+    rows = [row for row in leaderboard(album.found) if row.kind == "composition"]
+    if album.world.compositions is not None:
+        order = list(album.world.compositions)
+        rows.sort(key=lambda row: order.index(row.name))
+    compositions = [row.name for row in rows]
     pairs = by_pair(judgements)
     headers = ["held out", "test pictures"]
-    for name in compositions:
+    for name in compositions[:1]:
         headers += [name, f"{name}, hardest cell", "above both"]
+    for name in compositions[1:]:
+        headers += [name, f"{name} less {compositions[0]}"]
     headers += ["better parent", "oracle"]
     lines = [_row(cell_name(pair), own, compositions) for pair, own in pairs.items()]
     lines.append(_row(f"mean of {len(pairs)}", judgements, compositions))
-    gains = [f"`{row.name}` {' ('.join(gain_cells(row.gain.facts()))})" for row in rows if row.name in compositions]
+    gains = [f"`{row.name}` {' ('.join(gain_cells(row.gain.facts()))})" for row in rows]
     return [
         f"## {album.name}",
         table(headers, lines),
         f"{_of_seeds(judgements, compositions)} Gain in the hardest cell, where the better parent is 0 and the oracle "
         f"1: {'; '.join(gains)}.",
+        *(_compared(judgements, name, compositions[0]) for name in compositions[1:]),
         *_notes(album.found),
     ]
+
+
+def _compared(judgements: Sequence[Judgement], name: str, other: str) -> str:
+    """How near one composition comes to another, in a sentence."""
+    every = [pooled(own, _less(name, other)) for own in by_pair(judgements).values()]
+    near = sum(abs(one.value) <= NEAR for one in every)
+    mean = pooled(judgements, _less(name, other))
+    return (
+        f"`{name}` less `{other}`: {_difference(mean)} on the mean, within {NEAR:g} of it for "
+        f"{near} of {len(every)} pairs; the farthest is {max((one.value for one in every), key=abs):+.3f}."
+    )
 
 
 def _row(title: str, judgements: Sequence[Judgement], compositions: Sequence[str]) -> list[str]:
     with_pair, every = (sorted({one.pictures[place] for one in judgements}) for place in (0, 1))
     cells = [title, f"{_range(with_pair)} of {_range(every)}"]
-    for name in compositions:
-        above = pooled(judgements, _above(name))
-        low, high = _bounds(above)
+    for name in compositions[:1]:
+        above = pooled(judgements, _less(name, "better parent"))
         cells += [
             _said(pooled(judgements, lambda one, name=name: one.auc[name])),  # type: ignore[misc]
             _said(pooled(judgements, lambda one, name=name: one.hardest[name])),  # type: ignore[misc]
-            f"{'yes' if low > 0 else 'no'}: {above.value:+.3f} ({low:+.3f} to {high:+.3f})",
+            f"{'yes' if _bounds(above)[0] > 0 else 'no'}: {_difference(above)}",
+        ]
+    for name in compositions[1:]:
+        cells += [
+            _said(pooled(judgements, lambda one, name=name: one.auc[name])),  # type: ignore[misc]
+            _difference(pooled(judgements, _less(name, compositions[0]))),
         ]
     return [
         *cells,
@@ -109,14 +146,19 @@ def _row(title: str, judgements: Sequence[Judgement], compositions: Sequence[str
     ]
 
 
-def _above(name: str) -> Callable[[Judgement], Sampled]:
-    """How far a composition's AUC is above the better parent's, on the same resamples."""
+def _less(name: str, other: str) -> Callable[[Judgement], Sampled]:
+    """How far a composition's AUC is above another's, or the better parent's, on the same resamples."""
 
     def difference(one: Judgement) -> Sampled:
-        ours, parent = one.auc[name], one.auc["better parent"]
-        return Sampled(ours.value - parent.value, ours.replicates - parent.replicates)
+        ours, theirs = one.auc[name], one.auc[other]
+        return Sampled(ours.value - theirs.value, ours.replicates - theirs.replicates)
 
     return difference
+
+
+def _difference(sampled: Sampled) -> str:
+    low, high = _bounds(sampled)
+    return f"{sampled.value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _of_seeds(judgements: Sequence[Judgement], compositions: Sequence[str]) -> str:
