@@ -82,6 +82,20 @@ def test_labelled_pictures_that_are_test_pictures_are_refused(recipe: Callable[[
         run_recipe(recipe(), tmp_path / "run", "cpu")
 
 
+def test_test_pictures_are_refused_among_those_without_labels_too(
+    recipe_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = recipe_file(TINY)
+    write_labels(tmp_path / "labels", tiny_images())
+    test = load_pictures(read_recipe(path))["test"]
+    (tmp_path / "others").mkdir()
+    Image.fromarray(test.at(16)[0].permute(1, 2, 0).numpy()).save(tmp_path / "others" / "leak.png")
+    spread = "{use: few_shot, folder: labels, unlabelled: others, neighbours: 2}"
+    recipe = read_recipe(path, [f"compositions.few={{assembler: {spread}}}"])
+    with pytest.raises(ComposerError, match=r"composition 'few': .*leak\.png: is a test picture too \(.*\)"):
+        run_recipe(recipe, tmp_path / "run", "cpu")
+
+
 def test_pictures_are_compared_only_where_their_labels_were_used(tmp_path: Path) -> None:
     test = tiny_images()
     write_labels(tmp_path, test, each=1)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 REFERENCE = (
     "Li, Grandvalet and Davoine 2018, arXiv:1802.01483 (the prior about the starting point); Rasmussen and Williams "
-    "2006, algorithm 3.1 (the fit); Opper and Winther 2000 (leave-one-out in closed form)"
+    "2006, algorithm 3.1 (the fit); Opper and Winther 2000 (leave-one-out in closed form); Zhou, Bousquet, Lal, Weston "
+    "and Schoelkopf 2004 (label spreading)"
 )
 FOLDER: RecipePath = Field(
     description="folder with pictures that show the target in `yes`, and some that do not in `no`; none of them may be "
@@ -27,6 +28,23 @@ MOST: int | None = Field(
     ge=0,
     le=10_000,
     description="pictures taken of `yes`, and of `no`, at random; 0 makes the product, null takes all that are there",
+)
+UNLABELLED: RecipePath | None = Field(
+    None,
+    description="folder of pictures like those to be told, whatever they show: what labels and parents say flows "
+    "between pictures that look alike (label spreading), and heads are moved by that too where leave-one-out says that "
+    "it helps; none of them may be a test picture",
+)
+UNLABELLED_MOST: int = Field(500, ge=1, le=5000, description="pictures taken of `unlabelled`, at random")
+NEIGHBOURS: int = Field(
+    7, ge=1, le=1000, description="with `unlabelled`: how many that look most like it a picture is joined to"
+)
+ALPHA: float = Field(
+    0.2,
+    gt=0,
+    lt=1,
+    description="with `unlabelled`: how much a picture takes from its neighbours; the rest stays what its label or the "
+    "parents say",
 )
 
 
@@ -45,17 +63,21 @@ class FewShot(Assembler):
 
     folder: RecipePath = FOLDER
     most: int | None = MOST
+    unlabelled: RecipePath | None = UNLABELLED
+    unlabelled_most: int = UNLABELLED_MOST
+    neighbours: int = NEIGHBOURS
+    alpha: float = ALPHA
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
-        return layout.problems(self.folder, self.most)
+        return layout.problems(self)
 
     def files(self) -> Iterable[Path]:
-        return layout.files(self.folder)
+        return layout.files(self)
 
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
         from composer_few.assembling import few_shot  # imports torch
 
-        return few_shot(self.name, self.folder, self.most, parents, run)
+        return few_shot(self, parents, run)
 
 
 class FewAlone(Assembler):
@@ -68,20 +90,24 @@ class FewAlone(Assembler):
 
     folder: RecipePath = FOLDER
     most: int | None = MOST
+    unlabelled: RecipePath | None = UNLABELLED
+    unlabelled_most: int = UNLABELLED_MOST
+    neighbours: int = NEIGHBOURS
+    alpha: float = ALPHA
     bodies: Literal["parents", "untrained"] = Field(
         "parents", description="whose features: those of the `parents`' own bodies, or of `untrained` ones"
     )
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
-        return layout.problems(self.folder, self.most)
+        return layout.problems(self)
 
     def files(self) -> Iterable[Path]:
-        return layout.files(self.folder)
+        return layout.files(self)
 
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
         from composer_few.assembling import few_alone  # imports torch
 
-        return few_alone(self.name, self.folder, self.most, parents, run, untrained=self.bodies == "untrained")
+        return few_alone(self, parents, run)
 
 
 @hook

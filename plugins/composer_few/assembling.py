@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,60 +15,49 @@ from composer import (
     ComposedModel,
     ComposerError,
     Expression,
-    FileDecoder,
     Images,
     Population,
     Run,
-    UnreadablePictureError,
-    picture_files,
 )
-from composer_few import layout
 from composer_few.moving import Moved, Shown, moved
+from composer_few.reading import handful, unlabelled
+from composer_few.spreading import beside, trials
+
+if TYPE_CHECKING:
+    from composer_few import FewAlone, FewShot
 
 Flags = NDArray[np.bool_]
 
 
-def few_shot(who: str, folder: Path, most: int | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+def few_shot(options: FewShot, parents: Sequence[Population], run: Run) -> ComposedModel:
     """The parents side by side, their heads moved by the pictures of a folder."""
-    pictures, yes = labelled(who, folder, most, run)
-    return with_moved_heads(who, parents, pictures, yes, run, stay=True)
+    return with_moved_heads(options, parents, run, stay=True)
 
 
-def few_alone(
-    who: str, folder: Path, most: int | None, parents: Sequence[Population], run: Run, *, untrained: bool
-) -> ComposedModel:
+def few_alone(options: FewAlone, parents: Sequence[Population], run: Run) -> ComposedModel:
     """The parents' bodies, or untrained ones, with heads that know the pictures of a folder and nothing else."""
-    pictures, yes = labelled(who, folder, most, run)
-    if untrained:
+    if options.bodies == "untrained":
         parents = [with_untrained_body(parent, run.seed + index) for index, parent in enumerate(parents)]
-    return with_moved_heads(who, [without_knowledge(parent) for parent in parents], pictures, yes, run, stay=False)
+    return with_moved_heads(options, [without_knowledge(parent) for parent in parents], run, stay=False)
 
 
-def labelled(who: str, folder: Path, most: int | None, run: Run) -> tuple[Images, Flags]:
-    """The pictures taken of a folder, and which of them show the target; ComposerError for any that cannot be read."""
-    for option, message in layout.problems(folder, most):
-        raise ComposerError(f"{who}: {option}: {message}")
-    rng = run.rng()
-    taken: list[Path] = []
-    yes: list[bool] = []
-    for answer in layout.ANSWERS:
-        own = picture_files(folder / answer)
-        count = len(own) if most is None else most
-        taken += [own[index] for index in sorted(rng.permutation(len(own))[:count])]
-        yes += [answer == "yes"] * count
-    decode = FileDecoder(tuple(map(str, taken)))
+@dataclass(frozen=True)
+class Handful:
+    """What one member of every parent says of labelled pictures, and of unlabelled ones where there are any."""
 
-    def at(size: int) -> Tensor:
-        try:
-            return decode(size)
-        except UnreadablePictureError as error:
-            raise ComposerError(f"{who}: folder: {error}") from None
+    labelled: Shown
+    unlabelled: Shown | None
 
-    return Images([str(path.relative_to(folder)) for path in taken], {}, at), np.asarray(yes, dtype=np.bool_)
+    def moved(self, options: FewShot | FewAlone, *, stay: bool) -> Moved | None:
+        """How the labels move heads; None where there are unlabelled pictures and all pictures look the same."""
+        if self.unlabelled is None:
+            return moved(self.labelled, stay=stay)
+        joint = beside(self.labelled, self.unlabelled, options.neighbours, options.alpha, knowing=stay)
+        return None if joint is None else moved(self.labelled, stay=stay, beside=trials(joint))
 
 
 def with_moved_heads(
-    who: str, parents: Sequence[Population], pictures: Images, yes: Flags, run: Run, *, stay: bool
+    options: FewShot | FewAlone, parents: Sequence[Population], run: Run, *, stay: bool
 ) -> ComposedModel:
     """The product of the parents after what labelled pictures teach them; without any, the product itself.
 
@@ -76,9 +65,11 @@ def with_moved_heads(
     moved by the mean of what each of them asks of it. ComposerError where a parent has no head.
     stay: whether heads stay as they are where nothing is clearly better.
     """
+    rng = run.rng()
+    pictures, yes = handful(options, rng)
     for parent in parents:
         if not parent.has_head:
-            raise ComposerError(f"{who}: {parent.why_no_log_odds}")
+            raise ComposerError(f"{options.name}: {parent.why_no_log_odds}")
     several = [len(parent) for parent in parents if len(parent) > 1]
     count = min(several, default=1)
     parts = [parent if len(parent) in (1, count) else parent.select(range(count)) for parent in parents]
@@ -86,24 +77,51 @@ def with_moved_heads(
     members = tuple(" x ".join(own) for own in names)
     if not len(pictures):
         return ComposedModel(tuple(parts), members)
-    target = run.target or Expression.all_of([part.concept for part in parts])
-    known = [
-        (part.features(pictures, run.device).double(), part.log_odds(pictures, run.device).double()) for part in parts
-    ]
+    others = unlabelled(options, rng)
+    known = _asked(options.name, parts, pictures, run)
+    guessed = None if others is None else _asked(options.name, parts, others, run)
     found = []
     for member in run.progress(range(count), "moving heads", count):
-        each = [(own[member % len(own)], said[member % len(said)]) for own, said in known]
-        shown = Shown(
-            tuple(part.concept for part in parts),
-            target,
-            [own for own, _ in each],
-            torch.stack([said for _, said in each]),
-            torch.from_numpy(yes).double(),
-        )
-        found.append(moved(shown, stay=stay))
+        shown = _shown(parts, known, member, yes, run)
+        spread = None if guessed is None else _shown(parts, guessed, member, None, run)
+        one = Handful(shown, spread).moved(options, stay=stay)
+        if one is None:
+            run.warn(f"{members[member]}: all pictures look the same to it, so that no label was spread")
+        found.append(moved(shown, stay=stay) if one is None else one)
     run.measure("freedom", [one.freedom for one in found])
+    if others is not None:
+        run.measure("spread", [one.spread for one in found])
     changed = tuple(_with_head(part, index, found) for index, part in enumerate(parts))
     return ComposedModel(changed, members, labels=len(pictures))
+
+
+def _asked(who: str, parts: Sequence[Population], pictures: Images, run: Run) -> list[tuple[Tensor, Tensor]]:
+    """Features [M, N, D] and log-odds [M, N] of each parent; ComposerError where they are not finite."""
+    found = []
+    for part in parts:
+        own, said = part.features(pictures, run.device).double(), part.log_odds(pictures, run.device).double()
+        if not bool(own.isfinite().all() and said.isfinite().all()):
+            raise ComposerError(
+                f"{who}: what the networks of {part.concept!r} say of the pictures is not finite; their training or "
+                "their file is broken"
+            )
+        found.append((own, said))
+    return found
+
+
+def _shown(
+    parts: Sequence[Population], known: Sequence[tuple[Tensor, Tensor]], member: int, yes: Flags | None, run: Run
+) -> Shown:
+    """What one member of each parent says; without labels each picture is as likely the target as not."""
+    each = [(own[member % len(own)], said[member % len(said)]) for own, said in known]
+    log_odds = torch.stack([said for _, said in each])
+    return Shown(
+        tuple(part.concept for part in parts),
+        run.target or Expression.all_of([part.concept for part in parts]),
+        [own for own, _ in each],
+        log_odds,
+        torch.full_like(log_odds[0], 0.5) if yes is None else torch.from_numpy(yes).double(),
+    )
 
 
 def _with_head(part: Population, index: int, found: Sequence[Moved]) -> Population:

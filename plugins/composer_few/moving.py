@@ -23,15 +23,18 @@ STEPS = 20
 HALVINGS = 8
 SETTLED = 1e-3
 """Nats by which a step lowers the penalised loss when it is the last."""
+ONE = torch.ones(())
 LEAST = 1e-9
 """Least weight of a picture in a step: nothing weighs nothing."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What one member of every parent says of n labelled pictures; all float64.
+    """What one member of every parent says of n pictures, the first L of which are labelled; all float64.
 
-    features: of each parent [n, D]. log_odds: of each parent's concept, [C, n]. yes: 1 for the target, else 0, [n].
+    features: of each parent [n, D]. log_odds: of each parent's concept, [C, n]. yes: 1 for the target, else 0, [n]; of
+    an unlabelled picture its probability. weighs: of each picture [n], left out 1. echoes: by how much each `yes` would
+    differ, had one of the labelled pictures no label, [n, L]; left out, all pictures are labelled.
     """
 
     concepts: tuple[str, ...]
@@ -39,6 +42,17 @@ class Shown:
     features: Sequence[Tensor]
     log_odds: Tensor
     yes: Tensor
+    weighs: Tensor = ONE
+    echoes: Tensor | None = None
+
+    @property
+    def known(self) -> int:
+        """How many of the pictures are labelled."""
+        return len(self.yes) if self.echoes is None else self.echoes.shape[1]
+
+    def surprise(self, whole: Tensor, index: slice = slice(None)) -> Tensor:
+        """Cross-entropy of each picture, or of some, where log-odds of the target are as given; not weighed."""
+        return F.binary_cross_entropy_with_logits(whole, self.yes[index], reduction="none")
 
     def of_target(self, log_odds: Tensor) -> tuple[Tensor, Tensor]:
         """Log-odds of the target [n], and by how much each parent's log-odds move them, [C, n]."""
@@ -53,41 +67,61 @@ class Shown:
 class Moved:
     """What is added to each parent's head, and how well a picture is told that it was not fitted to.
 
-    slopes: of each parent [D]. shifts: [C]. freedom: the prior variance, 0 where nothing moved.
+    slopes: of each parent [D]. shifts: [C]. freedom: the prior variance, 0 where nothing moved. spread: what all
+    unlabelled pictures together weigh, as a share of what all labelled ones do.
     """
 
     slopes: Sequence[Tensor]
     shifts: Tensor
     freedom: float
     losses: Sequence[float]
+    spread: float = 0.0
 
 
-def moved(shown: Shown, *, stay: bool = True) -> Moved:
+@dataclass(frozen=True)
+class _Tried:
+    """Weights of the pictures in each parent's head [C, n], and the loss of each labelled picture left out [L]."""
+
+    shown: Shown
+    freedom: float
+    weights: Tensor
+    losses: Tensor
+    spread: float = 0.0
+
+    def step(self) -> tuple[list[Tensor], Tensor]:
+        """The slopes and shifts that the weights stand for."""
+        slopes, shifts = [], []
+        for own, weight in zip(self.shown.features, self.weights, strict=True):
+            centred, scale = levelled(own)
+            slopes.append(self.freedom * (centred * weight[:, None]).sum(0) / scale)
+            shifts.append(self.freedom * weight.sum() - slopes[-1] @ own.mean(0))
+        return slopes, torch.stack(shifts)
+
+
+def moved(shown: Shown, *, stay: bool = True, beside: Sequence[tuple[float, Shown]] = ()) -> Moved:
     """The most probable heads under a normal prior about the parents' own, the variance chosen by leave-one-out.
 
     stay: whether the parents' own heads are among the choices, and doubt decides for the narrower prior.
+    beside: the same labelled pictures with unlabelled ones that weigh so much; these too have to be clearly better.
     """
-    centred = [own - own.mean(0) for own in shown.features]
-    scales = [own.square().sum(1).mean().clamp(min=1e-12) for own in centred]
-    kernels = torch.stack([own @ own.T / scale + 1 for own, scale in zip(centred, scales, strict=True)])  # [C, n, n]
-    here, _ = shown.of_target(shown.log_odds)
-    own = torch.zeros_like(shown.log_odds)
-    tried = [(0.0, own, F.binary_cross_entropy_with_logits(here, shown.yes, reduction="none"))] if stay else []
     freedoms = FREEDOMS if stay else FREEDOMS_ALONE
-    tried += [(freedom, *_most_probable(shown, freedom * kernels)) for freedom in freedoms]
-    losses = torch.stack([loss for *_, loss in tried])  # [F, n]
-    freedom, weights, _ = tried[_narrowest(losses) if stay else int(losses.mean(1).argmin())]
-    slopes = [
-        freedom * (own * weight[:, None]).sum(0) / scale
-        for own, scale, weight in zip(centred, scales, weights, strict=True)
-    ]
-    shifts = torch.stack(
-        [
-            freedom * weight.sum() - slope @ own.mean(0)
-            for weight, slope, own in zip(weights, slopes, shown.features, strict=True)
+    here, _ = shown.of_target(shown.log_odds)
+    tried = [_Tried(shown, 0.0, torch.zeros_like(shown.log_odds), shown.surprise(here))] if stay else []
+    for spread, pictures in ((0.0, shown), *beside):
+        kernels = torch.stack([own @ own.T / scale + 1 for own, scale in map(levelled, pictures.features)])  # [C, n, n]
+        tried += [
+            _Tried(pictures, freedom, *_most_probable(pictures, freedom * kernels), spread) for freedom in freedoms
         ]
-    )
-    return Moved(slopes, shifts, freedom, losses.mean(1).tolist())
+    losses = torch.stack([one.losses for one in tried])  # [F, L]
+    chosen = tried[_narrowest(losses) if stay else int(losses.mean(1).argmin())]
+    slopes, shifts = chosen.step()
+    return Moved(slopes, shifts, chosen.freedom, losses.mean(1).tolist(), chosen.spread)
+
+
+def levelled(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Features less their mean, and their mean square over pictures."""
+    centred = features - features.mean(0)
+    return centred, centred.square().sum(1).mean().clamp(min=1e-12)
 
 
 def _narrowest(losses: Tensor) -> int:
@@ -123,36 +157,39 @@ def _penalised(shown: Shown, kernels: Tensor, weights: Tensor) -> tuple[float, T
     added = (kernels @ weights[..., None])[..., 0]  # [C, n]
     parts = shown.log_odds + added
     whole, _ = shown.of_target(parts)
-    return float(
-        F.binary_cross_entropy_with_logits(whole, shown.yes, reduction="sum") + (weights * added).sum() / 2
-    ), parts
+    return float((shown.weighs * shown.surprise(whole)).sum() + (weights * added).sum() / 2), parts
 
 
 def _step(shown: Shown, kernels: Tensor, weights: Tensor, whole: Tensor, slopes: Tensor) -> Tensor:
     """Where Newton's step of the linearised problem leads: one weight a picture, [n] (Rasmussen and Williams, 3.1)."""
-    joint, root = _joint(kernels, slopes, whole)
-    probable = torch.sigmoid(whole)
+    joint, root = _joint(shown, kernels, slopes, whole)
     added = (slopes * (kernels @ weights[..., None])[..., 0]).sum(0)
-    wanted = root.square() * added + shown.yes - probable
+    wanted = root.square() * added + shown.weighs * (shown.yes - torch.sigmoid(whole))
     inner = torch.eye(len(root), dtype=root.dtype) + root[:, None] * joint * root
     step: Tensor = wanted - root * torch.linalg.solve(inner, root * (joint @ wanted))
     return step
 
 
-def _joint(kernels: Tensor, slopes: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+def _joint(shown: Shown, kernels: Tensor, slopes: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
     """Prior covariance of the target's log-odds, linearised, [n, n]; the root of each picture's weight [n]."""
     joint = (slopes[:, :, None] * kernels * slopes[:, None, :]).sum(0)
     probable = torch.sigmoid(whole)
-    return joint, (probable * (1 - probable)).clamp(min=LEAST).sqrt()
+    return joint, (shown.weighs * probable * (1 - probable)).clamp(min=LEAST).sqrt()
 
 
 def _left_out(shown: Shown, kernels: Tensor, parts: Tensor) -> Tensor:
-    """Cross-entropy [n] of each picture by heads fitted without it, to first order (Opper and Winther 2000)."""
+    """Cross-entropy [L] of each labelled picture by heads fitted without it, to first order (Opper and Winther 2000).
+
+    Without it the unlabelled pictures too would be taken for something else, which moves the heads as well.
+    """
     whole, slopes = shown.of_target(parts)
-    joint, root = _joint(kernels, slopes, whole)
+    joint, root = _joint(shown, kernels, slopes, whole)
     inner = torch.eye(len(root), dtype=root.dtype) + root[:, None] * joint * root
-    spread = (joint - joint @ (root[:, None] * torch.linalg.solve(inner, root[:, None] * joint))).diagonal()
-    error = shown.yes - torch.sigmoid(whole)
-    own = (1 - root.square() * spread).clamp(min=1e-6)
-    losses: Tensor = F.binary_cross_entropy_with_logits(whole - spread * error / own, shown.yes, reduction="none")
-    return losses
+    some = slice(shown.known)
+    spread = joint[:, some] - joint @ (root[:, None] * torch.linalg.solve(inner, root[:, None] * joint[:, some]))
+    error = shown.weighs * (shown.yes - torch.sigmoid(whole))
+    own = (1 - root[some].square() * spread[some].diagonal()).clamp(min=1e-6)
+    change = -spread[some].diagonal() * error[some]
+    if shown.echoes is not None:
+        change = change + (spread * (shown.weighs[:, None] * shown.echoes)).sum(0)
+    return shown.surprise(whole[some] + change / own, some)

@@ -8,55 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from composer import ComposedModel, ComposerError, Expression, Population, Run, auc
+from composer import ComposedModel, ComposerError, Expression, Population, Run
 from composer.running.storage import pack, unpack
 from composer.testing import check_assembler
 from composer_assembly import Product
 from composer_cnn import CNN
 from composer_few import FewAlone, FewShot, layout, moving
-from composer_few.assembling import labelled
 from composer_few.moving import Shown, moved
-from tiny import tiny_images, tiny_population
-
-IMAGES = tiny_images(per_cell=30, seed=5)
-"""Labelled pictures are of the first 80, tests of the last 40."""
-TEST = IMAGES.select(range(80, 120))
+from composer_few.reading import handful
+from handfuls import IMAGES, PARENTS, TEST, parent, ranked, turned, written
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return written(tmp_path / "labels", 8)
-
-
-def written(folder: Path, count: int) -> Path:
-    """A folder of `count` pictures of each kind."""
-    for answer, kind in (("yes", True), ("no", False)):
-        (folder / answer).mkdir(parents=True)
-        for index in np.flatnonzero(IMAGES.target[:80] == kind)[:count]:
-            pixels = IMAGES.at(16)[index].permute(1, 2, 0).numpy()
-            Image.fromarray(pixels).save(folder / answer / f"{index}.png")
-    return folder
-
-
-def parent(concept: str, members: int = 2, architecture: CNN | None = None) -> Population:
-    """Untrained networks."""
-    seed = {"black": 0, "cat": 1}[concept]
-    return tiny_population(concept, members, seed, architecture or CNN(filters=(4, 6), size=16))
-
-
-def turned(population: Population) -> Population:
-    """The same networks, which say the opposite."""
-    head = {name: -population.weights[name] for name in ("fc1.weight", "fc1.bias")}
-    return replace(population, weights={**population.weights, **head}, _memo={})
-
-
-PARENTS = (parent("black"), parent("cat"))
-
-
-def ranked(model: ComposedModel) -> float:
-    return float(auc(model.log_odds(TEST).double().numpy(), TEST.target).mean())
 
 
 def test_without_labels_it_is_the_product(folder: Path) -> None:
@@ -160,12 +126,12 @@ def test_heads_that_know_nothing_take_the_prior_that_tells_left_out_pictures_bes
 def test_a_handful_is_drawn_anew_by_each_seed(folder: Path) -> None:
     drawn = []
     for seed in range(6):
-        pictures, yes = labelled("few_shot", folder, 3, Run(seed=seed))
+        pictures, yes = handful(FewShot(folder=folder, most=3), Run(seed=seed).rng())
         assert yes.tolist() == [True] * 3 + [False] * 3
         assert [name.partition("/")[0] for name in pictures.names] == ["yes"] * 3 + ["no"] * 3
         drawn.append(tuple(pictures.names))
     assert len(set(drawn)) > 1
-    assert tuple(labelled("few_shot", folder, 3, Run(seed=5))[0].names) == drawn[5]
+    assert tuple(handful(FewShot(folder=folder, most=3), Run(seed=5).rng())[0].names) == drawn[5]
 
 
 def test_formulas_are_asked_for_as_the_recipe_says(folder: Path) -> None:
