@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from composer import Component, Contract, Evaluator, Run, ScoreInfo, hook
+from composer import Component, ComposerError, Contract, Evaluator, Run, ScoreInfo, hook
 
 if TYPE_CHECKING:
     from composer import ComposedModel, Images, Report
@@ -164,15 +165,16 @@ class Tuned(Evaluator):
     )
     contract = Contract(
         reference="Ben-Hur et al. 2002 (stability); Moulavi et al. 2014 (DBCV); Rousseeuw 1987 (silhouette); Davies "
-        "and Bouldin 1979; arXiv:2403.14830 (one space for all partitions)"
+        "and Bouldin 1979; arXiv:2403.14830 (one space for all partitions); Bergstra et al. 2011 (by: optuna)"
     )
 
     of: Annotated[Clusters, BeforeValidator(_only_clusters)] = Field(
         Clusters(), description="the evaluator `clusters`, with the options that the search starts from"
     )
-    by: Literal["random", "grid"] = Field(
+    by: Literal["random", "grid", "optuna"] = Field(
         "random",
-        description="combinations drawn at random, or evenly spaced ones of the grid of all; its own come first",
+        description="combinations drawn at random, evenly spaced ones of the grid of all, or those that a "
+        "tree-structured Parzen estimator suggests by the worth of all before (optuna, an extra); its own come first",
     )
     objective: Literal["stability", "dbcv", "silhouette", "davies_bouldin"] = Field(
         "stability",
@@ -191,6 +193,8 @@ class Tuned(Evaluator):
     )
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
+        if self.by == "optuna" and find_spec("optuna") is None:
+            yield "by", "the package optuna is not installed: pip install -e '.[optuna]' in composer's own folder"
         for option, message in self.of.problems(concepts):
             yield "of", f"{option}: {message}"
         if set(self.of.methods) <= {"one_class_svm"}:
@@ -208,6 +212,8 @@ class Tuned(Evaluator):
         )
 
     def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:
+        for option, message in self.problems(()):
+            raise ComposerError(f"tuned: {option}: {message}")
         from composer_clustering.tuning import tuned_report
 
         return tuned_report(self, model, images, run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,12 +48,51 @@ def order_of(count: int, by: str, trials: int, seed: int) -> list[int]:
     return [0, *map(int, drawn)]
 
 
-def search(order: Iterable[int], worth: Callable[[int], float], until: float | None, kept: Kept, planned: int) -> Found:
-    """Tries combinations in their order until `until` (of time.monotonic), the first at least."""
+class Plan(Protocol):
+    """Which combinations are tried, one after the other: a plan may wait with the next for what the last is worth."""
+
+    def __iter__(self) -> Iterator[int]:
+        """The combinations, each once."""
+
+    def __len__(self) -> int:
+        """How many there will be."""
+
+    def told(self, number: int, worth: float) -> None:
+        """Hears what the combination that it named last is worth."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A plan that was made before anything was tried."""
+
+    order: Sequence[int]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.order)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def told(self, number: int, worth: float) -> None:
+        """Nothing is learned."""
+
+
+Progress = Callable[[Plan], Iterable[int]]
+"""Shows how far a plan has come; gives its combinations on, one by one."""
+
+
+def search(
+    plan: Plan, worth: Callable[[int], float], until: float | None, kept: Kept, progress: Progress = iter
+) -> Found:
+    """Tries the combinations of a plan until `until` (of time.monotonic), the first at least.
+
+    What was kept before is not tried again, but told to the plan as if it had been: a search that was broken off goes
+    on as it would have gone.
+    """
     values = kept.before()
     tried: list[int] = []
     written = time.monotonic()
-    for number in order:
+    for number in progress(plan):
         if tried and until is not None and number not in values and time.monotonic() > until:
             break
         if number not in values:
@@ -62,5 +101,6 @@ def search(order: Iterable[int], worth: Callable[[int], float], until: float | N
                 kept.keep(values)
                 written = time.monotonic()
         tried.append(number)
+        plan.told(number, values[number])
     kept.keep(values)
-    return Found(tried, [values[number] for number in tried], planned)
+    return Found(tried, [values[number] for number in tried], len(plan))

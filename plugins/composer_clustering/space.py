@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,9 +26,56 @@ METRICS = ("euclidean", "cosine", "correlation", "rank")
 WEIGHTS = ("anova", "heads", "lda")
 
 
-def combinations(method: str, vary: Sequence[str], base: Clusters) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Grid:
+    """All that a search may try.
+
+    axes: what is varied independently of all else. options: every combination, the base's own first: what each changes
+    of the base. numbers: places on the axes -> a combination; several places may be one. ordered: which axes are
+    numbers, so that neighbours are alike.
+    """
+
+    axes: Sequence[Sequence[Options]]
+    options: Sequence[dict[str, Any]]
+    numbers: Mapping[tuple[int, ...], int]
+
+    @property
+    def ordered(self) -> Sequence[bool]:
+        return [all(len(one) == 1 and None not in one.values() for one in axis) and _grows(axis) for axis in self.axes]
+
+
+def _grows(axis: Sequence[Options]) -> bool:
+    values = [next(iter(one.values())) for one in axis]
+    return all(isinstance(value, int | float) for value in values) and values == sorted(values)
+
+
+def combinations(method: str, vary: Sequence[str], base: Clusters) -> Sequence[dict[str, Any]]:
     """Every combination of options that a search may try, the base's own first: what each changes of the base."""
-    axes: list[list[Options]] = []
+    return grid_of(method, vary, base).options
+
+
+def grid_of(method: str, vary: Sequence[str], base: Clusters) -> Grid:
+    """What a search may try of one way of clustering."""
+    axes = _axes(method, vary, base)
+    found: dict[str, int] = {"{}": 0}
+    options: list[dict[str, Any]] = [{}]
+    numbers: dict[tuple[int, ...], int] = {}
+    for places in itertools.product(*(range(len(axis)) for axis in axes)):
+        parts = [axis[place] for axis, place in zip(axes, places, strict=True)]
+        changed = {option: value for part in parts for option, value in part.items()}
+        if changed.get("dbscan_quantile") is not None:
+            changed["dbscan_eps"] = None
+        changed = {option: value for option, value in changed.items() if getattr(base, option) != value}
+        name = repr(sorted(changed.items())) if changed else "{}"
+        if name not in found:
+            found[name] = len(options)
+            options.append(changed)
+        numbers[places] = found[name]
+    return Grid(axes, options, numbers)
+
+
+def _axes(method: str, vary: Sequence[str], base: Clusters) -> list[Sequence[Options]]:
+    axes: list[Sequence[Options]] = []
     if "clusters" in vary:
         axes += [[{option: value} for value in values] for option, values in OF_METHOD[method].items()]
     reductions = [*(REDUCTIONS if "reduction" in vary else ()), *(EMBEDDINGS if "umap" in vary else ())]
@@ -38,16 +86,7 @@ def combinations(method: str, vary: Sequence[str], base: Clusters) -> list[dict[
         metrics = [{**one, "weights": "none"} for one in metrics or [{"metric": base.metric}]]
         metrics += [{"metric": "euclidean", "weights": weights} for weights in WEIGHTS]
         metrics.append({"metric": "mahalanobis", "weights": "none"})
-    if metrics:
-        axes.append(list(metrics))
-    found: dict[str, dict[str, Any]] = {"{}": {}}
-    for parts in itertools.product(*axes):
-        changed = {option: value for part in parts for option, value in part.items()}
-        if changed.get("dbscan_quantile") is not None:
-            changed["dbscan_eps"] = None
-        changed = {option: value for option, value in changed.items() if getattr(base, option) != value}
-        found.setdefault(repr(sorted(changed.items())) if changed else "{}", changed)
-    return list(found.values())
+    return [*axes, metrics] if metrics else axes
 
 
 def said(base: Clusters, method: str, changes: Options) -> str:

@@ -19,8 +19,8 @@ from torch import Tensor
 from composer import ComposedModel, Images, Lines, Report, Run, Score, Table
 from composer_clustering.evaluation import Space, Spaces, answers, evaluate, labels_of, require_both
 from composer_clustering.objectives import FAULTS, WORST, Common, worth
-from composer_clustering.search import Found, order_of, search
-from composer_clustering.space import combinations, said
+from composer_clustering.search import Fixed, Found, Plan, order_of, search
+from composer_clustering.space import Grid, grid_of, said
 
 if TYPE_CHECKING:
     from composer_clustering import Clusters, Tuned
@@ -112,18 +112,26 @@ def _searched(
     until: float | None,
     keeper: Keeper | None,
 ) -> Searched:
-    options = combinations(method, tuned.vary, tuned.of)
-    order = order_of(len(options), tuned.by, tuned.trials, run.seed)
-    done = run.progress(order, f"trials of {TITLES[method]}", len(order))
+    grid = grid_of(method, tuned.vary, tuned.of)
+    plan = _plan(tuned, grid, run.seed)
 
     def value(number: int) -> float:
-        one = tuned.of.model_copy(update=dict(options[number]))
+        one = tuned.of.model_copy(update=grid.options[number])
         space = spaces.of(one, run.picked, features)
         labels = _labels(one, method, space, run.seed)
         return worth(tuned.objective, common, labels, _again(one, method, space, run.seed), run.seed)
 
     kept = Trials(keeper, f"tuned-{_digest(tuned, method, features, spaces, run.seed)}")
-    return Searched(method, options, search(done, value, until, kept, len(order)))
+    found = search(plan, value, until, kept, lambda plan: run.progress(plan, f"trials of {TITLES[method]}", len(plan)))
+    return Searched(method, grid.options, found)
+
+
+def _plan(tuned: Tuned, grid: Grid, seed: int) -> Plan:
+    if tuned.by == "optuna":
+        from composer_clustering.suggesting import Suggested  # half a second to import, and an extra
+
+        return Suggested(grid, tuned.trials, seed)
+    return Fixed(order_of(len(grid.options), tuned.by, tuned.trials, seed))
 
 
 def _labels(options: Clusters, method: str, space: Space, seed: int) -> Labels:

@@ -30,7 +30,7 @@ from composer_clustering.objectives import (
     stability_of,
     worth,
 )
-from composer_clustering.search import Found, order_of, search
+from composer_clustering.search import Fixed, Found, order_of, search
 from composer_clustering.space import combinations, said
 from tiny import tiny_images, tiny_population, training_images
 
@@ -150,14 +150,14 @@ def test_a_search_that_was_broken_off_goes_on_where_it_was() -> None:
         asked.append(number)
         return number / 10
 
-    found = search([0, 4, 7], value, None, kept, 3)
+    found = search(Fixed([0, 4, 7]), value, None, kept)
     assert asked == [0, 7]
     assert found == Found([0, 4, 7], [0, 0.5, 0.7], 3)
     assert kept.values == {4: 0.5, 0: 0, 7: 0.7}
 
 
 def test_a_search_ends_with_its_time_and_tries_one_at_least() -> None:
-    found = search([3, 1, 2], float, -math.inf, Kept({2: 9.0}), 3)
+    found = search(Fixed([3, 1, 2]), float, -math.inf, Kept({2: 9.0}))
     assert found.tried == [3]
     run = Run()
     searched = chosen(groups(), run, timeout=1e-9, trials=4)
