@@ -50,6 +50,14 @@ REFIT = {"assembler": "refit"}
 TRANSLATORS: Mapping[str, Mapping[str, Any]] = {
     "cyclegan": {"use": "cyclegan"},
     "cyclegan aligned": {"use": "cyclegan", "align": True, "identity_weight": 5.0},
+    "cyclegan normed": {"use": "cyclegan", "align": True, "identity_weight": 5.0, "spectral_norm": True},
+    "cyclegan pca": {
+        "use": "cyclegan",
+        "align": True,
+        "identity_weight": 5.0,
+        "spectral_norm": True,
+        "space": "pca",
+    },
     "ridge": {"use": "ridge"},
     "transport": {"use": "transport"},
     "flow": {"use": "flow"},
@@ -60,7 +68,7 @@ TRANSLATORS: Mapping[str, Mapping[str, Any]] = {
     "shuffled": {"use": "shuffled"},
     "untrained": {"use": "untrained"},
 }
-"""Row -> translator. The first five translate; the others are controls."""
+"""Row -> translator. Those before `mean` translate; it and the others are controls."""
 TAUGHT_ROWS = (
     "taught",
     "taught condition shuffled",
@@ -68,7 +76,7 @@ TAUGHT_ROWS = (
     "nearest to taught",
     "noise as far as taught",
 )
-CONTROLS = frozenset([*list(TRANSLATORS)[5:], *TAUGHT_ROWS[1:]])
+CONTROLS = frozenset([*list(TRANSLATORS)[list(TRANSLATORS).index("mean") :], *TAUGHT_ROWS[1:]])
 ABOVE = ("random", "shuffled", "untouched", "mean aligned", "taught condition shuffled")
 """Controls that the sentence compares `taught` with."""
 

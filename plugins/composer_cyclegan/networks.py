@@ -7,19 +7,23 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 class Generator(nn.Module):
-    """Two 3x3x3 convolutions, through `hidden` channels and back; Tanh keeps what comes out in (-1, 1)."""
+    """Two 3x3x3 convolutions, through `hidden` channels and back; Tanh keeps what comes out in (-1, 1).
 
-    def __init__(self, channels: int, hidden: int = 64) -> None:
+    side: of the convolutions; with 1 they are two linear layers.
+    """
+
+    def __init__(self, channels: int, hidden: int = 64, side: int = 3) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv3d(channels, hidden, 3, padding=1),
+            nn.Conv3d(channels, hidden, side, padding=side // 2),
             nn.ReLU(),
-            nn.Conv3d(hidden, channels, 3, padding=1),
+            nn.Conv3d(hidden, channels, side, padding=side // 2),
             nn.Tanh(),
         )
 
@@ -34,12 +38,12 @@ class Discriminator(nn.Module):
     A patch discriminator for least-squares losses (Zhu et al. 2017, section 4) as small as the generator.
     """
 
-    def __init__(self, channels: int, hidden: int = 64) -> None:
+    def __init__(self, channels: int, hidden: int = 64, side: int = 3) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv3d(channels, hidden, 3, padding=1),
+            nn.Conv3d(channels, hidden, side, padding=side // 2),
             nn.LeakyReLU(0.2),
-            nn.Conv3d(hidden, 1, 3, padding=1),
+            nn.Conv3d(hidden, 1, side, padding=side // 2),
         )
 
     def forward(self, kernels: Tensor) -> Tensor:
@@ -47,10 +51,10 @@ class Discriminator(nn.Module):
         return scores
 
 
-def fresh(kind: type[Network], channels: int, hidden: int, generator: torch.Generator) -> Network:
+def fresh(kind: type[Network], channels: int, hidden: int, generator: torch.Generator, side: int = 3) -> Network:
     """A network with PyTorch's usual initial weights, drawn from `generator` instead of the global state."""
     with torch.device("meta"):
-        network = kind(channels, hidden)
+        network = kind(channels, hidden, side)
     network.to_empty(device="cpu")
     with torch.no_grad():
         for module in network.modules():
@@ -58,4 +62,18 @@ def fresh(kind: type[Network], channels: int, hidden: int, generator: torch.Gene
                 bound = prod(module.weight.shape[1:]) ** -0.5  # 1 / sqrt(fan in)
                 for parameter in module.parameters():
                     parameter.uniform_(-bound, bound, generator=generator)
+    return network
+
+
+def normalised(network: Network, generator: torch.Generator) -> Network:
+    """The network, each of its convolutions divided by its largest singular value (Miyato et al. 2018).
+
+    The value is estimated by power iteration, one more step in each pass; the first vectors come of `generator`.
+    """
+    seed = int(torch.randint(2**62, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        for module in [*network.modules()]:
+            if isinstance(module, nn.Conv3d):
+                spectral_norm(module)
     return network

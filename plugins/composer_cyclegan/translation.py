@@ -14,6 +14,7 @@ from composer import ComposerError, KernelSet, Run, Tiles, cell_name
 from composer_cyclegan.figures import kernel_tiles, loss_curves
 from composer_cyclegan.networks import Generator
 from composer_cyclegan.training import Training
+from composer_translation import warn_of_failures
 
 if TYPE_CHECKING:
     from composer_cyclegan import CycleGAN
@@ -66,14 +67,16 @@ def translate(options: CycleGAN, parents: Sequence[KernelSet], run: Run) -> Kern
         for layer in scales
         for attribute in attributes
     ]
-    _train(pairs, options, run)
+    train(pairs, options, run)
     for pair in pairs:
         run.figure(f"kernels {pair.name}", _before_and_after(pair))
     layers = {
         layer: through_all_generators([pair for pair in pairs if pair.layer == layer]) * scale
         for layer, scale in scales.items()
     }
-    return KernelSet(cell_name(parent.concept for parent in parents), layers, member_names(parents))
+    made = KernelSet(cell_name(parent.concept for parent in parents), layers, member_names(parents))
+    warn_of_failures(made, options.name, run)
+    return made
 
 
 @torch.no_grad()
@@ -140,7 +143,8 @@ def _warn_of_the_unreachable(parents: Sequence[KernelSet], run: Run) -> None:
         )
 
 
-def _train(pairs: Sequence[Pair], options: CycleGAN, run: Run) -> None:
+def train(pairs: Sequence[Pair], options: CycleGAN, run: Run) -> None:
+    """Trains all pairs, one after the other, and keeps their curves. ComposerError where one diverges."""
     curves: dict[str, list[dict[str, float]]] = {pair.name: [] for pair in pairs}
     epochs = ((pair, epoch) for pair in pairs for epoch in range(1, options.epochs + 1))
     for pair, epoch in run.progress(epochs, "CycleGAN epochs of all layers", len(pairs) * options.epochs):

@@ -136,6 +136,13 @@ class Taught(Translator):
         return translate(self, parents, run)
 
 
+def warn_of_failures(kernels: KernelSet, who: str, run: Run) -> None:
+    """Names, for any translator, what it made that is dead or all the same. ComposerError for what is not finite."""
+    from composer_translation import members  # imports torch
+
+    members.warn_of_failures(kernels, who, run)
+
+
 @hook
 def composer_components() -> Iterable[type[Component]]:
     return [Ridge, Transport, Flow, Taught]

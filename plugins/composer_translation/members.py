@@ -13,6 +13,8 @@ from composer import ComposerError, KernelSet, Run, cell_name
 
 ALIKE = 1e-3
 """Share of their size by which networks differ at least that are not one and the same."""
+NOTHING = 1e-9
+"""Share of a network's largest weight up to which a layer's weights are zeros, but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def warn_of_failures(kernels: KernelSet, who: str, run: Run) -> None:
     dead = [
         name
         for index, name in enumerate(kernels.members)
-        if any(float(layer[index].abs().max()) == 0 for layer in kernels.layers.values())
+        if min(float(layer[index].abs().max()) for layer in kernels.layers.values())
+        <= NOTHING * float(rows[index].abs().max())
     ]
     if dead:
         run.warn(f"{who}: {len(dead)} of {len(kernels)} networks are dead, a layer of zeros: {', '.join(dead[:5])}")
