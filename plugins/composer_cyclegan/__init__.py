@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from composer import Component, Contract, Run, Translator, hook
+from composer import Component, ComposerError, Contract, Run, Translator, hook
 
 if TYPE_CHECKING:
     from composer import KernelSet
@@ -61,12 +61,24 @@ class CycleGAN(Translator):
         " can reach them, and multiply back",
     )
 
+    share: bool = Field(
+        False,
+        description="one pair of generators for all layers whose kernels have one shape, as those of a deep network's "
+        "stage, instead of one pair per layer",
+    )
+
     @property
     def side(self) -> int:
         """Of the networks' convolutions: places along components have no neighbours."""
         return 1 if self.space == "pca" else 3
 
+    def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
+        if self.share and self.space == "pca":
+            yield "share", "with `space: pca` all layers are translated at once, and there is nothing to share"
+
     def translate(self, parents: Sequence[KernelSet], run: Run) -> KernelSet:
+        for option, message in self.problems(()):
+            raise ComposerError(f"cyclegan: {option}: {message}")
         if self.space == "pca":
             from composer_cyclegan.components import translate_places  # imports torch
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from composer import ComposerError, KernelSet, Run, Tiles, cell_name
 from composer_cyclegan.figures import kernel_tiles, loss_curves
 from composer_cyclegan.networks import Generator
+from composer_cyclegan.sharing import groups_of, joined, parted
 from composer_cyclegan.training import Training
 from composer_translation import warn_of_failures
 
@@ -42,15 +43,34 @@ class Pair:
 def translate(options: CycleGAN, parents: Sequence[KernelSet], run: Run) -> KernelSet:
     """The object's kernels in the style of all attributes, then each attribute's kernels in the object's style."""
     require_same_layers(parents)
-    scales = {layer: _scale(layer, parents, options) for layer in parents[0].layers}
+    groups = groups_of(parents[0], options.share)
+    together = [[joined(parent, group) for parent in parents] for group in groups]
+    scales = [_scale(sets, options) for sets in together]
     scaled = [
-        replace(parent, layers={layer: parent.layers[layer] / scale for layer, scale in scales.items()})
-        for parent in parents
+        [replace(own, layers={layer: kernels / scale for layer, kernels in own.layers.items()}) for own in sets]
+        for sets, scale in zip(together, scales, strict=True)
     ]
     _warn_of_the_unreachable(scaled, run)
-    *attributes, of_object = scaled
     generator = run.generator()
-    pairs = [
+    pairs = [_pairs(options, sets, generator, run.device) for sets in scaled]
+    train([pair for own in pairs for pair in own], options, run)
+    for pair in (pair for own in pairs for pair in own):
+        run.figure(f"kernels {pair.name}", _before_and_after(pair))
+    *others, last = map(len, parents)
+    layers: dict[str, Tensor] = {}
+    for group, own, scale in zip(groups, pairs, scales, strict=True):
+        layers |= parted(through_all_generators(own) * scale, group, [last, *others])
+    in_order = {layer: layers[layer] for layer in parents[0].layers}
+    made = KernelSet(cell_name(parent.concept for parent in parents), in_order, member_names(parents))
+    warn_of_failures(made, options.name, run)
+    return made
+
+
+def _pairs(options: CycleGAN, sets: Sequence[KernelSet], generator: torch.Generator, device: str) -> list[Pair]:
+    """One for each attribute. sets: of one layer each, the object's last."""
+    *attributes, of_object = sets
+    (layer,) = of_object.layers
+    return [
         Pair(
             attribute,
             of_object,
@@ -60,23 +80,12 @@ def translate(options: CycleGAN, parents: Sequence[KernelSet], run: Run) -> Kern
                 exchange(of_object.layers[layer]),
                 options,
                 seed=int(torch.randint(2**62, (), generator=generator)),
-                device=run.device,
+                device=device,
             ),
             name=layer if len(attributes) == 1 else f"{layer} {attribute.concept}",
         )
-        for layer in scales
         for attribute in attributes
     ]
-    train(pairs, options, run)
-    for pair in pairs:
-        run.figure(f"kernels {pair.name}", _before_and_after(pair))
-    layers = {
-        layer: through_all_generators([pair for pair in pairs if pair.layer == layer]) * scale
-        for layer, scale in scales.items()
-    }
-    made = KernelSet(cell_name(parent.concept for parent in parents), layers, member_names(parents))
-    warn_of_failures(made, options.name, run)
-    return made
 
 
 @torch.no_grad()
@@ -122,16 +131,17 @@ def require_same_layers(parents: Sequence[KernelSet]) -> None:
                 )
 
 
-def _scale(layer: str, parents: Sequence[KernelSet], options: CycleGAN) -> float:
+def _scale(sets: Sequence[KernelSet], options: CycleGAN) -> float:
     if options.scale == "none":
         return 1.0
-    return max(float(parent.layers[layer].abs().max()) for parent in parents) or 1.0
+    return max(float(kernels.abs().max()) for own in sets for kernels in own.layers.values()) or 1.0
 
 
-def _warn_of_the_unreachable(parents: Sequence[KernelSet], run: Run) -> None:
+def _warn_of_the_unreachable(layers: Sequence[Sequence[KernelSet]], run: Run) -> None:
     shares = []
-    for layer in parents[0].layers:
-        weights = torch.cat([parent.layers[layer].flatten() for parent in parents])
+    for sets in layers:
+        (layer,) = sets[0].layers
+        weights = torch.cat([own.layers[layer].flatten() for own in sets])
         outside = int((weights.abs() > 1).sum())
         if outside:
             shares.append(f"{100 * outside / len(weights):.2g} % in layer {layer!r}")

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from composer import ComposerError, Run
+from composer import ComposerError, KernelSet, Run
 from composer_cyclegan import CycleGAN
 from composer_cyclegan.components import Space, _pair
 from composer_cyclegan.networks import Discriminator, Generator, fresh, normalised
+from composer_cyclegan.sharing import groups_of, joined, parted
 from composer_cyclegan.training import Training
 from composer_cyclegan.translation import exchange
 from tiny import tiny_kernels
@@ -156,3 +157,41 @@ def test_a_collapse_to_one_network_and_dead_layers_are_named(space: str) -> None
     run = Run()
     quick.translate([nothing, nothing], run)
     assert any("cyclegan: 10 of 10 networks are dead" in said for said in run.warnings) == (space == "pca")
+
+
+# -- shared generators -------------------------------------------------------------------------
+
+
+def deep(concept: str, members: int, seed: int) -> KernelSet:
+    """Three layers, of which the first and the last have one shape."""
+    first, second = (tiny_kernels(concept, members, seed=seed + step).layers for step in (0, 10))
+    layers = {"one": first["conv1"], "two": first["conv2"], "three": second["conv1"]}
+    return KernelSet(concept, layers, tuple(f"{concept} {member}" for member in range(members)))
+
+
+def test_layers_of_one_shape_share_a_pair_of_generators() -> None:
+    parents = [deep("black", 2, 0), deep("cat", 3, 1)]
+    run = Run()
+    made = QUICK.model_copy(update={"share": True}).translate(parents, run)
+    assert list(made.layers) == ["one", "two", "three"]
+    assert {name for name in run.figures if name.startswith("losses")} == {"losses one, three", "losses two"}
+    alone = QUICK.translate(parents, Run())
+    assert made.members == alone.members
+    assert not torch.equal(made.layers["three"], alone.layers["three"])
+
+
+def test_kernels_in_shared_generators_come_back_to_their_layer_and_member() -> None:
+    kernels = {"black": deep("black", 2, 0), "cat": deep("cat", 3, 1)}
+    group = groups_of(kernels["cat"], share=True)[0]
+    assert group == ("one", "three")
+    both = torch.cat([next(iter(joined(own, group).layers.values())) for own in kernels.values()])
+    for layer, found in parted(both, group, [2, 3]).items():
+        assert torch.equal(found, torch.cat([own.layers[layer] for own in kernels.values()])), layer
+    assert joined(kernels["black"], group).members[2] == "black 0, three"
+
+
+def test_between_components_there_is_nothing_to_share() -> None:
+    options = CycleGAN(space="pca", share=True)
+    assert [option for option, _ in options.problems(("black", "cat"))] == ["share"]
+    with pytest.raises(ComposerError, match="cyclegan: share: with `space: pca` all layers"):
+        options.translate([BLACK, CAT], Run())
