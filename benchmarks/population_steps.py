@@ -38,7 +38,7 @@ Step = Callable[[], None]
 
 def stacked(network: Architecture, members: int, pixels: Tensor, classes: Tensor) -> Step:
     """As the model source `train` does it."""
-    groups = learners(network, members, Run(seed=1, device=pixels.device.type))
+    groups = learners(network, range(members), Run(seed=1, device=pixels.device.type))
     optimiser = torch.optim.Adam([each for group in groups for each in group.values() if each.requires_grad])
 
     def step() -> None:

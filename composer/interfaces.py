@@ -178,6 +178,17 @@ class ModelSource(Component):
     def load(self, concept: str, run: Run) -> Population:
         """A population that knows `concept`; `run.pictures[0]` holds its training pictures if the contract asks."""
 
+    def groups(self) -> Sequence[range]:
+        """Members that `load_group` can load apart from the others; each group is then a stage. None: all at once.
+
+        A fixed property of the options: no member depends on which group it is in, or on who works it.
+        """
+        return ()
+
+    def load_group(self, concept: str, members: range, run: Run) -> Population:
+        """Those members of the population that `load` gives."""
+        return self.load(concept, run).select(members)
+
     def load_body(self, concept: str, run: Run) -> Population:
         """The same for its features alone, as `fit` needs it: a source of files then reads those without a head too."""
         return self.load(concept, run)

@@ -593,6 +593,10 @@ BROKEN: Mapping[tuple[str, str], tuple[Callable[[], Any], str]] = {
         lambda: make("models", class_names=lambda self: ("yes", "no", "perhaps")),
         "gives 3 names, and there are 2 outputs",
     ),
+    ("models", "groups"): (
+        lambda: make("models", groups=lambda self: (range(1, 2),)),
+        "groups() names members [1], ..., 1 in all",
+    ),
     # of architectures
     ("architecture", "build"): (
         lambda: make("architecture", lambda self, outputs: Linear(2)),

@@ -96,7 +96,8 @@ def test_what_ends_the_work_ends_the_workers(tmp_path: Path) -> None:
 
 
 def test_a_run_with_workers_has_the_bytes_of_one_worker_alone(tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(TINY.replace("[parents]", "[]"))
+    recipe = TINY.replace("[parents]", "[]").replace("members: 3", "members: 3, group: 2")
+    (tmp_path / "recipe.yaml").write_text(recipe)
     many, one, at = tmp_path / "many", tmp_path / "one", tmp_path / "run"
     asked = ["--workers", "2", "--device", "cpu", "--verbose", "--store", str(many), "--output", str(at)]
     before = os.times().children_user
@@ -108,6 +109,7 @@ def test_a_run_with_workers_has_the_bytes_of_one_worker_alone(tmp_path: Path) ->
     assert not any("kept" in line for line in lines)
     assert (at / "report.html").exists()
     steps = make_plan(read_recipe(tmp_path / "recipe.yaml")).steps()
+    assert "black 2-2" in {each.subject for each in steps}
     assert {each.status for each in worked(steps, one, threads_each(2, os.cpu_count() or 1)).values()} == {"computed"}
     for each in steps:
         for name in ("data.safetensors", "data.json"):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from composer.data.facts import Facts
+from composer.running.verbs import population_group
 
 
 def meet(step: Any, _: Any, run: Any) -> Facts:
@@ -45,3 +46,13 @@ def sleep(_: Any, inputs: Any, run: Any) -> Facts:
     run.report_progress("sleeping", 0, 1)
     time.sleep(600)
     return Facts({})
+
+
+def die_once(step: Any, inputs: Any, run: Any) -> Any:
+    """Is killed the first time, and does then what the step is for; says how often each step was begun."""
+    begun = Path(os.environ["BEGUN"]) / step.subject
+    with begun.open("a") as file:
+        file.write("x")
+    if step.subject.endswith("2-2") and len(begun.read_text()) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return population_group(step, inputs, run)

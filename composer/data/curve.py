@@ -28,6 +28,11 @@ class HeldOut:
         """The members at `indices`, in that order."""
         return replace(self, log_odds=self.log_odds[list(indices)])
 
+    @classmethod
+    def joined(cls, groups: Sequence[HeldOut]) -> HeldOut:
+        """What the members of all groups said of the same pictures."""
+        return replace(groups[0], log_odds=torch.cat([each.log_odds for each in groups]))
+
 
 @dataclass(frozen=True)
 class Curve:

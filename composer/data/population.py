@@ -111,6 +111,19 @@ class Population:
             _memo={},
         )
 
+    @classmethod
+    def joined(cls, groups: Sequence[Population]) -> Population:
+        """The members of all groups, which are alike in all else. None of them is calibrated."""
+        first = groups[0]
+        said = [each.held_out for each in groups if each.held_out is not None]
+        return replace(
+            first,
+            weights={name: torch.cat([each.weights[name] for each in groups]) for name in first.weights},
+            members=tuple(name for each in groups for name in each.members),
+            held_out=HeldOut.joined(said) if len(said) == len(groups) else None,
+            _memo={},
+        )
+
     @torch.no_grad()
     def features(self, images: Images, device: torch.device | str = "cpu") -> Tensor:
         """What the head sees: float32 [M, N, D] on the CPU, computed once per `images`."""

@@ -83,7 +83,7 @@ def thumbnail(pixels: torch.Tensor) -> str:
 
 def _recorded(cache: StageCache, plan: Plan, pictures: int) -> list[dict[str, Any]]:
     """The figures that the stages recorded: what they show, what they are of, their names, and their data."""
-    makers = [("parents", concept, step) for concept, step in plan.populations.items()]
+    makers = [("parents", step.subject, step) for whole in plan.populations.values() for step in whole.makers]
     for arm in plan.arms:
         name = arm.composition.name
         made_by = (arm.model,) if arm.kernels is None else (arm.kernels, arm.model)

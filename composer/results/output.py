@@ -61,8 +61,8 @@ def copy_results(folder: Path, cache: StageCache, plan: Plan, content: Mapping[s
     figures, models = folder / "figures", folder / "models"
     figures.mkdir()
     models.mkdir()
-    for concept, step in plan.populations.items():
-        _draw_figures(cache.figures(step.name, step.key), figures, concept)
+    for step in (maker for whole in plan.populations.values() for maker in whole.makers):
+        _draw_figures(cache.figures(step.name, step.key), figures, step.subject)
     for arm in plan.arms:
         name = arm.composition.name
         kernels = () if arm.kernels is None else (arm.kernels,)

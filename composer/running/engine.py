@@ -121,8 +121,11 @@ class Engine:
 
     def measured(self, step: Step) -> dict[str, list[float]]:
         """What a step measured on the way when it was computed, a value per member."""
-        measured: dict[str, list[float]] = (self.cache.facts(step.name, step.key) or {}).get("measured", {})
-        return measured
+        found: dict[str, list[float]] = {}
+        for maker in step.makers:
+            for name, values in (self.cache.facts(maker.name, maker.key) or {}).get("measured", {}).items():
+                found[name] = [*found.get(name, ()), *values]
+        return found
 
     def _kept(self, step: Step) -> Value | None:
         made_now = step.key in self.finished
@@ -164,6 +167,8 @@ class Engine:
             raise told(error, step.title) from (error.__cause__ or error)
         stage = replace(stage, peak_memory=peak_memory(), device_memory=done.facts["device_memory"])
         self._finish(step, replace(stage, status="computed", seconds=done.facts["seconds"]))
+        for part in step.inputs if step.joins else ():
+            self.forget(part)
         return done.value
 
     def _finish(self, step: Step, stage: Stage) -> None:

@@ -129,7 +129,19 @@ class _Maker:
         about = {"concept": concept.name, "outputs": concept.outputs and list(concept.outputs)}
         needed = log_odds_needed(self.recipe, concept.name)
         name = f"population.{concept.name}"
-        return self.step(name, concept.name, concept.models, "population", pictures=own, about=about, log_odds=needed)
+        rest: dict[str, Any] = {"pictures": own, "log_odds": needed}
+        groups = concept.models.groups()
+        if len(groups) < 2:
+            return self.step(name, concept.name, concept.models, "population", about=about, **rest)
+        parts = tuple(self.group(name, concept, members, **rest) for members in groups)
+        rest |= {"about": about, "inputs": parts, "joins": True}
+        return self.step(name, concept.name, concept.models, "joined_population", **rest)
+
+    def group(self, name: str, concept: Concept, members: range, **rest: Any) -> Step:
+        """Some members of a population: of its name, and so of its seed."""
+        about = {"concept": concept.name, "members": [members.start, members.stop]}
+        subject = f"{concept.name} {members.start}-{members[-1]}"
+        return self.step(name, subject, concept.models, "population_group", about=about, **rest)
 
     def parents(self) -> dict[str, Step]:
         """How well each population knows its own concept, where there are test pictures."""

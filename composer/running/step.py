@@ -27,6 +27,7 @@ class Step:
     split: which pictures an image source is asked for. log_odds: whether a population must have them; it changes no
     result, and so is no part of the key.
     own: whether the result is the component's own, and is looked at.
+    joins: whether it only puts together what `inputs` made of parts of it, and recorded on the way.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Step:
     split: Split | None = None
     log_odds: bool = False
     own: bool = True
+    joins: bool = False
 
     @property
     def needs(self) -> tuple[Step, ...]:
@@ -83,6 +85,11 @@ class Step:
     def key(self) -> str:
         """Where its result is kept: sha256 of all that the result depends on."""
         return digest(self.identity)
+
+    @property
+    def makers(self) -> tuple[Step, ...]:
+        """The steps that did the work: what they warned of, measured and drew is this one's."""
+        return self.inputs if self.joins else (self,)
 
     @property
     def title(self) -> str:

@@ -32,9 +32,25 @@ def pictures(step: Step, _: Sequence[Any], run: Run) -> Images:
 def population(step: Step, _: Sequence[Any], run: Run) -> Population:
     """Trains or reads a concept's models, with the outputs that the recipe's `classes` say."""
     models: Any = step.component
-    concept: str = step.about["concept"]
-    outputs = step.about["outputs"]
-    found: Population = models.load(concept, run)
+    return _with_outputs(step, models.load(step.about["concept"], run))
+
+
+def population_group(step: Step, _: Sequence[Any], run: Run) -> Population:
+    """Trains or reads some members of a concept's models."""
+    models: Any = step.component
+    found: Population = models.load_group(step.about["concept"], range(*step.about["members"]), run)
+    return found
+
+
+def joined_population(step: Step, inputs: Sequence[Any], run: Run) -> Population:
+    """Puts a concept's groups of members together."""
+    return _with_outputs(step, Population.joined(inputs))
+
+
+def _with_outputs(step: Step, found: Population) -> Population:
+    """The population with the outputs that the recipe's `classes` say."""
+    models: Any = step.component
+    concept, outputs = step.about["concept"], step.about["outputs"]
     if outputs is None or first_fault(models, found, (), None):
         return found  # a fault is found again, and said, by whoever looks at the result
     count = found.weights[f"{found.architecture.head}.weight"].shape[1]

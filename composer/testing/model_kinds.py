@@ -189,6 +189,15 @@ def class_names_fit(trial: Trial) -> str | None:
     return None
 
 
+def groups_part_it(trial: Trial) -> str | None:
+    """The groups that a recipe's members are loaded in must be those of `load`, in their order."""
+    component: Any = trial.component
+    parted = [member for group in component.groups() for member in group]
+    if parted and parted != list(range(len(trial.value()))):
+        return f"groups() names members {parted[:5]}, ..., {len(parted)} in all; name each of {len(trial.value())} once"
+    return None
+
+
 def models_trial(component: ModelSource, concept: str = "black", pictures: Images | None = None) -> Trial:
     given = (pictures,) if pictures is not None else training_pictures(component, [concept])
     title = f"{concept!r}" + (f" and {len(given[0])} training pictures" if given else "")
@@ -204,6 +213,7 @@ MODELS = (
     Check("outputs", "features [M, N, D] and log-odds [M, N], float32 and finite", loaded_outputs),
     Check("members", "it knows the concept asked for; every member has a name of its own", loaded_members),
     Check("classes", "class_names() and class_groups() fit the outputs", class_names_fit),
+    Check("groups", "groups() parts all members, in their order", groups_part_it),
     *OF_THE_WORK,
 )
 

@@ -38,11 +38,11 @@ def parents_of(
             if not population.has_head:
                 raise ComposerError(f"{recipe.path}: concepts.{concept.name}: {population.why_no_log_odds}")
             entry = _judged(engine, step, population, plan.test)
-            facts = engine.cache.facts(step.name, step.key) or {}
+            facts = [engine.cache.facts(maker.name, maker.key) or {} for maker in step.makers]
             source = f"{described(concept.models)}, as {recipe.name} says (seed {recipe.seed})"
             kind = {} if concept.images is None else concept.images.vocabulary()
             made = replace(entry, source=source, kind=kind.get(concept.name))
-            yield made, list(facts.get("warnings", ()))
+            yield made, [message for each in facts for message in each.get("warnings", ())]
             engine.forget(step)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from composer import ComposedModel, KernelSet, Population
 
 AT_ONCE = 32
-"""Members per forward pass, so that a large population needs no more memory at a time than a small one."""
+"""Members trained as one batched program: a large population then needs no more memory at a time than a small one."""
 FLOAT = 4
 """Bytes of a number."""
 FINE_TUNING_RATE = 0.0003
@@ -58,6 +58,13 @@ class Train(ModelSource):
         "free", description="`frozen` trains the head alone, on what the body of `start` sees; `free` all weights"
     )
     members: int = Field(32, ge=1, le=10_000, description="networks to train; left out: 32, and 1 with `start`")
+    group: int = Field(
+        AT_ONCE,
+        ge=1,
+        le=10_000,
+        description="networks trained together, as one batched program and one stage of the run: workers train "
+        "several groups at once, and one that is killed costs its group alone; no network depends on the others",
+    )
     epochs: int | None = Field(
         None,
         ge=1,
@@ -147,14 +154,22 @@ class Train(ModelSource):
         # Adam keeps two moments beside each weight and its gradient.
         networks = f"{self.members:,} networks in training, of {footprint.parameters:,} weights each,"
         yield "members", self.members * footprint.parameters * 4 * FLOAT, networks
-        together = min(self.members, AT_ONCE)
+        together = min(self.members, self.group)
         step = f"a step of {together} networks on {self.batch} pictures, {footprint.activations:,} numbers each,"
         yield "batch", together * self.batch * footprint.activations * FLOAT, step
 
+    def groups(self) -> Sequence[range]:
+        if self.body == "frozen":
+            return ()  # the body would look at the pictures once for each group, and heads take no time
+        return [range(first, min(first + self.group, self.members)) for first in range(0, self.members, self.group)]
+
     def load(self, concept: str, run: Run) -> Population:
+        return self.load_group(concept, range(self.members), run)
+
+    def load_group(self, concept: str, members: range, run: Run) -> Population:
         from composer_training.training import train  # imports torch
 
-        return train(self, concept, run)
+        return train(self, concept, members, run)
 
 
 class Distil(Assembler):

@@ -77,7 +77,7 @@ class Students:
         return cls(
             architecture,
             smallest.preprocessing if chosen == smallest.architecture else own,
-            tuple(learners(architecture, count, run, outputs=len(parents))),
+            tuple(learners(architecture, range(count), run, outputs=len(parents))),
             tuple(f"student {member}" for member in range(count)),
         )
 

@@ -22,7 +22,7 @@ def started(options: Distil, parents: Sequence[Population], count: int, run: Run
     """Students with the weights of the body, and heads yet to be fitted."""
     assert options.body is not None
     body = options.body.load_body(parents[0].concept, run)
-    groups = learners(body.architecture, count, run, outputs=len(parents), body=body)
+    groups = learners(body.architecture, range(count), run, outputs=len(parents), body=body)
     names = tuple(f"student {member}" for member in range(count))
     return Students(body.architecture, body.preprocessing, tuple(groups), names, body)
 

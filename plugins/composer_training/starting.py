@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -46,9 +46,14 @@ def misfits(options: Train) -> Iterator[tuple[str, str]]:
 
 
 def learners(
-    architecture: Architecture, members: int, run: Run, outputs: int = 2, body: Population | None = None
+    architecture: Architecture,
+    members: range,
+    run: Run,
+    outputs: int = 2,
+    body: Population | None = None,
+    together: int = AT_ONCE,
 ) -> list[dict[str, Tensor]]:
-    """Members in groups of at most AT_ONCE: their parameters require gradients, their buffers do not.
+    """Members in groups of at most `together`: their parameters require gradients, their buffers do not.
 
     body: whose weights they begin with, each with a fresh head; from the first member anew where there are more.
     """
@@ -58,20 +63,20 @@ def learners(
         weights = initial_weights(architecture, members, run.seed, outputs)
     else:
         weights = bodies(body, members) | initial_heads(architecture, members, run.seed, outputs)
-    return grouped(weights, parameters, run)
+    return grouped(weights, parameters, run, together)
 
 
-def grouped(weights: Weights, trained: Container[str], run: Run) -> list[dict[str, Tensor]]:
-    """The members in groups of at most AT_ONCE on the run's device; those weights require gradients that are named."""
+def grouped(weights: Weights, trained: Container[str], run: Run, together: int) -> list[dict[str, Tensor]]:
+    """Members in groups of at most `together` on the run's device; those weights require gradients that are named."""
     return [
         {name: tensor.to(run.device).requires_grad_(name in trained) for name, tensor in group.items()}
-        for group in split_members(weights)
+        for group in split_members(weights, together)
     ]
 
 
-def bodies(body: Population, members: int) -> dict[str, Tensor]:
-    """The weights of so many bodies, [M, ...]: those of `body` in turn."""
-    whose = torch.arange(members) % len(body)
+def bodies(body: Population, members: range) -> dict[str, Tensor]:
+    """The weights of the bodies of some members, [M, ...]: those of `body` in turn."""
+    whose = torch.tensor(members) % len(body)
     return {name: tensor[whose] for name, tensor in body.body_weights.items()}
 
 
@@ -87,27 +92,29 @@ def require_own_weights(architecture: Architecture) -> None:
         )
 
 
-def initial_weights(architecture: Architecture, members: int, seed: int, outputs: int = 2) -> dict[str, Tensor]:
+def initial_weights(architecture: Architecture, members: range, seed: int, outputs: int = 2) -> dict[str, Tensor]:
     """parameter or buffer -> [M, ...], each member as its layers initialise themselves; the random state is kept."""
-    return _initial([lambda: architecture.build(outputs)] * members, seed)
+    return _initial(lambda: architecture.build(outputs), members, seed)
 
 
-def initial_heads(architecture: Architecture, members: int, seed: int, outputs: int = 2) -> dict[str, Tensor]:
+def initial_heads(architecture: Architecture, members: range, seed: int, outputs: int = 2) -> dict[str, Tensor]:
     """The same of the heads alone, as torch initialises a linear layer."""
     features = architecture.shapes()[f"{architecture.head}.weight"][1]
-    heads = _initial([lambda: nn.Linear(features, outputs)] * members, seed)
+    heads = _initial(lambda: nn.Linear(features, outputs), members, seed)
     return {f"{architecture.head}.{name}": tensor for name, tensor in heads.items()}
 
 
-def _initial(builders: Sequence[Callable[[], nn.Module]], seed: int) -> dict[str, Tensor]:
+def _initial(build: Callable[[], nn.Module], members: range, seed: int) -> dict[str, Tensor]:
+    """Those members of all that one seed gives, one after the other."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the GPU's state too
-        networks = [build() for build in builders]
+        built = ((member, build()) for member in range(members.stop))
+        networks = [network for member, network in built if member in members]
     return stack([{name: tensor.detach() for name, tensor in network.state_dict().items()} for network in networks])
 
 
-def split_members(weights: Weights) -> Iterator[dict[str, Tensor]]:
-    """Groups of at most AT_ONCE members, each with memory of its own."""
+def split_members(weights: Weights, together: int) -> Iterator[dict[str, Tensor]]:
+    """Groups of at most `together` members, each with memory of its own."""
     members = len(next(iter(weights.values())))
-    for start in range(0, members, AT_ONCE):
-        yield {name: tensor[start : start + AT_ONCE].clone() for name, tensor in weights.items()}
+    for start in range(0, members, together):
+        yield {name: tensor[start : start + together].clone() for name, tensor in weights.items()}

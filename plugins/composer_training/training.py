@@ -37,15 +37,15 @@ DIVERGED = 10 * log(2)
 Weights = Mapping[str, Tensor]
 
 
-def train(options: Train, concept: str, run: Run) -> Population:
-    """A population of `options.members` networks whose output 0 means `concept` and output 1 its absence."""
+def train(options: Train, concept: str, members: range, run: Run) -> Population:
+    """Some of `options.members` networks, whose output 0 means `concept` and output 1 its absence."""
     images = run.pictures[0]
     require_both_classes(images, concept, f"training pictures of {concept!r}")
     shown = images.labels[concept]
     start = start_of(options, concept, run)
     pixels = images.at(start.preprocessing.size).to(run.device)
-    lessons = lessons_of(options, seen(options, start, pixels, run), shown, run)
-    course = course_of(options, start, lessons, run)
+    lessons = lessons_of(options, members, seen(options, start, pixels, run), shown, run)
+    course = course_of(options, members, start, lessons, run)
     with own_randomness(run):
         course.go_on(run)
         learn(options, lessons, course, run)
@@ -59,8 +59,8 @@ def train(options: Train, concept: str, run: Run) -> Population:
         run.measure("held_out_auc", held_out_auc(log_odds, shown, lessons.counts))
     weights = learned(start.architecture, course.groups)
     if options.body == "frozen" and start.body is not None:
-        weights |= bodies(start.body, options.members)
-    names = tuple(f"{concept} {member}" for member in range(options.members))
+        weights |= bodies(start.body, members)
+    names = tuple(f"{concept} {member}" for member in members)
     unseen = None if lessons.counts is None else left_out(log_odds, shown, lessons.counts)
     return Population(concept, start.architecture, weights, names, start.preprocessing, held_out=unseen)
 
@@ -80,13 +80,13 @@ class Lessons:
     apart: Tensor
 
 
-def lessons_of(options: Train, seen: Free | Frozen, shown: NDArray[np.bool_], run: Run) -> Lessons:
+def lessons_of(options: Train, members: range, seen: Free | Frozen, shown: NDArray[np.bool_], run: Run) -> Lessons:
     """The pictures parted as the options say."""
     own, apart = parted(options, shown, run)
     counts = None
     if options.resample:
-        counts = torch.zeros(options.members, len(shown), dtype=torch.uint8)
-        counts[:, own] = sample(shown[own.numpy()], options.members, run.rng())
+        counts = torch.zeros(len(members), len(shown), dtype=torch.uint8)
+        counts[:, own] = sample(shown[own.numpy()], options.members, run.rng())[members.start : members.stop]
     return Lessons(seen, torch.from_numpy(~shown).long().to(run.device), counts, own, apart)
 
 
@@ -109,20 +109,20 @@ def parted(options: Train, shown: NDArray[np.bool_], run: Run) -> tuple[Tensor, 
     return own.sort().values, apart.sort().values
 
 
-def course_of(options: Train, start: Start, lessons: Lessons, run: Run) -> Course:
+def course_of(options: Train, members: range, start: Start, lessons: Lessons, run: Run) -> Course:
     """Before the first epoch."""
     architecture = start.architecture
     if isinstance(lessons.seen, Frozen):
-        heads = initial_heads(architecture, options.members, run.seed)
-        groups = grouped(heads, heads, run)
+        heads = initial_heads(architecture, members, run.seed)
+        groups = grouped(heads, heads, run, options.group)
     else:
-        groups = learners(architecture, options.members, run, body=start.body)
+        groups = learners(architecture, members, run, body=start.body, together=options.group)
     # Adam works element by element: one over the stacked weights is the same as one per member.
     optimiser = torch.optim.Adam(
         [tensor for group in groups for tensor in group.values() if tensor.requires_grad], lr=options.learning_rate
     )
-    losses = torch.zeros(options.passes(len(lessons.classes)), options.members)
-    best = None if options.patience is None else Best.of(options.members, options.patience)
+    losses = torch.zeros(options.passes(len(lessons.classes)), len(members))
+    best = None if options.patience is None else Best.of(len(members), options.patience)
     return Course(groups, optimiser, run.generator(), losses, best)
 
 
@@ -135,7 +135,7 @@ def learn(options: Train, lessons: Lessons, course: Course, run: Run) -> None:
     left = minibatches(count, epochs - course.done, steps, course.generator)
     batches = chain(repeat(None, before), left)
     watch = Watch()
-    for step, place in enumerate(run.progress(batches, f"training {options.members} networks", epochs * steps)):
+    for step, place in enumerate(run.progress(batches, f"training {course.losses.shape[1]} networks", epochs * steps)):
         if course.stopped:
             return
         if place is None:  # done before it was killed

@@ -85,10 +85,10 @@ def test_two_nodes_work_at_once_and_a_worker_that_is_killed_costs_its_step_alone
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_population_has_the_bytes_of_one_that_a_process_trained(address: str, tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(TINY)
-    steps = make_plan(read_recipe(tmp_path / "recipe.yaml")).steps()
-    trained = next(each for each in steps if each.name == "population.black")
-    both = [*trained.pictures, trained]
+    (tmp_path / "recipe.yaml").write_text(TINY.replace("members: 3", "members: 3, group: 2"))
+    trained = make_plan(read_recipe(tmp_path / "recipe.yaml")).populations["black"]
+    both = [*trained.pictures, *trained.inputs, trained]
+    assert len(both) == 4, "its members are trained in two groups"
     places = [Place(tmp_path / name, "cpu", 1) for name in ("ray", "processes")]
     assert {each.status for each in all_of(both, open_ray(places[0], 1, address)).values()} == {"computed"}
     assert {each.status for each in all_of(both, Processes(1, places[1])).values()} == {"computed"}
