@@ -14,6 +14,7 @@ import composer
 from composer import ComposerError, LoadedModel, Parent, Preprocessing
 from composer.errors import RecipeError
 from composer.models.exporting import export
+from composer.models.pixels import resize
 from composer_cnn import CNN
 from tiny import product_of_experts
 
@@ -61,7 +62,7 @@ def test_a_product_multiplies_what_the_networks_say_of_their_own_sizes(tmp_path:
     model = composer.product(black(), cat(network, names=["dog", "cat", "cow"]))
     shown = pixels()
     darkness = Darkness()(Preprocessing(16)(shown))
-    logits = network(Preprocessing(8)(composer.models.loading.resize(shown, 8)))
+    logits = network(Preprocessing(8)(resize(shown, 8)))
     of_cat = logits[:, 1] - logits[:, [0, 2]].logsumexp(1)
     torch.testing.assert_close(model(shown), product_of_experts(torch.stack([darkness, of_cat])))
     assert (model.target, model.concepts, model.sizes) == ("black+cat", ("black", "cat"), (16, 8))
