@@ -27,10 +27,11 @@ from torch.nn import functional as F
 
 from composer import Architecture, Images, Population, Preprocessing, Run, read_weights, stack
 from composer.models.calibrating import calibrated
+from composer.models.shown import Shown
 from composer.models.union import LEFT_OUT, Knower, Way, united
 from composer.models.union_scores import Scores, Share, scored
 from composer.models.union_student import student_of
-from composer.models.uniting import Shown, logits_of, unite
+from composer.models.uniting import logits_of, unite
 from composer_cifar_resnet import CLASSES, CifarResNet
 from composer_cnn import CNN
 

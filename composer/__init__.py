@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from composer.data.scores import Report, Score, agreement, replicate, resamples, tells_apart
     from composer.judging.comparison import expected_best
     from composer.judging.embedding import umap_embedding
+    from composer.models.classifiers import Classifier, UnitedModel, unite
     from composer.models.in_memory import Parent, distil, product
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from composer.zoo.zoo import Zoo
 
 _LATER = {
+    "Classifier": "composer.models.classifiers",
     "Composed": "composer.api",
     "ComposedModel": "composer.data.composed",
     "Concept": "composer.zoo.entry",
@@ -84,6 +86,7 @@ _LATER = {
     "Score": "composer.data.scores",
     "StateFile": "composer.networks.state_file",
     "Step": "composer.running.step",
+    "UnitedModel": "composer.models.classifiers",
     "UnreadablePictureError": "composer.data.decoding",
     "WeightsReader": "composer.models.network_weights",
     "Zoo": "composer.zoo.zoo",
@@ -107,12 +110,14 @@ _LATER = {
     "stack": "composer.networks.stacking",
     "tells_apart": "composer.data.scores",
     "umap_embedding": "composer.judging.embedding",
+    "unite": "composer.models.classifiers",
     "work_elsewhere": "composer.running.elsewhere",
 }
 
 __all__ = [
     "Architecture",
     "Assembler",
+    "Classifier",
     "Component",
     "Composed",
     "ComposedModel",
@@ -160,6 +165,7 @@ __all__ = [
     "Table",
     "Tiles",
     "Translator",
+    "UnitedModel",
     "UnreadablePictureError",
     "WeightsReader",
     "Zoo",
@@ -189,6 +195,7 @@ __all__ = [
     "stack",
     "tells_apart",
     "umap_embedding",
+    "unite",
     "work_elsewhere",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 from PIL import Image
 from readme import AUC, best_control
 
+from colours import colour_network, fill
 from composer.command_line.cli import main
 from composer.recipes.recipe_reader import read_recipe
 from composer.recipes.schema import recipe_schema
@@ -126,6 +128,24 @@ def test_the_networks_in_memory_of_the_readme_are_composed_as_it_stands(
     assert "error=None" in said
 
 
+def test_the_classifiers_of_the_page_on_classes_are_united_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    colour_network(tmp_path, "animals", ("red", "green"))
+    for folder, seed in (("photos", 0), ("test", 1)):
+        fill(tmp_path / folder, {"cat+left": "red", "dog+right": "green", "cat": "red", "left": "blue"}, 12, seed)
+    fill(tmp_path, {"holiday": "red"}, 2)
+    (text,) = blocks(ROOT / "docs" / "classes.md", "python")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an untrained network, what it does not know differs from start to start
+        exec(compile(text, "docs/classes.md", "exec"), {})
+    *said, share, label = capsys.readouterr().out.splitlines()
+    assert "side by side: cat by itself: AUC" in "\n".join(said)
+    assert 0 <= float(share) <= 1
+    assert label in ("cat", "dog", "left", "right")
+
+
 def test_the_best_control_that_the_readme_names_is_the_one_with_the_highest_median() -> None:
     def report(**aucs: float) -> dict[str, Any]:
         arms = {name: {"control": name != "made", "scores": {AUC: {"picked": auc}}} for name, auc in aucs.items()}
@@ -157,7 +177,8 @@ QUESTIONS = {
     "What does a probability of and, or, not mean?": "docs/logic.md#what-and-or-and-not-need",
     "I have ten labelled pictures: what now?": "docs/few.md#a-handful-of-labelled-pictures",
     "Does merging weights work?": "docs/merging.md#merging-networks-in-weight-space-what-is-left-of-them",
-    "Can classifiers of different classes be one?": "docs/uniting.md#uniting-classifiers",
+    "Can classifiers of different classes be one?": "docs/classes.md#one-model-of-all-classes",
+    "How well does that go?": "docs/uniting.md#uniting-classifiers",
     "Did the study hold?": "docs/study.md#what-replays",
     "How do I write a plugin?": "docs/plugins.md#from-an-empty-folder",
 }

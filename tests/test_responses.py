@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from composer import ComposedModel, ComposerError, Preprocessing
 from composer.command_line.cli import main
-from composer.command_line.cli_models import picture_groups
+from composer.models.picture_folders import picture_groups
 from composer.models.responses import responses
 from composer_cnn import CNN
 from saved_run import save_model, saved_run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from colours import FIRST, NETWORK, SECOND, SIZE, colour_home, fill, some_pixels
 from composer import load
 from composer.command_line.cli import main
 from composer.models.calibrating import calibrated
@@ -23,61 +22,11 @@ from composer.models.loading import LoadedModel
 from composer.models.union import Knower, united
 from composer_cnn import CNN
 
-SIZE = 16
-NETWORK = f"{{use: cnn, filters: [3, 3], size: {SIZE}}}"
-COLOURS = {"red": (230, 40, 40), "green": (40, 230, 40), "blue": (40, 40, 230), "white": (230, 230, 230)}
-FIRST, SECOND = ("red", "green"), ("blue", "white")
-
-
-def colour_network(folder: Path, name: str, classes: Sequence[str], size: int = SIZE, gain: float = 4.0) -> Path:
-    """A checkpoint that knows colours: its first layer hands on the three channels' means, its head compares them."""
-    network = CNN(filters=(3, 3), size=size).build(len(classes))
-    state = {key: torch.zeros_like(tensor) for key, tensor in network.state_dict().items()}
-    for channel in range(3):
-        state["conv1.weight"][channel, channel] = 1 / 25
-        state["conv2.weight"][channel, channel] = 1 / 25
-    state["conv1.bias"] += 1.0  # ReLU would cut what is dark
-    places = state["fc1.weight"].shape[1] // 3
-    for row, colour in enumerate(classes):
-        wanted = torch.tensor(COLOURS.get(colour, (0, 0, 0))) / 127.5
-        for channel in range(3):
-            state["fc1.weight"][row, channel * places : (channel + 1) * places] = gain * wanted[channel] / places
-        state["fc1.bias"][row] = -gain * float(wanted.square().sum()) / 2
-    file = folder / f"{name}.pth"
-    torch.save(state, file)
-    return file
-
-
-def plain(colour: str, count: int, seed: int, size: int = SIZE) -> NDArray[np.uint8]:
-    """Pictures [count, size, size, 3] of about one colour."""
-    rng = np.random.default_rng(seed)
-    shade = np.array(COLOURS[colour]) + rng.normal(0, 45, (count, 1, 1, 3))
-    return np.clip(shade + rng.normal(0, 10, (count, size, size, 3)), 0, 255).astype(np.uint8)
-
-
-def fill(folder: Path, colours: Mapping[str, str], count: int = 14, seed: int = 0) -> Path:
-    """folder/NAME/0.png ... of each name's colour."""
-    for index, (name, colour) in enumerate(colours.items()):
-        (folder / name).mkdir(parents=True)
-        for number, picture in enumerate(plain(colour, count, seed + index)):
-            Image.fromarray(picture).save(folder / name / f"{number}.png")
-    return folder
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two networks of two colours each, pictures of all four, and others to test with."""
-    folder = tmp_path_factory.mktemp("unite")
-    colour_network(folder, "a", FIRST)
-    colour_network(folder, "b", SECOND, size=20)
-    colour_network(folder, "c", ("white", "red"))
-    colours = {name: name for name in COLOURS}
-    fill(folder / "pictures", colours)
-    fill(folder / "test", colours, count=6, seed=50)
-    (folder / "plain").mkdir()
-    for file in sorted((folder / "pictures").rglob("*.png")):
-        (folder / "plain" / f"{file.parent.name}{file.name}").write_bytes(file.read_bytes())
-    return folder
+    return colour_home(tmp_path_factory.mktemp("unite"))
 
 
 def options(home: Path, **named: Sequence[str]) -> list[str]:
@@ -107,12 +56,6 @@ def made(home: Path, folder: Path, files: Sequence[str], *more: object, pictures
     result = unite(*paths, *names, "--pictures", home / pictures, *more, "-o", folder)
     assert result.exit_code == 0, result.output
     return load(folder)
-
-
-def some_pixels(count: int = 12, seed: int = 3) -> Tensor:
-    """Pictures [count * 4, 3, 16, 16] of all colours, in 0..255."""
-    pixels = np.concatenate([plain(colour, count, seed + index) for index, colour in enumerate(COLOURS)])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 
 
 def by_class(model: LoadedModel, pixels: Tensor) -> dict[str, Tensor]:
@@ -283,6 +226,26 @@ def test_what_is_taken_for_a_class_of_another_network_is_counted(home: Path, tmp
     assert (first["after"]["right"], first["after"]["of"], first["elsewhere"]["right"]) == (5, 10, 5)
     assert (second["after"]["right"], second["after"]["of"], second["elsewhere"]["right"]) == (10, 10, 0)
     assert "green taken for blue: 5" in said(result)
+
+
+def test_a_folder_may_be_called_after_two_classes_where_these_are_independent(home: Path, tmp_path: Path) -> None:
+    files = home / "a.pth", home / "b.pth"
+    names = options(home, a=FIRST, b=SECOND)
+    two = fill(tmp_path / "two", {"red+blue": "red", "green": "green", "white": "white", "none": "blue"}, 12, seed=80)
+    where = "--pictures", home / "pictures", "--test", two, "-o", tmp_path / "out"
+    done = unite(*files, *names, *where, "--outputs", "independent")
+    assert done.exit_code == 0, done.output
+    red, _, blue, _ = json.loads((tmp_path / "out" / "config.json").read_text())["test"]["side by side"]["classes"]
+    assert (red["class"], blue["class"], blue["yes"]["right"], blue["yes"]["of"]) == ("red", "blue", 0, 12)
+    assert red["auc"] > 0.9 > blue["auc"]
+    assert (red["no"]["of"], blue["no"]["of"]) == (36, 36)
+    assert "yes for its own" in said(done)
+    assert "blue by itself: AUC" in (tmp_path / "out" / "README.md").read_text()
+    refused = unite(*files, *names, *where[:-1], tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "red and blue are two classes, and of one softmax a picture shows one; --outputs independent" in said(
+        refused
+    )
 
 
 def test_test_pictures_that_calibrated_it_are_refused(home: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.command_line.cli_options import device_option, examples, revision_option
-from composer.data.files import PICTURE_SUFFIXES, picture_files
 from composer.errors import ComposerError
+from composer.models.picture_folders import picture_groups, pictures_in
 
 if TYPE_CHECKING:
     from composer.models.loading import LoadedModel, Prediction
@@ -293,10 +293,7 @@ def asked_pictures(given: Sequence[str]) -> list[Path]:
     for item in given:
         path = Path(item)
         if path.is_dir():
-            inside = picture_files(path)
-            if not inside:
-                raise ComposerError(f"{item}: the folder holds no picture ({', '.join(sorted(PICTURE_SUFFIXES))})")
-            found += inside
+            found += pictures_in(path)
         elif glob.has_magic(item) and not path.exists():
             # Path.glob takes no absolute patterns.
             matches = map(Path, sorted(glob.glob(item, recursive=True)))  # noqa: PTH207
@@ -307,17 +304,6 @@ def asked_pictures(given: Sequence[str]) -> list[Path]:
         else:
             found.append(path)  # one that is not there is named with the unreadable ones
     return list(dict.fromkeys(found))
-
-
-def picture_groups(folder: Path, option: str = "--images") -> dict[str, list[Path]]:
-    """The pictures in each folder of a folder, at whatever depth; those beside these under `.`."""
-    if not folder.is_dir():
-        raise ComposerError(f"{option} {folder}: {'is a file' if folder.exists() else 'there is no such folder'}")
-    groups: dict[str, list[Path]] = {}
-    for file in asked_pictures([str(folder)]):
-        first, *rest = file.relative_to(folder).parts
-        groups.setdefault(first if rest else ".", []).append(file)
-    return groups
 
 
 def architecture_of(written: str | None, option: str = "--architecture") -> Architecture | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from composer.command_line.cli_models import architecture_of, picture_groups
+from composer.command_line.cli_models import architecture_of
 from composer.command_line.cli_options import examples, seed_option
 from composer.errors import ComposerError
 
@@ -40,7 +40,8 @@ from composer.errors import ComposerError
     type=click.Choice(["softmax", "independent"]),
     default="softmax",
     show_default=True,
-    help="softmax: each picture shows one of all classes; independent: yes or no for each class.",
+    help="softmax: each picture shows one of all classes; independent: yes or no for each class, and a folder may be "
+    "called after several, brand+product.",
 )
 @click.option("--one", is_flag=True, help="One network, which learns from --pictures what they say together.")
 @click.option(
@@ -87,43 +88,23 @@ def unite(
         raise click.UsageError(f"--architecture {own[-1]}: without FILE= it is that of the one network, for --one")
     for option, given in (("--names", named), ("--architecture", networks)):
         _require_checkpoints(option, given, checkpoints)
-    groups = picture_groups(pictures, "--pictures")
-    tested = None if test is None else picture_groups(test, "--test")
     from composer.command_line.terminal_unite import print_united
     from composer.data.files import require_free
-    from composer.data.run import Run
-    from composer.models.union import OUTPUTS, Knower, union_of
-    from composer.models.union_scores import judged_by, scored
-    from composer.models.union_student import student_of
-    from composer.models.united_folder import write_united
-    from composer.models.uniting import read_parent, shown_in  # imports torch, which takes seconds
-    from composer.models.uniting import unite as make
-    from composer.running.labelled import refuse_test_pictures
+    from composer.models.classifiers import Classifier, Given, Wanted, united_by  # imports torch, which takes seconds
+    from composer.models.union import OUTPUTS
+    from composer.models.union_words import COMMAND
 
     require_free(output)
-    run = Run(seed=seed)
     parents = [
-        read_parent(file, named.get(str(file)), architecture_of(networks.get(str(file)), f"--architecture {file}"), run)
+        Classifier(file, named.get(str(file)), architecture_of(networks.get(str(file)), f"--architecture {file}"))
         for file in checkpoints
     ]
     student = architecture_of(own[0] if own else None)
-    union = union_of([Knower(classes) for _, classes in parents])
-    seen = shown_in(groups, union, f"--pictures {pictures}", labelled=not unlabelled)
-    shown = None if tested is None else shown_in(tested, union, f"--test {test}", labelled=True, fewest=1)
-    if shown is not None:
-        judged_by(shown)  # before anything takes long
-    product = make(parents, seen, OUTPUTS[OUTPUTS.index(outputs)], run)
-    tested_on = None if shown is None else shown.images
-    refuse_test_pictures(product.model, [Path(name) for name in seen.images.names], tested_on)
-    made = student_of(product, seen, run, student, steps) if one else product
-    scores = {}
-    if shown is not None:
-        models = {"side by side": product, **({"one network": made} if one else {})}
-        scores = {title: scored(each, product, shown) for title, each in models.items()}
-    labels = sum(label is not None for label in seen.labels)
-    about = f"{len(seen)} pictures, {labels or 'none'} of them labelled"
-    write_united(made, output, checkpoints, scores, about)
-    print_united(made, product, scores, about)
+    wanted = Wanted(OUTPUTS[OUTPUTS.index(outputs)], one, student, steps, seed)
+    judged = None if test is None else Given(test)
+    found = united_by(parents, Given(pictures, labelled=not unlabelled), judged, wanted, COMMAND)
+    found.save(output)
+    print_united(found)
     click.echo(output)
     click.echo(f"use it: composer predict {output} PICTURES", err=True)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.table import Table
 from rich.text import Text
 
 from composer.command_line.terminal import print_note
@@ -12,13 +13,14 @@ from composer.models.union_scores import MOST_TAKEN
 from composer.text import make_console, percent, plain_table
 
 if TYPE_CHECKING:
+    from composer.models.classifiers import UnitedModel
     from composer.models.loading import LoadedModel, Prediction
-    from composer.models.union_scores import Scores
-    from composer.models.uniting import United
+    from composer.models.union_scores import Class, Scores
 
 
-def print_united(made: United, product: United, scores: Mapping[str, Scores], about: str) -> None:
+def print_united(found: UnitedModel) -> None:
     """Each network with its classes and its calibration, what it was judged, and notes."""
+    made, product = found.made, found.product
     console = make_console()
     table = plain_table()
     table.padding = (0, 2, 0, 0)
@@ -29,11 +31,12 @@ def print_united(made: United, product: United, scores: Mapping[str, Scores], ab
         table.add_row(Text(part.concept), Text(", ".join(knower.own)), temperature)
     console.print(table)
     console.print(
-        f"{len(made.classes)} classes together, {made.model.parameters:,} parameters; {about}", soft_wrap=True
+        f"{len(made.classes)} classes together, {made.model.parameters:,} parameters; {found.about_pictures}",
+        soft_wrap=True,
     )
-    for note in made.notes:
+    for note in found.notes:
         print_note(note)
-    for title, each in scores.items():
+    for title, each in found.scores.items():
         console.print()
         _print_scores(title, each)
 
@@ -51,6 +54,21 @@ def _print_scores(title: str, scores: Scores) -> None:
     console.print(table)
     for true, said, count in scores.taken[:MOST_TAKEN]:
         console.print(f"  {true} taken for {said}: {count}", soft_wrap=True, markup=False)
+    if scores.classes:
+        console.print()
+        console.print(_classes_table(scores.classes))
+
+
+def _classes_table(classes: Sequence[Class]) -> Table:
+    """Independent classes, each by itself."""
+    table = plain_table()
+    table.padding = (0, 2, 0, 0)
+    for index, heading in enumerate(("by itself", "AUC", "yes for its own", "no for others")):
+        table.add_column(heading, justify="right" if index else "left", overflow="fold")
+    for one in classes:
+        area = "" if one.auc is None else f"{one.auc:.3f}"
+        table.add_row(Text(one.name), area, *("" if each is None else str(each) for each in (one.yes, one.no)))
+    return table
 
 
 def print_labels(model: LoadedModel, predictions: Sequence[Prediction]) -> None:

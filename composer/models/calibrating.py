@@ -27,14 +27,21 @@ RANGE = 0.02, 50.0
 
 
 def calibrated(
-    knower: Knower, logits: Tensor, labels: Sequence[str | None], union: Sequence[str], who: str
+    knower: Knower,
+    logits: Tensor,
+    labels: Sequence[str | None],
+    union: Sequence[str],
+    who: str,
+    *,
+    beside: bool = False,
 ) -> tuple[Knower, list[str]]:
     """The network with its temperature and its sense of `none of mine`, and notes on what could not be measured.
 
-    logits: [N, K] of pictures. labels: the class of each, None where nobody says it. who: the network, in words. Where
-    labels say it, temperature (Guo et al. 2017, arXiv:1706.04599) and slope and offset of the score (Platt 1999) are
-    fitted by likelihood; else the score is brought to mean 0 and variance 1 over all pictures, and classes are taken
-    to be equally frequent. ComposerError where the score is the same for all pictures.
+    logits: [N, K] of pictures. labels: the class of each, None where nobody says it. who: the network, in words.
+    beside: whether pictures show classes of other networks beside its own. Where labels say it, temperature (Guo et al.
+    2017, arXiv:1706.04599) and slope and offset of the score (Platt 1999) are fitted by likelihood; else the score is
+    brought to mean 0 and variance 1 over all pictures, and classes are taken to be equally frequent. ComposerError
+    where the score is the same for all pictures.
     """
     notes: list[str] = []
     shown = np.array([label is not None for label in labels])
@@ -62,6 +69,13 @@ def calibrated(
     others = shown & ~own
     if knower.way == "softmax":
         return found, notes
+    if others.sum() < FEWEST_OF_OWN and beside:
+        offset = float(np.log((own.sum() + 1) / (others.sum() + 1)))
+        notes.append(
+            f"{who}: {others.sum()} labelled pictures show none of its classes ({FEWEST_OF_OWN} are the fewest): it is "
+            "taken that as good as all pictures show one"
+        )
+        return replace(found, slope=0.0, offset=offset, share=min(float(own[shown].mean()), MOST)), notes
     if others.sum() < FEWEST_OF_OWN:
         if set(union) != set(knower.own):
             notes.append(

@@ -16,6 +16,8 @@ from composer.registry import load_registry
 
 MAPPING = "{use: NAME, ...}"
 """How an architecture is written, as messages say it."""
+SAY_WHICH = f"--architecture '{MAPPING}'"
+"""How to say what network a file holds."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +30,26 @@ class Recognised:
 
 
 def read_network(
-    file: Path, architecture: Architecture | None, run: Run, written: str = MAPPING
+    file: Path, architecture: Architecture | None, run: Run, say_which: str = SAY_WHICH
 ) -> tuple[Population, int, tuple[str, ...]]:
     """The network in a file, how many outputs it has, and their names where they are known.
 
-    architecture: left out, recognised. written: how --architecture is written for this file. Where the file holds
-    several networks, `run` is warned of which was taken. ComposerError where no plugin knows the network.
+    architecture: left out, recognised. say_which: how to say it of this file. Where the file holds several networks,
+    `run` is warned of which was taken. ComposerError where no plugin knows the network.
     """
     state = read_state_file(file)
-    known = recognised_architecture(file, state, written) if architecture is None else Recognised(architecture)
+    known = recognised_architecture(file, state, say_which) if architecture is None else Recognised(architecture)
     population, outputs, notes = population_of(file, state, known.architecture, known.prepared)
     for note in notes:
         run.warn(note if file.name in note else f"{file.name}: {note}")
     return population, outputs, known.classes
 
 
-def recognised_architecture(file: Path, state: StateFile, written: str = MAPPING) -> Recognised:
+def recognised_architecture(file: Path, state: StateFile, say_which: str = SAY_WHICH) -> Recognised:
     """The architecture of a file's network; ComposerError where no plugin knows it."""
     known, _ = recognised_in(state, file, load_registry())
     if known is None or known.differences or known.instance is None:
-        raise ComposerError(
-            f"{file}: holds no network that a plugin knows; say which it is, --architecture '{written}'"
-        )
+        raise ComposerError(f"{file}: holds no network that a plugin knows; say which it is, {say_which}")
     return Recognised(known.instance, known.prepared, known.classes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -97,7 +97,7 @@ def distil(
     if taken := sorted({"members", "architecture"} & options.keys()):
         raise ComposerError(f"distil(): {taken[0]}: one student is made, of the architecture `student`; leave it out")
     written = student.options() if isinstance(student, Component) else student
-    run = Run(seed, device, (_images(pictures),))
+    run = Run(seed, device, (images_of(pictures),))
     model = _assembled("distil", parents, {**options, "members": 1, "architecture": written}, run, target)
     for warning in run.warnings:
         warnings.warn(warning, stacklevel=2)
@@ -140,14 +140,15 @@ def _formula(target: str, parents: Sequence[Parent | Knows]) -> Expression:
     return asked
 
 
-def _images(pictures: Tensor | Iterable[str | Path]) -> Images:
+def images_of(pictures: Tensor | Iterable[str | Path], option: str = "pictures") -> Images:
+    """Pictures in memory, uint8 [N, 3, S, S], or in files; ComposerError for what is neither."""
     if isinstance(pictures, Tensor):
         if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[2] != pictures.shape[3]:
             met = f"{str(pictures.dtype).removeprefix('torch.')} {list(pictures.shape)}"
-            raise ComposerError(f"pictures: must be uint8 [N, 3, S, S] in 0..255, not {met}")
+            raise ComposerError(f"{option}: must be uint8 [N, 3, S, S] in 0..255, not {met}")
         return Images([f"picture {number}" for number in range(len(pictures))], {}, pictures)
     if isinstance(pictures, (str, Path)):
-        raise ComposerError(f'pictures: must be files, such as Path("{pictures}").glob("*.jpg"), not a single path')
+        raise ComposerError(f'{option}: must be files, such as Path("{pictures}").glob("*.jpg"), not a single path')
     files = tuple(str(file) for file in pictures)
     return Images(files, {}, FileDecoder(files))
 
@@ -177,7 +178,7 @@ class _Given(Architecture):
         return self._size
 
     def options(self, *, paths: bool = True) -> dict[str, Any]:
-        raise ComposerError("a network in memory cannot be written as a recipe; a student made by distil() can")
+        raise ComposerError("a network in memory cannot be written as a recipe; a student that learns from it can")
 
     def blueprint(self, outputs: int = 1) -> nn.Module:
         return self.build(outputs)  # with its numbers, and not kept
@@ -206,26 +207,34 @@ def population(parent: Parent | Knows) -> Population:
     """A parent's network as a population of one member; ComposerError where it gives no logits of the concept."""
     if not isinstance(parent, Parent):
         return parent.picked()
-    network = deepcopy(parent.network).cpu().eval()
-    count = _count_outputs(parent, network)
-    outputs = _meaning(parent, count)
-    weights = {f"network.{name}": tensor.detach()[None] for name, tensor in network.state_dict().items()}
+    whole = whole_network(parent.network, parent.preprocessing, parent.concept, f"the network of {parent.concept!r}")
+    return replace(whole, outputs=_meaning(parent, len(whole.weights["head.bias"][0])), _memo={})
+
+
+def whole_network(given: nn.Module, preprocessing: Preprocessing, name: str, who: str) -> Population:
+    """A network with all its outputs as a population of one member; ComposerError where it gives no logits.
+
+    name: of the member. who: the network, in messages.
+    """
+    network = deepcopy(given).cpu().eval()
+    count = _count_outputs(network, preprocessing, who)
+    weights = {f"network.{key}": tensor.detach()[None] for key, tensor in network.state_dict().items()}
     weights |= {"head.weight": torch.eye(count)[None], "head.bias": torch.zeros(1, count)}
     # The network that was given, not its copy: two concepts of one network share a body.
-    architecture = _Given(parent.network, parent.preprocessing.size, count)
-    return Population(parent.concept, architecture, weights, (parent.concept,), parent.preprocessing, outputs)
+    architecture = _Given(given, preprocessing.size, count)
+    return Population(name, architecture, weights, (name,), preprocessing)
 
 
-def _count_outputs(parent: Parent, network: nn.Module) -> int:
+def _count_outputs(network: nn.Module, preprocessing: Preprocessing, who: str) -> int:
     """How many outputs a network has, which is tried on noise; ComposerError unless they can be logits."""
-    who, size = f"the network of {parent.concept!r}", parent.preprocessing.size
+    size = preprocessing.size
     pixels = torch.randint(0, 256, (TRIED, 3, size, size), generator=torch.Generator().manual_seed(0))
     last: list[tuple[nn.Module, Any]] = []
     leaves = [module for module in network.modules() if not list(module.children())]
     hooks = [leaf.register_forward_hook(lambda own, _, out: last.append((own, out))) for leaf in leaves]
     try:
         with torch.no_grad():
-            given = network(parent.preprocessing(pixels.to(torch.uint8)))
+            given = network(preprocessing(pixels.to(torch.uint8)))
     except Exception as error:  # of whatever kind: it is not our code
         raise ComposerError(f"{who} cannot take pictures [{TRIED}, 3, {size}, {size}]: {error}") from error
     finally:

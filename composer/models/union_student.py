@@ -12,10 +12,11 @@ from composer.data.run import Run
 from composer.interfaces import Assembler
 from composer.models.exporting import Exported
 from composer.models.in_memory import concepts_of
+from composer.models.shown import Shown
 from composer.models.union import Knower
 from composer.models.united import LoadedUnion
 from composer.models.united_folder import home_of
-from composer.models.uniting import Shown, United
+from composer.models.uniting import United
 from composer.networks.architecture import Architecture
 from composer.recipes.slots import read_component
 from composer.registry import load_registry

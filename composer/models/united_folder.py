@@ -9,8 +9,9 @@ from typing import Any
 from composer.data.files import new_folder, write_json, write_text
 from composer.models.cards import front_matter, licence_facts
 from composer.models.folder_files import CARD, CONFIG, WEIGHTS
+from composer.models.in_memory import in_no_folder
 from composer.models.model_folder import ModelFolder, about
-from composer.models.union_scores import MOST_TAKEN, Scores
+from composer.models.union_scores import MOST_TAKEN, Class, Scores
 from composer.models.uniting import United
 from composer.running.storage import pack, write_tensors
 
@@ -23,19 +24,24 @@ def config_of(made: United) -> dict[str, Any]:
     facts, _ = pack(made.model)
     architectures = [part.architecture.name for part in made.model.parts]
     target = f"one of {len(made.classes)} classes"
+    known = about(architectures, UNION, made.classes, target, (0, "the only member"))
+    return {"type": "ComposedModel", **facts, **known, **_union_facts(made)}
+
+
+def _union_facts(made: United) -> dict[str, Any]:
+    """How its networks are read."""
     union = {
         "outputs": made.outputs,
         "classes": list(made.classes),
         "networks": [knower.facts() for knower in made.knowers],
     }
-    known = about(architectures, UNION, made.classes, target, (0, "the only member"))
-    labels = {str(index): name for index, name in enumerate(made.classes)}
-    return {"type": "ComposedModel", **facts, **known, "id2label": labels, "union": union}
+    return {"id2label": {str(index): name for index, name in enumerate(made.classes)}, "union": union}
 
 
 def home_of(made: United, called: str) -> ModelFolder:
     """A union's folder where there is none; messages name `called` in its place."""
-    return ModelFolder(Path(called), config_of(made))
+    home = in_no_folder(called, UNION, made.model)
+    return ModelFolder(home.path, {**home.config, **_union_facts(made)})
 
 
 def write_united(
@@ -86,4 +92,14 @@ def score_lines(scores: Scores) -> list[str]:
         for own in scores.parents
     ]
     lines += [f"{true} taken for {said}: {count}" for true, said, count in scores.taken[:MOST_TAKEN]]
-    return lines
+    return lines + [class_line(one) for one in scores.classes]
+
+
+def class_line(one: Class) -> str:
+    """How well one of several independent classes is told by itself."""
+    said = [
+        f"AUC {one.auc:.3f}" if one.auc is not None else "",
+        f"yes for {one.yes} of its own" if one.yes is not None else "",
+        f"no for {one.no} of others" if one.no is not None else "",
+    ]
+    return f"{one.name} by itself: {', '.join(filter(None, said))}"

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from composer.data.composed import ComposedModel
-from composer.data.decoding import FileDecoder, UnreadablePictureError
 from composer.data.expressions import NONE
 from composer.data.images import Images
-from composer.data.population import Population
+from composer.data.population import Population, Preprocessing
 from composer.data.run import Run
 from composer.errors import ComposerError
-from composer.models.calibrating import FEWEST, calibrated
-from composer.models.file_networks import MAPPING, read_network
+from composer.models.calibrating import calibrated
+from composer.models.file_networks import read_network
+from composer.models.in_memory import whole_network
+from composer.models.shown import Shown, labels_for
 from composer.models.union import LEFT_OUT, Knower, Outputs, Way, union_of, united
+from composer.models.union_words import COMMAND, PYTHON, Words
 from composer.networks.architecture import Architecture
-from composer.registry import nearest
 
 AT_ONCE = 512
 """Pictures whose features are held at a time."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Pictures, and the class of each where its folder says it: the name of a class, `none` for none of them."""
-
-    images: Images
-    labels: tuple[str | None, ...]
-    place: str
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -62,28 +51,43 @@ class United:
 
 
 def read_parent(
-    file: Path, names: Sequence[str] | None, architecture: Architecture | None, run: Run
+    file: Path, names: Sequence[str] | None, architecture: Architecture | None, run: Run, words: Words = COMMAND
 ) -> tuple[Population, tuple[str, ...]]:
     """The network in a checkpoint, and a name for each of its outputs; ComposerError where nobody says them.
 
     names: of all outputs in their order, `-` for one that is to be left out; left out where the file's plugin has them.
     Where the file holds several networks, which was taken is warned of.
     """
-    population, count, classes = read_network(file, architecture, run, written=f"{file}={MAPPING}")
+    say_which = words.say_which.replace("FILE", str(file))
+    population, count, classes = read_network(file, architecture, run, say_which)
     given = tuple(names) if names is not None else classes if len(classes) == count else ()
     rows = population.weights[f"{population.architecture.head}.weight"].shape[1]
-    checked = _checked(given, count, file, said=names is not None)
+    checked = _checked(given, count, str(file), words, said=names is not None, inspected=True)
     return population, (*checked, *[NONE] * (rows - count))  # a row of zeros may stand beside an only output
 
 
-def _checked(names: tuple[str, ...], count: int, file: Path, *, said: bool) -> tuple[str, ...]:
-    """The names; ComposerError where they are not those of so many outputs."""
-    who = f"--names {file}"
+def parent_in_memory(
+    network: nn.Module, names: Sequence[str], preprocessing: Preprocessing, words: Words = PYTHON
+) -> tuple[Population, tuple[str, ...]]:
+    """A network in memory, and a name for each of its outputs; ComposerError where these do not fit."""
+    who = type(network).__name__
+    population = whole_network(network, preprocessing, who, f"the network {who}")
+    return population, _checked(tuple(names), len(population.weights["head.bias"][0]), who, words, said=True)
+
+
+def _checked(
+    names: tuple[str, ...], count: int, file: str, words: Words, *, said: bool, inspected: bool = False
+) -> tuple[str, ...]:
+    """The names; ComposerError where they are not those of so many outputs.
+
+    said: whether the user gave them. inspected: whether `composer inspect` reads the network.
+    """
+    who, naming = words.names.replace("FILE", file), words.naming.replace("FILE", file)
     if not names:
+        look = f"; composer inspect {file} --images FOLDER shows which fires for which pictures" if inspected else ""
         raise ComposerError(
-            f"{file}: has {count} output{'' if count == 1 else 's'}, and nobody says what they mean; name them in "
-            f"their order, --names {file}=NAME,NAME,... ({LEFT_OUT} leaves one out); composer inspect {file} "
-            "--images FOLDER shows which fires for which pictures"
+            f"{file}: has {count} output{'' if count == 1 else 's'}, and nobody says what they mean; {naming} "
+            f"({LEFT_OUT} leaves one out){look}"
         )
     if len(names) != count:
         raise ComposerError(f"{who}: gives {len(names)} names, and the network has {count} outputs")
@@ -95,35 +99,6 @@ def _checked(names: tuple[str, ...], count: int, file: Path, *, said: bool) -> t
     if not own:
         raise ComposerError(f"{who}: names no class: all outputs are {LEFT_OUT} or {NONE}")
     return names
-
-
-def shown_in(
-    groups: Mapping[str, Sequence[Path]], union: Sequence[str], option: str, *, labelled: bool, fewest: int = FEWEST
-) -> Shown:
-    """Pictures with the classes that their folders are called after; ComposerError for a folder that none is.
-
-    groups: the pictures in each folder of a folder, those beside the folders under `.`.
-    """
-    files = [file for group in groups.values() for file in group]
-    names = [None if name == "." or not labelled else name for name, group in groups.items() for _ in group]
-    for name in groups:
-        if labelled and name not in (".", NONE, *union):
-            raise ComposerError(
-                f"{option}/{name}: no class is called {name!r}{nearest(name, union)} (a folder is called as a "
-                f"class, or {NONE!r}; --unlabelled takes no label from folders)"
-            )
-    if len(files) < fewest:
-        count = f"{len(files)} picture{'' if len(files) == 1 else 's'}"
-        raise ComposerError(f"{option}: has {count}, and {fewest} are the fewest")
-    decode = FileDecoder(tuple(map(str, files)))
-
-    def at(size: int) -> Tensor:
-        try:
-            return decode(size)
-        except UnreadablePictureError as error:
-            raise ComposerError(f"{option}: {error}; take it out of the folder") from None
-
-    return Shown(Images([str(file) for file in files], {}, at), tuple(names), option)
 
 
 @torch.no_grad()
@@ -161,11 +136,11 @@ def unite(
         logits = logits_of(part, pictures.images)
         if not bool(logits.isfinite().all()):
             raise ComposerError(f"{who}: its outputs are not finite: its weights have diverged")
-        known, said = calibrated(knower, logits, pictures.labels, union, who)
+        labels = labels_for(knower.own, pictures.labels, union, who)
+        known, said = calibrated(knower, logits, labels, union, who, beside=pictures.show_several(union))
         found.append(known)
         notes += said
         parts.append(part)
     name = " + ".join(part.concept for part in parts)
-    labels = sum(label is not None for label in pictures.labels)
-    model = ComposedModel(tuple(parts), (name,), labels=labels)
+    model = ComposedModel(tuple(parts), (name,), labels=pictures.labelled)
     return United(model, tuple(found), outputs, list(dict.fromkeys(notes)))

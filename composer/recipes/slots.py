@@ -118,6 +118,15 @@ def read_text(interface: type[Slot], text: str, origin: str, changes: Sequence[s
     if changes:
         document.data = {"use": document.data} if isinstance(document.data, str) else document.data
         apply(document, changes)
+    return _slot_of(interface, document)
+
+
+def read_plain(interface: type[Slot], written: str | Mapping[str, Any], origin: str) -> Slot:
+    """The component that a slot which holds this would be; RecipeError, placed in `origin`, where there is none."""
+    return _slot_of(interface, Document(written if isinstance(written, str) else dict(written), origin))
+
+
+def _slot_of(interface: type[Slot], document: Document) -> Slot:
     reader = SlotReader(document, Path(), load_registry())
     found = reader.slot(interface, (), document.data)
     if found is None:

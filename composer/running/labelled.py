@@ -13,8 +13,8 @@ from composer.data.images import Images
 from composer.errors import ComposerError
 
 
-def refuse_test_pictures(model: ComposedModel, files: Sequence[Path], test: Images | None) -> None:
-    """ComposerError where a model used labels and one of the files that it was made from shows a test picture.
+def refuse_test_pictures(model: ComposedModel, made_from: Sequence[Path] | Images, test: Images | None) -> None:
+    """ComposerError where a model used labels and one of the pictures that it was made from is a test picture.
 
     They are compared by their pixels, at the size that the model's first network sees.
     """
@@ -22,8 +22,12 @@ def refuse_test_pictures(model: ComposedModel, files: Sequence[Path], test: Imag
         return
     size = model.parts[0].preprocessing.size
     known = {_content(pixels): name for name, pixels in zip(test.names, test.at(size), strict=True)}
-    used = zip(files, FileDecoder(tuple(map(str, files)))(size), strict=True)
-    both = [(file, known[_content(pixels)]) for file, pixels in used if _content(pixels) in known]
+    if isinstance(made_from, Images):
+        used = zip(made_from.names, made_from.at(size), strict=True)
+    else:
+        names = tuple(map(str, made_from))
+        used = zip(names, FileDecoder(names)(size), strict=True)
+    both = [(name, known[_content(pixels)]) for name, pixels in used if _content(pixels) in known]
     if both:
         more = f"; and {len(both) - 1} more" if len(both) > 1 else ""
         raise ComposerError(
