@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 import composer
 from colours import FIRST, SECOND, SIZE, colour_home, some_pixels
-from composer import Classifier, ComposerError, Preprocessing, UnitedModel
+from composer import Classifier, ComposerError, Images, Population, Preprocessing, UnitedModel
 from composer.command_line.cli import main
+from composer.models.part import Part
 
 A = {"use": "cnn", "filters": [3, 3], "size": SIZE}
 B = {**A, "size": 20}
@@ -54,6 +55,29 @@ def test_files_are_united_as_the_command_does_it(home: Path, tmp_path: Path) -> 
     assert scores.all.value > 0.9
     (prediction,) = found.model.predict(home / "test" / "blue" / "0.png")
     assert prediction.label == "blue"
+
+
+def test_a_body_that_two_networks_share_looks_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    before = Population._of_pixels
+
+    def counted(own: Population, images: Images, device: torch.device | str) -> Tensor:
+        looked.append(len(images))
+        return before(own, images, device)
+
+    monkeypatch.setattr(Population, "_of_pixels", counted)
+    parents = Classifier(home / "a.pth", FIRST, A), Classifier(home / "c.pth", ("white", "blue"), A)
+    found = composer.unite(*parents, pictures=home / "pictures", test=home / "test")
+    assert looked == [56, 24], "once for calibrating, once for judging"
+    assert found.made.model.parameters == sum(tensor.numel() for tensor in found.model.parameters())
+    (shared,) = {part.network for part in found.model.parts if isinstance(part, Part)}
+    monkeypatch.undo()
+    shared.get_submodule("conv1").register_forward_hook(lambda *_: looked.append(0))
+    pixels = some_pixels()
+    with torch.no_grad():
+        said = found.model(pixels)
+    assert looked == [56, 24, 0]
+    torch.testing.assert_close(said, found.made.log_odds(Images(list(map(str, range(48))), {}, pixels)))
 
 
 class Means(nn.Module):

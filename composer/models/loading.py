@@ -272,16 +272,19 @@ class LoadedModel(nn.Module):
         """Log-odds of each part, [P, N]."""
         if not self.has_log_odds:
             raise ComposerError(self._headless())
-        parts, features = self._parts(), {}
-        for first in self.bodies:
-            if self.bodies.count(first) > 1 and first not in features:  # one body, several heads
-                features[first] = parts[first].features(pixels[parts[first].size])
+        shared = self._shared_features(pixels)
         return torch.stack(
             [
-                part.log_odds_of(features[first]) if first in features else part(pixels[part.size])
-                for part, first in zip(parts, self.bodies, strict=True)
+                part.log_odds_of(shared[first]) if first in shared else part(pixels[part.size])
+                for part, first in zip(self._parts(), self.bodies, strict=True)
             ]
         )
+
+    def _shared_features(self, pixels: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """What bodies with several heads see, each once, by the first part that has the body."""
+        parts = self._parts()
+        several = [first for first in dict.fromkeys(self.bodies) if self.bodies.count(first) > 1]
+        return {first: parts[first].features(pixels[parts[first].size]) for first in several}
 
     def _combined(self, each: Tensor) -> Tensor:
         return combined(self.concepts, list(each), self.expression, self.dependence)

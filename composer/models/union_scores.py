@@ -16,7 +16,7 @@ from composer.data.ranking import auc
 from composer.errors import ComposerError
 from composer.models.shown import Shown, classes_in
 from composer.models.union import Knower, united
-from composer.models.uniting import United, logits_of
+from composer.models.uniting import United, logits_of_all
 
 Z = 1.959964
 """Of a 95 % interval."""
@@ -121,7 +121,7 @@ def scored(model: United, parents: United, test: Shown, device: str = "cpu") -> 
     shown_by = {index: set(classes_in(label, union)) for index, label in enumerate(test.labels) if label is not None}
     every = {index: shown for index, shown in shown_by.items() if shown or independent}
     images, true = test.images.select(list(every)), list(every.values())
-    logits = [logits_of(part, images, device) for part in parents.model.parts]
+    logits = logits_of_all(parents.model.parts, images, device)
     each = united(parents.knowers, logits, parents.outputs) if model is parents else model.log_odds(images, device)
     order = each.argsort(dim=1, descending=True, stable=True).tolist()
     said = [{model.classes[row] for row in rows[: len(shown)]} for rows, shown in zip(order, true, strict=True)]

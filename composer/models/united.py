@@ -62,7 +62,11 @@ class LoadedUnion(LoadedModel):
 
     def _each_log_odds(self, pixels: Mapping[int, Tensor]) -> Tensor:
         """Log-odds of each class, [U, N]."""
-        logits = [part.logits(pixels[part.size]) for part in self._parts()]
+        shared = self._shared_features(pixels)
+        logits = [
+            part.logits_of(shared[first]) if first in shared else part.logits(pixels[part.size])
+            for part, first in zip(self._parts(), self.bodies, strict=True)
+        ]
         return united(self.knowers, logits, self.outputs).T
 
     def _combined(self, each: Tensor) -> Tensor:

@@ -46,8 +46,7 @@ class United:
 
     def log_odds(self, images: Images, device: str = "cpu") -> Tensor:
         """Of each class, float32 [N, U]."""
-        logits = [logits_of(part, images, device) for part in self.model.parts]
-        return united(self.knowers, logits, self.outputs)
+        return united(self.knowers, logits_of_all(self.model.parts, images, device), self.outputs)
 
 
 def read_parent(
@@ -101,15 +100,22 @@ def _checked(
     return names
 
 
-@torch.no_grad()
 def logits_of(part: Population, images: Images, device: str = "cpu") -> Tensor:
     """Of the only member, float32 [N, K]."""
-    found = []
+    return logits_of_all([part], images, device)[0]
+
+
+@torch.no_grad()
+def logits_of_all(parts: Sequence[Population], images: Images, device: str = "cpu") -> list[Tensor]:
+    """Of the only member of each part of a model, float32 [N, K]; a body that parts share looks once."""
+    found: list[list[Tensor]] = [[] for _ in parts]
     for start in range(0, len(images), AT_ONCE):
         some = images.select(range(start, min(start + AT_ONCE, len(images))))
-        found.append(part.logits(some, device)[0])
-        part.forget_features()
-    return torch.cat(found)
+        for own, part in zip(found, parts, strict=True):
+            own.append(part.logits(some, device)[0])
+        for part in parts:
+            part.forget_features()
+    return [torch.cat(own) for own in found]
 
 
 def unite(
@@ -128,19 +134,21 @@ def unite(
     union = union_of(knowers)
     if len(union) < 2:
         raise ComposerError(f"the networks know one class together, {union[0]!r}: there is nothing to unite")
-    found, parts, notes = [], [], [] if run is None else list(run.warnings)
+    parts = []
     for index, ((population, _), knower) in enumerate(zip(parents, knowers, strict=True)):
         who = population.members[0]
         same = sum(other.members[0] == who for other, _ in parents[:index])
-        part = replace(population, concept=f"{who} {same + 1}" if same else who, outputs=tuple(knower.rows), _memo={})
-        logits = logits_of(part, pictures.images)
+        called = f"{who} {same + 1}" if same else who
+        parts.append(replace(population, concept=called, outputs=tuple(knower.rows), _memo={}))
+    name = " + ".join(part.concept for part in parts)
+    model = ComposedModel(tuple(parts), (name,), labels=pictures.labelled)
+    found, notes = [], [] if run is None else list(run.warnings)
+    for part, knower, logits in zip(model.parts, knowers, logits_of_all(model.parts, pictures.images), strict=True):
+        who = part.concept
         if not bool(logits.isfinite().all()):
             raise ComposerError(f"{who}: its outputs are not finite: its weights have diverged")
         labels = labels_for(knower.own, pictures.labels, union, who)
         known, said = calibrated(knower, logits, labels, union, who, beside=pictures.show_several(union))
         found.append(known)
         notes += said
-        parts.append(part)
-    name = " + ".join(part.concept for part in parts)
-    model = ComposedModel(tuple(parts), (name,), labels=pictures.labelled)
     return United(model, tuple(found), outputs, list(dict.fromkeys(notes)))
