@@ -52,33 +52,15 @@ class Classifier:
     architecture: Architecture | Plain | None = None
     preprocessing: Preprocessing | None = None
 
-    @property
-    def file(self) -> Path:
-        """Its file, or of a network in memory what stands for it in texts."""
-        return Path(type(self.network).__name__ if isinstance(self.network, nn.Module) else self.network)
-
-    def read(self, run: Run, words: Words) -> tuple[Population, tuple[str, ...]]:
-        """The network, and a name for each of its outputs."""
-        if not isinstance(self.network, nn.Module):
-            if self.preprocessing is not None:
-                raise ComposerError(f"{self.file}: preprocessing is of networks in memory; a checkpoint's is known")
-            return read_parent(self.file, self.names, _architecture(self.architecture), run, words)
-        if self.architecture is not None:
-            raise ComposerError(f"the network {self.file}: is in memory, so it needs no architecture; leave it out")
-        if self.preprocessing is None:
-            raise ComposerError(
-                f"the network {self.file}: nothing says how pixels become its input; give preprocessing=Preprocessing("
-                "SIZE, MEAN, STD)"
-            )
-        return parent_in_memory(self.network, self.names or (), self.preprocessing, words)
-
 
 @dataclass(frozen=True)
 class UnitedModel:
     """One model of all classes that several classifiers know.
 
     model: what `composer.load` gives of it. scores: `side by side` and, where one was made, `one network`; empty where
-    it was not judged. notes: what could not be measured, and other things worth knowing.
+    it was not judged. Each has `all`, how many pictures it tells rightly (`value`, `interval`), `parents`, each one's
+    own classes `before` and `after`, `taken`, what is taken for another's, and of independent classes `classes`, each
+    by itself. notes: what could not be measured, and other things worth knowing.
     """
 
     model: LoadedModel
@@ -185,7 +167,7 @@ def united_by(
 ) -> UnitedModel:
     """The same for the command line too. words: what options are called in messages."""
     run = Run(seed=wanted.seed)
-    read = [parent.read(run, words) for parent in parents]
+    read = [_read(parent, run, words) for parent in parents]
     if wanted.one and wanted.student is None and any(isinstance(parent.network, nn.Module) for parent in parents):
         raise ComposerError(
             "one: say of which architecture the one network shall be, student='cnn' or another: parents in memory have "
@@ -201,11 +183,33 @@ def united_by(
     made = student_of(product, seen, run, wanted.student, wanted.steps) if wanted.one else product
     models = {"side by side": product, **({"one network": made} if wanted.one else {})}
     scores = {} if shown is None else {title: scored(each, product, shown) for title, each in models.items()}
-    files = tuple(parent.file for parent in parents)
+    files = tuple(map(_file_of, parents))
     about = f"{len(seen)} pictures, {seen.labelled or 'none'} of them labelled"
     called = f"composer.unite({', '.join(map(str, files))})"
     model = LoadedUnion(made.model, home_of(made, called))
     return UnitedModel(model, scores, tuple(made.notes), made, product, files, about)
+
+
+def _file_of(parent: Classifier) -> Path:
+    """A parent's file, or of a network in memory what stands for it in texts."""
+    return Path(type(parent.network).__name__ if isinstance(parent.network, nn.Module) else parent.network)
+
+
+def _read(parent: Classifier, run: Run, words: Words) -> tuple[Population, tuple[str, ...]]:
+    """A parent's network, and a name for each of its outputs."""
+    file = _file_of(parent)
+    if not isinstance(parent.network, nn.Module):
+        if parent.preprocessing is not None:
+            raise ComposerError(f"{file}: preprocessing is of networks in memory; a checkpoint's is known")
+        return read_parent(file, parent.names, _architecture(parent.architecture), run, words)
+    if parent.architecture is not None:
+        raise ComposerError(f"the network {file}: is in memory, so it needs no architecture; leave it out")
+    if parent.preprocessing is None:
+        raise ComposerError(
+            f"the network {file}: nothing says how pixels become its input; give preprocessing=Preprocessing("
+            "SIZE, MEAN, STD)"
+        )
+    return parent_in_memory(parent.network, parent.names or (), parent.preprocessing, words)
 
 
 def _architecture(given: Architecture | Plain | None) -> Architecture | None:
