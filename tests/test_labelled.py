@@ -96,6 +96,28 @@ def test_test_pictures_are_refused_among_those_without_labels_too(
         run_recipe(recipe, tmp_path / "run", "cpu")
 
 
+def test_a_student_that_learned_labels_says_so_and_no_test_picture_may_be_one(
+    recipe_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = recipe_file(TINY)
+    write_labels(tmp_path / "labels", tiny_images())
+    distil = "{use: distil, steps: 3, batch: 16, labels: labels}"
+    recipe = read_recipe(path, [f"compositions.student={{assembler: {distil}}}"])
+    report = run_recipe(recipe, tmp_path / "run", "cpu")
+    assert report["compositions"]["student"]["labels"] == 4
+    assert "student (4 labels)" in (tmp_path / "run" / "report.html").read_text()
+    test = load_pictures(recipe)["test"]
+    Image.fromarray(test.at(16)[0].permute(1, 2, 0).numpy()).save(tmp_path / "labels" / "no" / "leak.png")
+    with pytest.raises(ComposerError, match=r"composition 'student': .*leak\.png: is a test picture too"):
+        run_recipe(read_recipe(path, [f"compositions.student={{assembler: {distil}}}"]), tmp_path / "again", "cpu")
+
+
+def test_files_that_are_no_pictures_are_not_compared(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"no picture")
+    parts = (tiny_population("black", 2), tiny_population("cat", 2))
+    refuse_test_pictures(ComposedModel(parts, ("0", "1"), labels=2), [tmp_path / "weights.pth"], tiny_images())
+
+
 def test_pictures_are_compared_only_where_their_labels_were_used(tmp_path: Path) -> None:
     test = tiny_images()
     write_labels(tmp_path, test, each=1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from composer.data.composed import ComposedModel
 from composer.data.decoding import FileDecoder
+from composer.data.files import is_picture
 from composer.data.images import Images
 from composer.errors import ComposerError
 
@@ -25,7 +26,7 @@ def refuse_test_pictures(model: ComposedModel, made_from: Sequence[Path] | Image
     if isinstance(made_from, Images):
         used = zip(made_from.names, made_from.at(size), strict=True)
     else:
-        names = tuple(map(str, made_from))
+        names = tuple(str(file) for file in made_from if is_picture(file))
         used = zip(names, FileDecoder(names)(size), strict=True)
     both = [(name, known[_content(pixels)]) for name, pixels in used if _content(pixels) in known]
     if both:

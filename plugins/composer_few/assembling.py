@@ -66,7 +66,7 @@ def with_moved_heads(
     stay: whether heads stay as they are where nothing is clearly better.
     """
     rng = run.rng()
-    pictures, yes = handful(options, rng)
+    pictures, yes = handful(options.name, options.folder, options.most, rng)
     for parent in parents:
         if not parent.has_head:
             raise ComposerError(f"{options.name}: {parent.why_no_log_odds}")

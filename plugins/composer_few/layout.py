@@ -24,19 +24,25 @@ def files(options: FewShot | FewAlone) -> list[Path]:
 
 
 def problems(options: FewShot | FewAlone) -> Iterator[tuple[str, str]]:
+    """(option, message) for all that is wrong with the folders of labelled and of unlabelled pictures."""
+    wrong = list(labelled_problems(options.folder, options.most))
+    yield from wrong
+    if wrong or options.unlabelled is None:
+        return
+    own = {answer: picture_files(options.folder / answer) for answer in ANSWERS}
+    labels = sum(len(files) if options.most is None else options.most for files in own.values())
+    yield from _unlabelled_problems(options, options.unlabelled, labels)
+    yield from _copies("unlabelled", files(options))
+
+
+def labelled_problems(folder: Path, most: int | None) -> Iterator[tuple[str, str]]:
     """(option, message) for a folder, or one of its two, that is not there or empty; for too few, and for copies."""
-    folder = options.folder
     if not folder.is_dir():
         yield "folder", f"no folder {folder}"
         return
-    found = {answer: picture_files(folder / answer) for answer in ANSWERS}
-    for answer, own in found.items():
-        yield from _kind_problems(folder / answer, own, options.most)
-    if options.unlabelled is not None:
-        labels = sum(len(own) if options.most is None else options.most for own in found.values())
-        yield from _unlabelled_problems(options, options.unlabelled, labels)
-    for first, second in _copies(files(options)):
-        yield "folder", f"{first} and {second} are the same picture, byte for byte; keep one of them"
+    for answer in ANSWERS:
+        yield from _kind_problems(folder / answer, picture_files(folder / answer), most)
+    yield from _copies("folder", [file for answer in ANSWERS for file in picture_files(folder / answer)])
 
 
 def _kind_problems(folder: Path, own: list[Path], most: int | None) -> Iterator[tuple[str, str]]:
@@ -68,11 +74,11 @@ def _unlabelled_problems(options: FewShot | FewAlone, folder: Path, labels: int)
         )
 
 
-def _copies(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+def _copies(option: str, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
     known: dict[str, Path] = {}
     for path in paths:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest in known:
-            yield known[digest], path
+            yield option, f"{known[digest]} and {path} are the same picture, byte for byte; keep one of them"
         known.setdefault(digest, path)

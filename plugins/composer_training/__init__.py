@@ -23,6 +23,7 @@ from composer import (
     picture_files,
 )
 from composer_cnn import CNN
+from composer_few import layout
 
 if TYPE_CHECKING:
     from composer import ComposedModel, KernelSet, Population
@@ -33,6 +34,8 @@ FLOAT = 4
 """Bytes of a number."""
 FINE_TUNING_RATE = 0.0003
 """Adam's largest step from trained weights: steps that suit a fresh network would undo them."""
+LABELS_WEIGHT = 10.0
+"""Pictures of the teachers' that a labelled one counts as: a handful among thousands has a say, not the last word."""
 FEWEST_HELD_OUT = 10
 """Held-out pictures below which a loss on them says nothing."""
 
@@ -178,7 +181,8 @@ class Distil(Assembler):
     Each student has one output for each parent's concept, so that any formula of the concepts can be asked of it. It
     learns the parents' log-odds by least squares, on their pictures and on pictures mixed two and two. The weights kept
     are those that agree best with the teachers on pictures held out. Where no picture of the parents' is at hand, any
-    folder of pictures will do or, less well, drawn ones.
+    folder of pictures will do or, less well, drawn ones. A handful of labelled pictures of the target may be learned
+    too.
     """
 
     name = "distil"
@@ -220,6 +224,23 @@ class Distil(Assembler):
         description="whom a student learns from: `mean`, the mean log-odds of all members of each parent, or `pairs`, "
         "the first student from the first member of each, and so on",
     )
+    labels: RecipePath | None = Field(
+        None,
+        description="folder with a handful of pictures that show the target in `yes`, and some that do not in `no`, "
+        "which the students learn beside what the teachers say; none of them may be a test picture",
+    )
+    labels_most: int | None = Field(
+        None,
+        ge=0,
+        le=10_000,
+        description="pictures taken of `yes`, and of `no`, at random; 0 as without `labels`, null takes all",
+    )
+    labels_weight: float = Field(
+        LABELS_WEIGHT,
+        gt=0,
+        le=1000,
+        description="how many pictures that the teachers speak of one labelled picture counts as",
+    )
     mixed: float = Field(0.5, ge=0, le=0.9, description="share of the pictures that are mixed of two (mixup)")
     steps: int = Field(800, ge=1, le=1_000_000, description="steps of each student")
     batch: int = Field(128, ge=1, le=8192, description="pictures per step; all students see the same")
@@ -236,6 +257,9 @@ class Distil(Assembler):
             yield "folder", "is where the pictures are with `pictures: folder`, and with that alone"
         elif self.folder is not None and not self.folder.is_dir():
             yield "folder", f"no folder {self.folder}"
+        if self.labels is not None:
+            for option, message in layout.labelled_problems(self.labels, self.labels_most):
+                yield {"folder": "labels", "most": "labels_most"}[option], message
         if self.body is not None:
             yield from self._body_problems()
         elif self.train == "all":
@@ -251,11 +275,14 @@ class Distil(Assembler):
             yield "architecture", "is the body's own with `body`; leave one of the two out"
         if self.width != 1:
             yield "width", "is of students that start from nothing; with `body` leave it out"
+        if self.labels is not None and self.train == "head":
+            yield "labels", "are learned by steps; with `body` take `train: all`"
         if (self.members or 1) > 1 and self.teachers == "mean":
             yield "members", "with `body` and `teachers: mean` all students would be the same network; leave it out"
 
     def files(self) -> Iterable[Path]:
-        pictures = () if self.folder is None else picture_files(self.folder)
+        folders = [folder for folder in (self.folder, self.labels) if folder is not None]
+        pictures = [file for folder in folders for file in picture_files(folder)]
         return [*pictures, *(() if self.body is None else self.body.files())]
 
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:

@@ -21,6 +21,7 @@ from composer import (
 from composer_training import Distil
 from composer_training.course import of_better
 from composer_training.kept import features_of, log_odds_of, may_be_kept
+from composer_training.labelled import Labels, labels_of
 from composer_training.seeing import stacked_logits
 from composer_training.starting import learners
 from composer_training.training import learned, mirror_half, own_randomness, schedule
@@ -139,13 +140,14 @@ def distil(options: Distil, parents: Sequence[Population], run: Run) -> Composed
         students = started(options, parents, count, run)
     size = students.preprocessing.size
     learning, held_out = lessons(options, parents, pairs, size, generator, run, students.body)
+    labels = labels_of(options, list(parents), size, len(learning.pixels), run)
     if options.body is not None:
         fit_heads(students, learning, held_out, run)
     if options.body is not None and options.train == "head":
         weights, agreement = students.weights(), students.agreement(held_out, run.device)
     else:
         with own_randomness(run):
-            weights, agreement = teach(options, students, learning, held_out, generator, run)
+            weights, agreement = teach(options, students, learning, held_out, labels, generator, run)
     run.measure("agreement_with_teachers", agreement.mean(1).tolist())
     warn_of_poor_students(options, agreement, [parent.concept for parent in parents], run)
     head = f"{students.architecture.head}."
@@ -155,7 +157,7 @@ def distil(options: Distil, parents: Sequence[Population], run: Run) -> Composed
         parts.append(
             Population(parent.concept, students.architecture, weights | own, students.names, students.preprocessing)
         )
-    return ComposedModel(tuple(parts), students.names)
+    return ComposedModel(tuple(parts), students.names, labels=0 if labels is None else len(labels))
 
 
 def lessons(
@@ -262,7 +264,13 @@ def with_shared_bodies(parents: Sequence[Population]) -> list[Population]:
 
 
 def teach(
-    options: Distil, students: Students, learning: Lessons, held_out: Lessons, generator: torch.Generator, run: Run
+    options: Distil,
+    students: Students,
+    learning: Lessons,
+    held_out: Lessons,
+    labels: Labels | None,
+    generator: torch.Generator,
+    run: Run,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The weights with which each student agreed best with its teachers, and how well it did, [M, concepts]."""
     # Adam works element by element: one over the stacked weights is the same as one per student.
@@ -279,13 +287,16 @@ def teach(
     for step in run.progress(range(options.steps), f"teaching {len(students)} students", options.steps):
         optimiser.param_groups[0]["lr"] = options.learning_rate * schedule(step, options.steps)
         index = torch.randint(len(pixels), (min(options.batch, len(pixels)),), generator=generator)
-        batch = students.preprocessing(pixels[index])
+        shown = pixels[index] if labels is None else torch.cat([pixels[index], labels.pixels.to(run.device)])
+        batch = students.preprocessing(shown)
         if options.flip:
             batch = mirror_half(batch, generator)
         first = 0
         for said in students.logits(batch, training=True):  # [M, B, concepts]
             taught = learning.of(slice(first, first + len(said)))[:, index].to(said)
-            loss = (said - taught).square().mean((1, 2))  # [M]
+            loss = (said[:, : len(index)] - taught).square().mean((1, 2))  # [M]
+            if labels is not None:
+                loss = loss + labels.loss(said[:, len(index) :])
             torch.autograd.backward(loss.sum())
             losses[step] += loss.detach().sum().cpu() / len(students)
             first += len(said)

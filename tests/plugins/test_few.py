@@ -126,12 +126,12 @@ def test_heads_that_know_nothing_take_the_prior_that_tells_left_out_pictures_bes
 def test_a_handful_is_drawn_anew_by_each_seed(folder: Path) -> None:
     drawn = []
     for seed in range(6):
-        pictures, yes = handful(FewShot(folder=folder, most=3), Run(seed=seed).rng())
+        pictures, yes = handful("few_shot", folder, 3, Run(seed=seed).rng())
         assert yes.tolist() == [True] * 3 + [False] * 3
         assert [name.partition("/")[0] for name in pictures.names] == ["yes"] * 3 + ["no"] * 3
         drawn.append(tuple(pictures.names))
     assert len(set(drawn)) > 1
-    assert tuple(handful(FewShot(folder=folder, most=3), Run(seed=5).rng())[0].names) == drawn[5]
+    assert tuple(handful("few_shot", folder, 3, Run(seed=5).rng())[0].names) == drawn[5]
 
 
 def test_formulas_are_asked_for_as_the_recipe_says(folder: Path) -> None:

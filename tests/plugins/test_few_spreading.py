@@ -15,7 +15,6 @@ from composer import ComposerError, Expression, Population, Run
 from composer_assembly import Product
 from composer_few import FewAlone, FewShot, moving, spreading
 from composer_few.moving import Shown, moved
-from composer_few.reading import handful
 from composer_few.spreading import affinity, beside, spread, trials
 from handfuls import PARENTS, TEST, ranked, turned, written
 
@@ -173,14 +172,6 @@ def test_only_labels_are_counted_and_what_unlabelled_pictures_weigh_is_measured(
     assert model.labels == 16
     assert set(run.measured["spread"]) <= {0.0, *spreading.WEIGHTS}
     assert ranked(model) > ranked(Product().assemble(None, parents, Run())) + 0.1
-
-
-def test_the_labels_that_are_taken_do_not_depend_on_unlabelled_pictures(folder: Path) -> None:
-    names = [
-        handful(options, Run(seed=3).rng())[0].names
-        for options in (few_shot(folder, most=3), FewShot(folder=folder / "labels", most=3))
-    ]
-    assert names[0] == names[1]
 
 
 def test_what_is_wrong_with_unlabelled_pictures_is_said_before_any_work(folder: Path) -> None:
