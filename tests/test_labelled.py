@@ -59,6 +59,7 @@ def test_a_row_that_used_labels_says_so_wherever_it_is_shown(
     assert "few (4 labels)" in capsys.readouterr().out
     page = (folder / "report.html").read_text()
     assert page.count("few (4 labels)") >= 2, "the table and the bars"
+    assert "what the labels are worth" in page
     card = (folder / "models" / "few" / "README.md").read_text()
     assert "| **few (4 labels)** |" in card
     assert "4 labelled pictures" in card

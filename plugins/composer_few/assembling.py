@@ -19,6 +19,7 @@ from composer import (
     Population,
     Run,
 )
+from composer_few.curve import learning_curve
 from composer_few.moving import Moved, Shown, moved
 from composer_few.reading import handful, unlabelled
 from composer_few.spreading import beside, trials
@@ -88,6 +89,8 @@ def with_moved_heads(
         if one is None:
             run.warn(f"{members[member]}: all pictures look the same to it, so that no label was spread")
         found.append(moved(shown, stay=stay) if one is None else one)
+    if stay:
+        run.figure("labels", learning_curve(_shown(parts, known, 0, yes, run), rng))
     run.measure("freedom", [one.freedom for one in found])
     if others is not None:
         run.measure("spread", [one.spread for one in found])

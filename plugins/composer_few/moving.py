@@ -68,7 +68,8 @@ class Moved:
     """What is added to each parent's head, and how well a picture is told that it was not fitted to.
 
     slopes: of each parent [D]. shifts: [C]. freedom: the prior variance, 0 where nothing moved. spread: what all
-    unlabelled pictures together weigh, as a share of what all labelled ones do.
+    unlabelled pictures together weigh, as a share of what all labelled ones do. losses: of each
+    prior that was tried, the mean; chosen: the place of the one that was taken.
     """
 
     slopes: Sequence[Tensor]
@@ -76,6 +77,12 @@ class Moved:
     freedom: float
     losses: Sequence[float]
     spread: float = 0.0
+    chosen: int = 0
+
+    @property
+    def loss(self) -> float:
+        """Of labelled pictures left out one after another, with the prior that was chosen."""
+        return self.losses[self.chosen]
 
 
 @dataclass(frozen=True)
@@ -113,9 +120,9 @@ def moved(shown: Shown, *, stay: bool = True, beside: Sequence[tuple[float, Show
             _Tried(pictures, freedom, *_most_probable(pictures, freedom * kernels), spread) for freedom in freedoms
         ]
     losses = torch.stack([one.losses for one in tried])  # [F, L]
-    chosen = tried[_narrowest(losses) if stay else int(losses.mean(1).argmin())]
-    slopes, shifts = chosen.step()
-    return Moved(slopes, shifts, chosen.freedom, losses.mean(1).tolist(), chosen.spread)
+    place = _narrowest(losses) if stay else int(losses.mean(1).argmin())
+    slopes, shifts = tried[place].step()
+    return Moved(slopes, shifts, tried[place].freedom, losses.mean(1).tolist(), tried[place].spread, place)
 
 
 def levelled(features: Tensor) -> tuple[Tensor, Tensor]:
