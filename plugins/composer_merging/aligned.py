@@ -21,15 +21,17 @@ def aligned_mean(options: AlignedMean, parents: Sequence[Population], with_head:
     count = member_count(parents)
     couplings = None if options.by == "nothing" else first.architecture.couplings()
     pixels = sample(options.pictures, first, run) if options.by == "activations" else None
-    merged = []
+    like = one_member(first, 0, with_head)
+    merged = {name: tensor.new_empty(count, *tensor.shape) for name, tensor in like.items()}
     for member in run.progress(range(count), "merging networks", count):
         own, *others = (one_member(parent, member, with_head) for parent in parents)
         if couplings is not None:
             others = [
                 couplings.permuted(other, order(options, couplings, first, own, other, pixels)) for other in others
             ]
-        merged.append(mean([own, *others]))
-    return {name: torch.stack([each[name] for each in merged]) for name in merged[0]}
+        for name, tensor in merged.items():
+            take_mean([own[name], *(other[name] for other in others)], tensor[member])
+    return merged
 
 
 def order(
@@ -64,12 +66,13 @@ def sample(most: int, parent: Population, run: Run) -> Tensor:
     return prepared(pixels[drawn].to(run.device))
 
 
-def mean(networks: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of all weights; whole numbers, such as counts of steps, are those of the first network."""
-    first, *others = networks
-    return {
-        name: torch.stack([tensor, *(other[name] for other in others)]).mean(0)
-        if tensor.is_floating_point()
-        else tensor
-        for name, tensor in first.items()
-    }
+def take_mean(tensors: Sequence[Tensor], out: Tensor) -> None:
+    """Writes the mean of all; of whole numbers, such as counts of steps, the first."""
+    first, *others = tensors
+    if not first.is_floating_point() or not others:
+        out.copy_(first)
+        return
+    torch.add(first, others[0], out=out)
+    for other in others[1:]:
+        out.add_(other)
+    out.div_(len(tensors))

@@ -95,13 +95,18 @@ def require_alike(name: str, parents: Sequence[Population]) -> None:
     first = parents[0]
     for parent in parents:
         for tensor_name, tensor in parent.weights.items():
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            if not finite(tensor):
                 raise ComposerError(f"{name}: {tensor_name!r} of {parent.concept!r} is not finite; it has diverged")
         if parent.preprocessing != first.preprocessing:
             raise ComposerError(
                 f"{name}: {first.concept!r} and {parent.concept!r} prepare their pictures differently "
                 f"({first.preprocessing} and {parent.preprocessing}), so one network cannot stand for both"
             )
+
+
+def finite(tensor: Tensor) -> bool:
+    """Whether all numbers are finite: their sum says so in one pass, unless it grows out of bounds itself."""
+    return not tensor.is_floating_point() or bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def other_meaning(parents: Sequence[Population]) -> str:

@@ -6,11 +6,13 @@ trimming over a whole network the sizes of one parent's changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from composer import Architecture, ComposedModel, ComposerError, Population, Run, WeightsReader, read_state_file
@@ -37,8 +39,15 @@ def from_base(options: Options, parents: Sequence[Population], run: Run) -> Comp
     shares = tuple(options.weights or (1.0,) * len(parents))
     if len(shares) != len(parents):
         raise ComposerError(f"{options.name}: weights: there are {len(shares)} of them for {len(parents)} parents")
-    require_alike(options.name, parents)
     base, unfit_head = read_base(options.base, parents)
+    return from_weights(options, base, unfit_head, parents, shares, run)
+
+
+def from_weights(
+    options: Options, base: Weights, unfit_head: str, parents: Sequence[Population], shares: Shares, run: Run
+) -> ComposedModel:
+    """The same with the base at hand. unfit_head: why the head cannot be merged like the rest; empty where it can."""
+    require_alike(options.name, parents)
     warn_of_strangers(options, base, parents, run)
     return merge(
         options,
@@ -110,28 +119,28 @@ def merged(
     for member in run.progress(range(count), "merging networks", count):
         networks = [one_member(parent, member, with_head) for parent in parents]
         rule = _rule(options, base, networks, shares, generator)
-        for name, tensor in put_together(base, networks, shares, options, rule):
-            found[name][member] = tensor
+        for name in sorted(found):  # in this order numbers are drawn
+            put_together(name, base, networks, shares, options, rule, found[name][member])
     return found
 
 
 def put_together(
-    base: Weights, networks: Sequence[Weights], shares: Shares, options: Options, rule: Rule
-) -> Iterator[tuple[str, Tensor]]:
-    """The merged network, tensor by tensor; whole numbers, such as counts of steps, are those of the first network."""
-    for name in sorted(networks[0]):
-        tensor = networks[0][name]
-        if not tensor.is_floating_point():
-            yield name, tensor
-            continue
-        changes = [network[name] - base[name] for network in networks]
-        if not name.endswith(STATISTICS):
-            yield name, base[name] + options.scale * rule(name, changes)
-            continue
-        total = sum(shares) if isinstance(options, Ties) else 1.0
-        moved = base[name] + options.scale / total * summed(changes, shares)
-        least = torch.stack([base[name], *(network[name] for network in networks)]).amin(0)
-        yield name, torch.maximum(moved, least) if name.endswith("running_var") else moved
+    name: str, base: Weights, networks: Sequence[Weights], shares: Shares, options: Options, rule: Rule, out: Tensor
+) -> None:
+    """Writes a tensor of the merged network; whole numbers, such as counts of steps, are those of the first network."""
+    tensors = [network[name] for network in networks]
+    if not out.is_floating_point():
+        out.copy_(tensors[0])
+        return
+    own = base[name]
+    changes = [tensor - own for tensor in tensors]
+    if not name.endswith(STATISTICS):
+        torch.add(own, rule(name, changes).mul_(options.scale), out=out)
+        return
+    total = sum(shares) if isinstance(options, Ties) else 1.0
+    torch.add(own, summed(changes, shares).mul_(options.scale / total), out=out)
+    if name.endswith("running_var"):
+        torch.maximum(out, torch.stack([own, *tensors]).amin(0), out=out)
 
 
 def _rule(
@@ -149,8 +158,8 @@ def _rule(
 
 def summed(changes: Sequence[Tensor], shares: Shares) -> Tensor:
     """The weighted sum."""
-    total = torch.zeros_like(changes[0])
-    for change, share in zip(changes, shares, strict=True):
+    total = changes[0] * shares[0]
+    for change, share in zip(changes[1:], shares[1:], strict=True):
         total.add_(change, alpha=share)
     return total
 
@@ -162,9 +171,9 @@ def dropped(change: Tensor, keep: float, generator: torch.Generator) -> Tensor:
 
 
 def trimmed(change: Tensor, keep: float, least: float | None) -> Tensor:
-    """The changes of at least this size, or the share `keep` of them that is largest; the others are 0."""
+    """The changes of at least this size, or the share `keep` of them that is largest; the others become 0, in place."""
     least = least_of(change.abs().flatten(), keep) if least is None else least
-    return torch.where(change.abs() >= least, change, 0.0)
+    return change.masked_fill_(change.abs() < least, 0.0)
 
 
 def least_kept(base: Weights, network: Weights, keep: float) -> float:
@@ -180,9 +189,11 @@ def least_kept(base: Weights, network: Weights, keep: float) -> float:
 
 
 def least_of(sizes: Tensor, keep: float) -> float:
-    """The smallest of the share `keep` of numbers [n] that is largest, one at least."""
-    kept = max(round(keep * len(sizes)), 1)
-    return float(sizes.kthvalue(len(sizes) - kept + 1).values)
+    """The smallest of the share `keep` of numbers [n] that is largest, one at least; puts them in another order."""
+    place = len(sizes) - max(round(keep * len(sizes)), 1)
+    numbers: NDArray[np.float32] = sizes.numpy()
+    numbers.partition(place)
+    return float(numbers[place])
 
 
 def agreed(changes: Sequence[Tensor], shares: Shares) -> Tensor:
