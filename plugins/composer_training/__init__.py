@@ -181,14 +181,15 @@ class Distil(Assembler):
     Each student has one output for each parent's concept, so that any formula of the concepts can be asked of it. It
     learns the parents' log-odds by least squares, on their pictures and on pictures mixed two and two. The weights kept
     are those that agree best with the teachers on pictures held out. Where no picture of the parents' is at hand, any
-    folder of pictures will do or, less well, drawn ones. A handful of labelled pictures of the target may be learned
-    too.
+    folder of pictures will do or, less well, drawn ones or such as networks are asked for themselves. A handful of
+    labelled pictures of the target may be learned too.
     """
 
     name = "distil"
     contract = Contract(
         pictures="unlabelled",
-        reference="Hinton, Vinyals and Dean 2015, arXiv:1503.02531; Zhang et al. 2018, mixup, arXiv:1710.09412",
+        reference="Hinton, Vinyals and Dean 2015, arXiv:1503.02531; Zhang et al. 2018, mixup, arXiv:1710.09412; "
+        "pictures by Yin et al. 2020, Dreaming to distill (DeepInversion), arXiv:1912.08795",
     )
     needs_kernels: ClassVar[bool] = False
 
@@ -212,13 +213,22 @@ class Distil(Assembler):
     members: int | None = Field(
         None, ge=1, le=10_000, description="students; left out: as many as the product of the parents has"
     )
-    pictures: Literal["parents", "folder", "dead_leaves"] = Field(
+    pictures: Literal["parents", "folder", "dead_leaves", "drawings", "inverted"] = Field(
         "parents",
-        description="what they learn from: the parents' own pictures, those of `folder`, or drawn shapes that hide "
-        "each other, for which no picture is needed",
+        description="what they learn from: the parents' own pictures, or those of `folder`. Where no picture is at "
+        "hand: `dead_leaves`, drawn shapes that hide each other; `drawings` of things in all colours, as the image "
+        "source of that name draws them; `inverted`, found in parents with batch norm by what it remembers of theirs",
     )
     folder: RecipePath | None = Field(None, description="pictures of anything, with `pictures: folder`")
-    count: int = Field(9000, ge=20, le=1_000_000, description="how many pictures are drawn, with `dead_leaves`")
+    count: int | None = Field(
+        None,
+        ge=20,
+        le=1_000_000,
+        description="how many pictures are made where none is at hand; left out: 9000, and of `inverted` 1000",
+    )
+    inversion_steps: int = Field(
+        200, ge=1, le=100_000, description="steps in which a picture is found, with `pictures: inverted`"
+    )
     teachers: Literal["mean", "pairs"] = Field(
         "mean",
         description="whom a student learns from: `mean`, the mean log-odds of all members of each parent, or `pairs`, "
@@ -251,6 +261,11 @@ class Distil(Assembler):
     @property
     def terms(self) -> Contract:
         return self.contract if self.pictures == "parents" else replace(self.contract, pictures="none")
+
+    @property
+    def made(self) -> int:
+        """How many pictures are made where none is at hand."""
+        return self.count or (1000 if self.pictures == "inverted" else 9000)
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
         if (self.pictures == "folder") != (self.folder is not None):

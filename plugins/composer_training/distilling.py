@@ -25,7 +25,7 @@ from composer_training.labelled import Labels, labels_of
 from composer_training.seeing import stacked_logits
 from composer_training.starting import learners
 from composer_training.training import learned, mirror_half, own_randomness, schedule
-from composer_training.unlabelled import dead_leaves, of_folder
+from composer_training.unlabelled import dead_leaves, drawings, of_folder
 
 HELD_OUT = 0.1
 """Share of the pictures that no student learns from: agreement with the teachers is measured on them."""
@@ -173,7 +173,7 @@ def lessons(
 
     size: of the students' pictures. body: what they begin with, where that is a pretrained network.
     """
-    source = learned_from(options, [*(parent.preprocessing.size for parent in parents), size], generator, run)
+    source = learned_from(options, parents, size, generator, run)
     if (there := sum(map(len, source))) < FEWEST:
         raise ComposerError(f"distil: {there} pictures to learn from; {FEWEST} are the fewest")
     owner = torch.cat([torch.full((len(images),), number) for number, images in enumerate(source)])
@@ -216,12 +216,21 @@ def lessons(
     return part(slice(kept_apart, None)), part(slice(kept_apart))
 
 
-def learned_from(options: Distil, sizes: Sequence[int], generator: torch.Generator, run: Run) -> Sequence[Images]:
-    """The pictures that the students learn from, of which nobody looks at a label. sizes: what networks look at."""
+def learned_from(
+    options: Distil, parents: Sequence[Population], size: int, generator: torch.Generator, run: Run
+) -> Sequence[Images]:
+    """The pictures that the students learn from, of which nobody looks at a label. size: what students look at."""
+    largest = max(size, *(parent.preprocessing.size for parent in parents))
     if options.folder is not None:
         return (of_folder(options.folder),)
     if options.pictures == "dead_leaves":
-        return (dead_leaves(options.count, max(sizes), generator),)
+        return (dead_leaves(options.made, largest, generator),)
+    if options.pictures == "drawings":
+        return (drawings(options.made, largest, run),)
+    if options.pictures == "inverted":
+        from composer_training.inverting import inverted  # for this alone
+
+        return inverted(options, parents, generator, run)
     return run.pictures
 
 

@@ -1,13 +1,14 @@
-"""Pictures that students may learn from in place of the parents' own: those of a folder, or drawn ones."""
+"""Pictures that students may learn from in place of the parents' own: those of a folder, or made ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from composer import ComposerError, FileDecoder, Images, UnreadablePictureError, picture_files
+from composer import ComposerError, FileDecoder, Images, Run, UnreadablePictureError, picture_files
 
 LEAVES = 60
 """Shapes that are laid on each other in one picture; below them is one colour."""
@@ -42,6 +43,17 @@ def dead_leaves(count: int, size: int, generator: torch.Generator) -> Images:
     side = min(size, LARGEST)
     drawn = [_drawn(min(AT_ONCE, count - start), side, generator) for start in range(0, count, AT_ONCE)]
     return Images([str(number) for number in range(count)], {}, torch.cat(drawn))
+
+
+def drawings(count: int, size: int, run: Run) -> Images:
+    """Pictures of drawn things of any kind, colour, pattern and size, as the image source of that name draws them."""
+    from composer_drawings.scene import draw_picture  # for this alone
+    from composer_drawings.world import test_subjects
+
+    side, rng = min(size, LARGEST), run.rng()
+    subjects = [subject for subject, _ in test_subjects((), count, rng)]
+    drawn = [draw_picture(subject, side, rng) for subject in run.progress(subjects, "drawing pictures", count)]
+    return Images([str(number) for number in range(count)], {}, torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2))
 
 
 def _drawn(count: int, side: int, generator: torch.Generator) -> Tensor:
