@@ -139,9 +139,9 @@ def test_one_network_stands_beside_the_product_with_how_far_it_is_from_it() -> N
     assert "| 0.880 (0.785 to 0.975) | -0.020 (-0.020 to -0.020) |" in row
     assert "`distil` less `product`: -0.008 (-0.020 to +0.004) on the mean, within 0.01 of it for 1 of 2 pairs" in text
     assert "; the farthest is -0.020." in text
-    assert "The\nproduct is one network here too" in document([Album("things", world, found)], "", ())
+    assert "The product is one network here already" in document([Album("things", world, found)], "", ())
     apart = World((), {}, {"backbone": "other"}, world.compositions)
-    assert "one network here too" not in document([Album("things", apart, found)], "", ())
+    assert "one network here already" not in document([Album("things", apart, found)], "", ())
 
 
 def test_the_one_network_stands_on_the_body_that_the_parents_have(tmp_path: Path) -> None:

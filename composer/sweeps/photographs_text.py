@@ -32,10 +32,10 @@ own training pictures. Intervals draw pictures again within each cell and, of se
 pairs."""
 
 ONE_NETWORK = """\
-`distil` is one network in the place of the two parents: the pretrained body with an output for each concept, fitted by
-least squares to what the parents say of their own training pictures, without their labels and none of the pair. The
-product is one network here too: both parents stand on the same body, which looks at a picture once, and only heads are
-there twice. What `distil` shows is how much is lost where one network has to learn what the two say."""
+The product is one network here already, with nothing lost: both parents stand on the same body, which looks at a
+picture once, and only heads are there twice. `distil` is one network that had to learn what the two say: the same body
+with an output for each concept, fitted by least squares to what the parents say of their own training pictures, without
+their labels and none of the pair. It shows what learning from these few pictures costs."""
 NEAR = 0.01
 """AUCs that are called near each other differ by no more."""
 
