@@ -18,7 +18,9 @@ import composer
 from colours import FIRST, SECOND, SIZE, colour_home, some_pixels
 from composer import Classifier, ComposerError, Images, Population, Preprocessing, UnitedModel
 from composer.command_line.cli import main
+from composer.models.calibrating import calibrated
 from composer.models.part import Part
+from composer.models.union import Knower, united
 
 A = {"use": "cnn", "filters": [3, 3], "size": SIZE}
 B = {**A, "size": 20}
@@ -157,6 +159,21 @@ def test_where_all_pictures_show_a_class_of_each_network_it_is_taken_that_all_ot
     with pytest.warns(UserWarning, match="taken that as good as all pictures show one"):
         found = colour_and_side(pictures=pictures[two], labels=own, test=squares(6, 5)[0][two], test_labels=own)
     assert min(one.yes.value for one in found.scores["side by side"].classes if one.yes is not None) > 0.95
+
+
+def test_what_does_not_know_none_of_its_own_says_its_classes_as_often_as_labelled_pictures_show_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(300, 2, generator=generator)
+    labels = [None if index >= 200 else "none" if index % 4 == 0 else "ab"[index % 2] for index in range(300)]
+    logits[:200:4] += 3  # pictures that show neither are the surest
+    knower, notes = calibrated(Knower(("a", "b")), logits, labels, ("a", "b", "c"), "it", beside=True)
+    assert "it: does not tell pictures of its own classes from others: its energy is no higher" in notes
+    assert knower.slope == 0
+    assert knower.offset == pytest.approx(np.log(151 / 51))
+    each = united([knower, Knower(("c",))], [logits, logits[:, :1]], "independent")[:, :2].sigmoid()
+    torch.testing.assert_close(each.sum(1), torch.full((300,), 151 / 202))
+    alone, _ = calibrated(Knower(("a", "b")), logits, labels, ("a", "b", "c"), "it")
+    assert alone.slope > 0, "of classes that exclude each other the score is all there is"
 
 
 def test_networks_in_memory_cannot_be_kept_and_one_that_learns_from_them_can(tmp_path: Path) -> None:

@@ -70,12 +70,11 @@ def calibrated(
     if knower.way == "softmax":
         return found, notes
     if others.sum() < FEWEST_OF_OWN and beside:
-        offset = float(np.log((own.sum() + 1) / (others.sum() + 1)))
         notes.append(
             f"{who}: {others.sum()} labelled pictures show none of its classes ({FEWEST_OF_OWN} are the fewest): it is "
             "taken that as good as all pictures show one"
         )
-        return replace(found, slope=0.0, offset=offset, share=min(float(own[shown].mean()), MOST)), notes
+        return _by_share(found, int(own.sum()), int(others.sum())), notes
     if others.sum() < FEWEST_OF_OWN:
         if set(union) != set(knower.own):
             notes.append(
@@ -86,8 +85,17 @@ def calibrated(
     fitted = _platt(score[torch.from_numpy(shown)].numpy(), own[shown])
     if fitted[0] <= 0:
         notes.append(f"{who}: does not tell pictures of its own classes from others: its {knower.way} is no higher")
-        return found, notes
+        return _by_share(found, int(own.sum()), int(others.sum())) if beside else found, notes
     return replace(found, slope=fitted[0], offset=fitted[1], share=float(own[shown].mean())), notes
+
+
+def _by_share(knower: Knower, own: int, others: int) -> Knower:
+    """The network for which a picture shows one of its classes as often as so many labelled ones do, by Laplace's rule.
+
+    Of classes that exclude each other that would be no sense of `none of mine`; beside those of other networks it is.
+    """
+    odds = (own + 1) / (others + 1)
+    return replace(knower, slope=0.0, offset=float(np.log(odds)), share=min(odds / (1 + odds), MOST))
 
 
 def _temperature(logits: Tensor, rows: Tensor) -> float:
