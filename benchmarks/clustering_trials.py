@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,29 @@ from sklearn.metrics import adjusted_rand_score
 from composer import ComposedModel, Images, Run
 from composer_clustering import Clusters
 from composer_clustering.evaluation import Space, Spaces, labels_of
-from composer_clustering.naming import named_by, parents_said
-from composer_clustering.objectives import Common, worth
+from composer_clustering.naming import Beliefs, beliefs_of, named_by, parents_said
+from composer_clustering.objectives import Common, fault_of
+from composer_clustering.observing import observed
 from composer_clustering.search import order_of
 from composer_clustering.space import combinations
 
 Floats = NDArray[np.float64]
 
-OBJECTIVES = ("stability", "dbcv", "silhouette", "davies_bouldin")
+OBJECTIVES = ("stability", "dbcv", "silhouette", "davies_bouldin", "parents")
+SEEN = (
+    "stability",
+    "dbcv",
+    "silhouette",
+    "davies_bouldin",
+    "clusters",
+    "noise",
+    "largest",
+    "evenness",
+    "explained",
+    "parents",
+    "one_parent",
+)
+"""What a surrogate is told of a partition."""
 METHODS = ("kmeans", "dbscan", "hdbscan")
 METRICS = ("euclidean", "cosine", "correlation", "rank", "mahalanobis")
 SCHEMES = (
@@ -45,28 +60,38 @@ class Trials:
     """Of one way of clustering: by trial the adjusted Rand index [T], and what each objective says [T].
 
     whitened: which trials have the metric mahalanobis [T]. Trial 0 has the default options, the first that is whitened
-    has them but for its metric; trial t has the same options on every composition.
+    has them but for its metric; trial t has the same options on every composition. seen: what can be seen of each
+    partition without labels, by name [T]; NaN for one that cannot be judged, which is worth less than any other.
     """
 
     index: Floats
     worth: Mapping[str, Floats]
     whitened: NDArray[np.bool_]
+    seen: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def trials_of(one: Composition, count: int, vary: Sequence[str]) -> dict[str, Trials]:
     """Method -> trials of the picked member's clusters, all options in `vary` searched."""
     features = one.model.features(one.images)[one.run.picked].double().numpy()
     spaces, common = Spaces(one.model, one.run), Common.of(features, one.run.seed)
-    return {method: _trials(one, method, features, spaces, common, count, vary) for method in METHODS}
+    beliefs = beliefs_of(one.images, one.run)
+    return {method: _trials(one, method, features, spaces, common, beliefs, count, vary) for method in METHODS}
 
 
 def _trials(
-    one: Composition, method: str, features: Floats, spaces: Spaces, common: Common, count: int, vary: Sequence[str]
+    one: Composition,
+    method: str,
+    features: Floats,
+    spaces: Spaces,
+    common: Common,
+    beliefs: Beliefs,
+    count: int,
+    vary: Sequence[str],
 ) -> Trials:
     base = Clusters()
     options = combinations(method, vary, base)
     numbers = numbers_of(options, count)
-    index, values = [], {objective: list[float]() for objective in OBJECTIVES}
+    index, faults, rows = list[float](), list[float | None](), list[dict[str, float]]()
     for number in numbers:
         clusters = base.model_copy(update=options[number])
         space = spaces.of(clusters, one.run.picked, features)
@@ -77,10 +102,14 @@ def _trials(
             own = Space(space.places[part], space.distances[np.ix_(part, part)])
             return labels_of(clusters, method, own, NOBODY, 0)
 
-        for objective, found in values.items():
-            found.append(worth(objective, common, labels, again, 0))
-    worths = {objective: np.asarray(found) for objective, found in values.items()}
-    return Trials(np.asarray(index), worths, np.asarray([_whitened(options[number]) for number in numbers]))
+        faults.append(fault_of(labels))
+        rows.append({} if faults[-1] is not None else observed(common, labels, again, beliefs, 0))
+    seen = {name: np.asarray([row.get(name, np.nan) for row in rows]) for name in SEEN}
+    worths = {
+        name: np.asarray([row.get(name, fault) for row, fault in zip(rows, faults, strict=True)], dtype=np.float64)
+        for name in OBJECTIVES
+    }
+    return Trials(np.asarray(index), worths, np.asarray([_whitened(options[number]) for number in numbers]), seen)
 
 
 def numbers_of(options: Sequence[Mapping[str, Any]], count: int) -> list[int]:

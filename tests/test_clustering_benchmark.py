@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import clustering
+import clustering_kept as kept
+import clustering_surrogate as surrogates
 import clustering_trials as measure
 import numpy as np
 import pytest
@@ -24,9 +26,9 @@ def trials(index: tuple[float, ...], best: int) -> dict[str, Trials]:
     return dict.fromkeys(METHODS, Trials(np.asarray(index), worth, whitened))
 
 
-def measured(name: str, index: tuple[float, ...], best: int, gain: float) -> clustering.Measured:
+def measured(name: str, index: tuple[float, ...], best: int, gain: float) -> kept.Measured:
     scheme = np.where(np.arange(len(SCHEMES)) == 4, 0.2 + gain, 0.2)
-    return clustering.Measured(
+    return kept.Measured(
         name,
         {"product": trials(index, best)},
         {"product": {"kmeans": scheme, "dbscan": scheme}},
@@ -67,7 +69,7 @@ def test_the_document_says_what_it_covers_and_every_difference_with_its_interval
     assert "| stability | 0.200 (0.200 to 0.200) |" in text
     assert "- stability: +0.200 (+0.200 to +0.200)" in text
     assert "0.900 (0.900 to 0.900) | 0.800 (0.800 to 0.800)" in text
-    without = clustering.page([clustering.Measured("a", {}, pairs[0].schemes, pairs[0].naming)], [], 4)
+    without = clustering.page([kept.Measured("a", {}, pairs[0].schemes, pairs[0].naming)], [], 4)
     assert "a search loses" not in without
 
 
@@ -85,11 +87,73 @@ def test_a_third_of_the_trials_is_whitened_and_the_plainest_come_first() -> None
 def test_photographs_without_pictures_of_the_parents_are_measured_and_stand_apart() -> None:
     population = tiny_population()
     one = measure.Composition(
-        "product", ComposedModel((population,), population.members), tiny_images(6), Run(picked=1)
+        "product",
+        ComposedModel((population,), population.members),
+        tiny_images(6),
+        Run(picked=1, parents=(population, tiny_population("cat", seed=1))),
     )
     found = clustering.searched(clustering.measured_of("photos", [one], labelled=False), [one], 3, labelled=False)
     assert found.schemes["product"]["kmeans"].shape == (len(clustering.PLAIN),)
     assert not found.trials["product"]["kmeans"].whitened.any()
     text = clustering.page([measured("black+cat", (0.1, 0.5), 1, 0.1)], [found], 3)
-    assert "### The study's 89 photographs\n\nNothing was chosen here." in text
+    assert (
+        "### The study's 89 photographs\n\nNothing was chosen here. The *surrogate* is the one that is shipped" in text
+    )
     assert "photos: lost to the best of 3 trials." in text
+    assert found.trials["product"]["kmeans"].seen.keys() == set(measure.SEEN)
+
+
+def seen_trials(seed: int, slope: float) -> dict[str, Trials]:
+    """Trials whose index is what the parents say, and a product, by a slope; the last cannot be judged."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for method in METHODS:
+        seen = {name: np.append(rng.normal(size=30), np.nan) for name in measure.SEEN}
+        index = np.append(slope * seen["parents"] + 0.1 * seen["noise"] * seen["dbcv"], 0.9)[:31] / 5
+        worth = {name: np.append(seen[name][:30], -2) for name in measure.OBJECTIVES}
+        found[method] = Trials(np.nan_to_num(index), worth, np.zeros(31, dtype=np.bool_), seen)
+    return found
+
+
+def seen_pair(name: str, seed: int, slope: float = 1) -> kept.Measured:
+    return kept.Measured(name, {"product": seen_trials(seed, slope)}, {}, {})
+
+
+def test_a_surrogate_learns_what_the_index_depends_on() -> None:
+    fitted = surrogates.fitted([seen_pair(f"a{seed}+b{seed}", seed) for seed in range(8)])
+    judged = surrogates.told(seen_pair("x+y", 99), fitted).trials["product"]["kmeans"]
+    said = judged.worth["surrogate"]
+    assert np.corrcoef(said[:30], judged.index[:30])[0, 1] > 0.97
+    assert said[30] == -2, "what cannot be judged is worth less than any other"
+    row = {name: float(judged.seen[name][0]) for name in measure.SEEN}
+    assert said[0] == pytest.approx(fitted.says(row))
+
+
+def test_a_pair_is_judged_by_a_surrogate_of_pairs_that_share_no_concept_with_it() -> None:
+    pairs = [seen_pair("black+cat", 0), seen_pair("black+dog", 1, -1), seen_pair("white+cat", 2, -1)]
+    pairs += [seen_pair(f"{name}+fish", 3 + number) for number, name in enumerate(("white", "red", "green"))]
+    assert [other.name for other in surrogates.strangers(pairs[0], pairs)] == ["white+fish", "red+fish", "green+fish"]
+    found = surrogates.held_out(pairs)[0].trials["product"]["kmeans"]
+    assert np.corrcoef(found.worth["surrogate"][:30], found.index[:30])[0, 1] > 0.9, "others would turn it around"
+    blind = found.worth["surrogate that asks no parent"][:30]
+    assert abs(np.corrcoef(blind, found.index[:30])[0, 1]) < 0.7, "the parents say most of it"
+    assert surrogates.held_out(pairs[:2]) == pairs[:2], "nobody can judge them"
+
+
+def test_what_was_measured_is_read_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "one.json"
+    assert kept.read(file) is None
+    one = kept.Measured(
+        "a+b", {"product": seen_trials(0, 1)}, {"product": {"kmeans": np.arange(3.0)}}, {"product": (0.9, 0.8, 0.5)}
+    )
+    kept.write(one, file)
+    again = kept.read(file)
+    assert again is not None
+    assert (again.name, again.naming) == (one.name, one.naming)
+    np.testing.assert_array_equal(again.schemes["product"]["kmeans"], one.schemes["product"]["kmeans"])
+    for name, own in one.trials["product"].items():
+        other = again.trials["product"][name]
+        np.testing.assert_array_equal(other.index, own.index)
+        np.testing.assert_array_equal(other.whitened, own.whitened)
+        for part, values in {**own.worth, **own.seen}.items():
+            np.testing.assert_array_equal({**other.worth, **other.seen}[part], values)

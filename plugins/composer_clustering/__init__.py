@@ -151,10 +151,11 @@ class Tuned(Evaluator):
 
     Options are searched by the features of the picked member, for K-means, DBSCAN and HDBSCAN each, and used for all
     members. A one-class SVM, which needs labels, keeps its own. Scores are those of `clusters`; `chosen.NAME` are
-    those of the way of clustering whose best trial was worth most. The search is given features and nothing else.
-    Partitions of different spaces are judged in one, the first ten principal components of the features. One that is
-    all noise, or one cluster, is worth less than any other. Trials are kept in the store: a search that was broken
-    off, or that gets more trials, goes on where it was. With a `timeout` the result depends on the machine's speed.
+    those of the way of clustering whose best trial was worth most. The search is given features, the parents' log-odds
+    where the objective asks for them, and nothing else. Partitions of different spaces are judged in one, the first
+    ten principal components of the features. One that is all noise, or one cluster, is worth less than any other.
+    Trials are kept in the store: a search that was broken off, or that gets more trials, goes on where it was. With a
+    `timeout` the result depends on the machine's speed.
     """
 
     name = "tuned"
@@ -176,10 +177,12 @@ class Tuned(Evaluator):
         description="combinations drawn at random, evenly spaced ones of the grid of all, or those that a "
         "tree-structured Parzen estimator suggests by the worth of all before (optuna, an extra); its own come first",
     )
-    objective: Literal["stability", "dbcv", "silhouette", "davies_bouldin"] = Field(
+    objective: Literal["stability", "dbcv", "silhouette", "davies_bouldin", "parents", "surrogate"] = Field(
         "stability",
         description="what a partition is worth: adjusted Rand index with those of subsamples (stability), "
-        "density-based validity (dbcv), silhouette, or 1 / (1 + the index of Davies and Bouldin)",
+        "density-based validity (dbcv), silhouette, 1 / (1 + the index of Davies and Bouldin) (davies_bouldin), "
+        "adjusted Rand index with what the parents say of the pictures (parents), or what a model that was fitted on "
+        "drawn pairs expects of all these and of the clusters' sizes (surrogate)",
     )
     trials: int = Field(40, ge=1, le=100_000, description="most combinations that are tried of each way of clustering")
     timeout: float | None = Field(
@@ -208,7 +211,7 @@ class Tuned(Evaluator):
         return replace(
             self.contract,
             pictures="labelled" if "weights" in self.vary else inner.pictures,
-            populations=inner.populations,
+            populations=inner.populations or self.objective in ("parents", "surrogate"),
         )
 
     def evaluate(self, model: ComposedModel, images: Images, run: Run) -> Report:

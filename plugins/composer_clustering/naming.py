@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,27 +18,43 @@ Labels = NDArray[np.int64]
 NOISE = -1
 
 
-def parents_said(images: Images, run: Run) -> Floats:
-    """The parents' log-odds [N] of the target: each parent's are the mean over its members, combined as it asks."""
+@dataclass(frozen=True)
+class Beliefs:
+    """The parents' log-odds on the test pictures: of the target [N], and each of its own concept [P, N]."""
+
+    target: Floats
+    each: Floats
+
+
+def beliefs_of(images: Images, run: Run, asks: str = "name_by_parents") -> Beliefs:
+    """The parents' log-odds, each the mean over a parent's members; of the target combined as it asks.
+
+    asks: the option that asks for them, as an error names it.
+    """
     if not run.parents:
-        raise ComposerError("clusters: name_by_parents asks the parents, and here are none; leave it out")
-    each = {parent.concept: _mean_log_odds(parent, images, run.device) for parent in run.parents}
+        raise ComposerError(f"clusters: {asks} asks the parents, and here are none; leave it out")
+    each = {parent.concept: _mean_log_odds(parent, images, run.device, asks) for parent in run.parents}
     asked = images.expression.restricted(tuple(each))
     if asked is None or asked.is_certain:
-        raise ComposerError(f"clusters: name_by_parents: {', '.join(each)} say nothing of {images.expression}")
-    found: Floats = asked.log_odds(each).double().numpy()
-    return found
+        raise ComposerError(f"clusters: {asks}: {', '.join(each)} say nothing of {images.expression}")
+    target: Floats = asked.log_odds(each).double().numpy()
+    return Beliefs(target, torch.stack(list(each.values())).double().numpy())
 
 
-def _mean_log_odds(parent: Population, images: Images, device: str) -> torch.Tensor:
+def parents_said(images: Images, run: Run) -> Floats:
+    """The parents' log-odds [N] of the target."""
+    return beliefs_of(images, run).target
+
+
+def _mean_log_odds(parent: Population, images: Images, device: str, asks: str) -> torch.Tensor:
     if not parent.has_head:
-        raise ComposerError(f"clusters: name_by_parents: {parent.why_no_log_odds}")
+        raise ComposerError(f"clusters: {asks}: {parent.why_no_log_odds}")
     each = parent.log_odds(images, device)
     finite = each.isfinite().all(dim=1)
     if not bool(finite.any()):
         raise ComposerError(
-            f"clusters: name_by_parents: no network of {parent.concept!r} gives finite answers; their training has "
-            "diverged: lower the learning rate, or leave name_by_parents out"
+            f"clusters: {asks}: no network of {parent.concept!r} gives finite answers; their training has "
+            f"diverged: lower the learning rate, or leave {asks} out"
         )
     return each[finite].mean(dim=0)
 

@@ -57,18 +57,6 @@ def fault_of(labels: Labels) -> float | None:
     return SINGLE_PICTURES if sizes.max() == 1 else None
 
 
-def worth(objective: str, common: Common, labels: Labels, again: Again, seed: int) -> float:
-    """What a partition is worth by an objective, or one of FAULTS."""
-    fault = fault_of(labels)
-    if fault is not None:
-        return fault
-    if objective == "stability":
-        return stability_of(labels, again, seed)
-    if objective == "dbcv":
-        return density_of(common.places, labels)
-    return silhouette_of(common, labels) if objective == "silhouette" else davies_bouldin_of(common.places, labels)
-
-
 def silhouette_of(common: Common, labels: Labels) -> float:
     """Mean silhouette (Rousseeuw 1987) over all pictures, 0 for those of noise."""
     kept = labels != NOISE

@@ -41,12 +41,8 @@ class Grid:
 
     @property
     def ordered(self) -> Sequence[bool]:
-        return [all(len(one) == 1 and None not in one.values() for one in axis) and _grows(axis) for axis in self.axes]
-
-
-def _grows(axis: Sequence[Options]) -> bool:
-    values = [next(iter(one.values())) for one in axis]
-    return all(isinstance(value, int | float) for value in values) and values == sorted(values)
+        values = [[value for one in axis for value in one.values()] for axis in self.axes]
+        return [all(isinstance(value, int | float) for value in own) for own in values]
 
 
 def combinations(method: str, vary: Sequence[str], base: Clusters) -> Sequence[dict[str, Any]]:

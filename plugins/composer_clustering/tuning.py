@@ -18,7 +18,9 @@ from torch import Tensor
 
 from composer import ComposedModel, Images, Lines, Report, Run, Score, Table
 from composer_clustering.evaluation import Space, Spaces, answers, evaluate, labels_of, require_both
-from composer_clustering.objectives import FAULTS, WORST, Common, worth
+from composer_clustering.naming import Beliefs, beliefs_of
+from composer_clustering.objectives import FAULTS, WORST, Common
+from composer_clustering.observing import BELIEVING, worth
 from composer_clustering.search import Fixed, Found, Plan, order_of, search
 from composer_clustering.space import Grid, grid_of, said
 
@@ -87,8 +89,18 @@ class Trials:
             self.known = dict(values)
 
 
-def choose(tuned: Tuned, features: Floats, spaces: Spaces, run: Run, keeper: Keeper | None = None) -> list[Searched]:
-    """Searches the options of each way of clustering by the features [N, D] of the picked member alone."""
+def choose(
+    tuned: Tuned,
+    features: Floats,
+    spaces: Spaces,
+    run: Run,
+    keeper: Keeper | None = None,
+    beliefs: Beliefs | None = None,
+) -> list[Searched]:
+    """Searches the options of each way of clustering by the features [N, D] of the picked member.
+
+    beliefs: what the parents say of the pictures, for objectives that ask them. No label is in reach.
+    """
     started = time.monotonic()
     common = Common.of(features, run.seed)
     methods = [method for method in tuned.of.methods if method != "one_class_svm"]
@@ -96,7 +108,7 @@ def choose(tuned: Tuned, features: Floats, spaces: Spaces, run: Run, keeper: Kee
     for index, method in enumerate(methods):
         share = None if tuned.timeout is None else tuned.timeout * (index + 1) / len(methods)
         until = None if share is None else started + share
-        searched = _searched(tuned, method, features, common, spaces, run, until, keeper)
+        searched = _searched(tuned, method, features, common, spaces, run, until, keeper, beliefs)
         _warn(tuned, searched, run)
         found.append(searched)
     return found
@@ -111,6 +123,7 @@ def _searched(
     run: Run,
     until: float | None,
     keeper: Keeper | None,
+    beliefs: Beliefs | None,
 ) -> Searched:
     grid = grid_of(method, tuned.vary, tuned.of)
     plan = _plan(tuned, grid, run.seed)
@@ -119,9 +132,9 @@ def _searched(
         one = tuned.of.model_copy(update=grid.options[number])
         space = spaces.of(one, run.picked, features)
         labels = _labels(one, method, space, run.seed)
-        return worth(tuned.objective, common, labels, _again(one, method, space, run.seed), run.seed)
+        return worth(tuned.objective, common, labels, _again(one, method, space, run.seed), run.seed, beliefs)
 
-    kept = Trials(keeper, f"tuned-{_digest(tuned, method, features, spaces, run.seed)}")
+    kept = Trials(keeper, f"tuned-{_digest(tuned, method, features, spaces, run.seed, beliefs)}")
     found = search(plan, value, until, kept, lambda plan: run.progress(plan, f"trials of {TITLES[method]}", len(plan)))
     return Searched(method, grid.options, found)
 
@@ -146,7 +159,7 @@ def _again(options: Clusters, method: str, space: Space, seed: int) -> Callable[
     return again
 
 
-def _digest(tuned: Tuned, method: str, features: Floats, spaces: Spaces, seed: int) -> str:
+def _digest(tuned: Tuned, method: str, features: Floats, spaces: Spaces, seed: int, beliefs: Beliefs | None) -> str:
     """Names the trials of one search: whoever repeats it finds them, with more trials too, and nobody else."""
     asked = {**tuned.options(), "trials": None, "timeout": None, "by": None}
     total = hashlib.sha256(json.dumps([asked, method, seed, _code()], sort_keys=True).encode())
@@ -155,6 +168,8 @@ def _digest(tuned: Tuned, method: str, features: Floats, spaces: Spaces, seed: i
         known = spaces.known(spaces.run.picked)
         for array in (*known.features, *known.shown, known.heads):
             total.update(array.tobytes())
+    if beliefs is not None:
+        total.update(beliefs.target.tobytes() + beliefs.each.tobytes())
     return total.hexdigest()[:16]
 
 
@@ -162,7 +177,9 @@ def _digest(tuned: Tuned, method: str, features: Floats, spaces: Spaces, seed: i
 def _code() -> str:
     """sha256 of this package: trials of other code are not taken up."""
     return hashlib.sha256(
-        b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+        b"".join(
+            file.read_bytes() for kind in ("py", "json") for file in sorted(Path(__file__).parent.glob(f"*.{kind}"))
+        )
     ).hexdigest()
 
 
@@ -185,8 +202,9 @@ def tuned_report(tuned: Tuned, model: ComposedModel, images: Images, run: Run) -
     require_both(images)
     features = answers(model.features(images, run.device), model, [run.picked])[run.picked].double().numpy()
     spaces = Spaces(model, run)
+    beliefs = beliefs_of(images, run, f"objective {tuned.objective}") if tuned.objective in BELIEVING else None
     with threadpool_limits(limits=1):
-        found = choose(tuned, features, spaces, run, images.keeper)
+        found = choose(tuned, features, spaces, run, images.keeper, beliefs)
     _show(tuned, found, run)
     best = max(found, key=lambda one: one.value)
     scores: dict[str, Score] = {}

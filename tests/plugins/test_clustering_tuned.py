@@ -28,8 +28,8 @@ from composer_clustering.objectives import (
     Common,
     rand_between,
     stability_of,
-    worth,
 )
+from composer_clustering.observing import worth
 from composer_clustering.search import Fixed, Found, order_of, search
 from composer_clustering.space import combinations, said
 from tiny import tiny_images, tiny_population, training_images
