@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from composer import Assembler, Component, Contract, RecipePath, Run, hook
+from composer import Assembler, Component, ComposerError, Contract, RecipePath, Run, hook
 
 if TYPE_CHECKING:
-    from composer import ComposedModel, KernelSet, Population
+    from composer import ComposedModel, Images, KernelSet, Population
 
 
 RECALIBRATE = Field(
@@ -177,6 +177,71 @@ class ChannelChoice(Reducing):
         return reduce(self, parents, run)
 
 
+class LearnedChoice(Reducing):
+    """As `channel_choice`, but units are chosen by a scorer that learned from many other pairs which to keep.
+
+    `composer_merging.learn_scorer` makes the scorer's file out of a zoo of populations. It sees what is known of each
+    unit beside the others, in whatever order they come, and serves any width. `choice: random` is its control.
+    """
+
+    name = "learned_choice"
+    contract = _of_two(
+        "ours; Bertinetto et al. 2019, Meta-learning with differentiable closed-form solvers, arXiv:1805.08136 (least "
+        "squares in the loss); Zaheer et al. 2017, Deep Sets, arXiv:1703.06114 (units in any order)"
+    )
+
+    width: float = WIDTH
+    ridge: float = RIDGE
+    choice: Literal["scorer", "random"] = Field(
+        "scorer", description="who chooses: the `scorer` of the file, or, to see what its choice is worth, chance"
+    )
+    scorer: RecipePath | None = Field(None, description="file that `learn_scorer` made, of other concepts than these")
+
+    def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
+        if self.choice == "scorer" and self.scorer is None:
+            yield "scorer", "say the file of a scorer; composer_merging.learn_scorer makes one"
+        elif self.scorer is not None and not self.scorer.is_file():
+            yield "scorer", f"there is no file {self.scorer}"
+
+    def files(self) -> Iterable[Path]:
+        return [] if self.scorer is None else [self.scorer]
+
+    def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
+        for option, message in self.problems(()):
+            raise ComposerError(f"{self.name}: {option}: {message}")
+        from composer_merging.reducing import reduce  # imports torch
+
+        return reduce(self, parents, run)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a scorer learns: steps of Adam, networks in each, and the networks and pictures of each pair."""
+
+    steps: int = 60
+    learning_rate: float = 0.001
+    networks: int = 2
+    members: int = 2
+    pictures: int = 192
+    hidden: int = 32
+    ridge: float = 1e-3
+
+
+def learn_scorer(
+    pairs: Sequence[tuple[Sequence[Population], Sequence[Images]]],
+    file: Path,
+    options: Learning | None = None,
+    run: Run | None = None,
+) -> None:
+    """Writes the file of a scorer for `learned_choice` that has learned from pairs of parents and their own pictures.
+
+    Leave out of `pairs` whatever it is to be used on. ComposerError for networks that are not `cnn`.
+    """
+    from composer_merging.learning import learn  # imports torch
+
+    learn(options or Learning(), pairs, run or Run()).save(file)
+
+
 class OptimalTransport(Reducing):
     """The mean of networks whose units were carried to those of the first at the least cost: OTFusion by activations.
 
@@ -305,4 +370,4 @@ class Dare(FromBase):
 
 @hook
 def composer_components() -> Iterable[type[Component]]:
-    return [AlignedMean, Zipit, Pleas, ChannelChoice, OptimalTransport, TaskArithmetic, Ties, Dare]
+    return [AlignedMean, Zipit, Pleas, ChannelChoice, LearnedChoice, OptimalTransport, TaskArithmetic, Ties, Dare]

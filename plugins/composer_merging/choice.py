@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,10 +14,14 @@ NOTHING = 1e-9
 
 
 def chosen(covariance: Tensor, demand: Tensor, count: int) -> Mixture:
-    """The `count` units that are chosen one after the other, each the one that explains most of what is still missing.
+    """The `count` units that are chosen one after the other; the others are read out of them."""
+    return of_kept(in_order(covariance, demand, count), covariance)
 
-    What is missing counts as the next layers' weights, `demand`, make it count. The units that are left out are read
-    out of the kept ones by linear regression.
+
+def in_order(covariance: Tensor, demand: Tensor, count: int) -> list[int]:
+    """The first `count` units, each the one that explains most of what those before it leave missing.
+
+    What is missing counts as the next layers' weights, `demand`, make it count.
     """
     rest, kept = covariance.clone(), []
     floor = NOTHING * covariance.diag().clamp(min=torch.finfo(torch.float64).tiny)
@@ -29,11 +35,16 @@ def chosen(covariance: Tensor, demand: Tensor, count: int) -> Mixture:
         kept.append(unit)
         if left[unit] > floor[unit]:
             rest = rest - torch.outer(rest[:, unit], rest[unit]) / left[unit]
-    kept.sort()
+    return kept
+
+
+def of_kept(units: Sequence[int], covariance: Tensor) -> Mixture:
+    """These units as they are; those that are left out are read out of them by linear regression."""
+    kept = sorted(units)
     within = covariance[kept][:, kept]
     read = covariance[:, kept] @ torch.linalg.pinv(within, hermitian=True, rtol=NOTHING)
-    exact = torch.eye(count, dtype=torch.float64)
+    exact = torch.eye(len(kept), dtype=torch.float64)
     read[kept] = exact
-    made = torch.zeros(count, len(covariance), dtype=torch.float64)
+    made = torch.zeros(len(kept), len(covariance), dtype=torch.float64)
     made[:, kept] = exact
     return Mixture(made, read)

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from composer import Architecture, ComposedModel, ComposerError, Population, Run
-from composer_merging import ChannelChoice, OptimalTransport, Pleas, Zipit
+from composer_merging import ChannelChoice, LearnedChoice, OptimalTransport, Pleas, Zipit
 from composer_merging.aligned import sample
-from composer_merging.choice import chosen
+from composer_merging.choice import chosen, of_kept
 from composer_merging.merging import (
     Weights,
     member_count,
@@ -25,10 +25,11 @@ from composer_merging.mixtures import Mixer, Mixture
 from composer_merging.moments import Moments, called, moments, views
 from composer_merging.pleas import partly_matched
 from composer_merging.refitting import refit
+from composer_merging.scorer import Scorer, best, described
 from composer_merging.transport import carried
 from composer_merging.zipit import zipped
 
-Options = Zipit | Pleas | ChannelChoice | OptimalTransport
+Options = Zipit | Pleas | ChannelChoice | LearnedChoice | OptimalTransport
 
 
 def reduce(options: Options, parents: Sequence[Population], run: Run) -> ComposedModel:
@@ -66,15 +67,17 @@ def reduced(
     pixels = sample(options.pictures, first, run)
     anew = recalibrates(options.name, options.recalibrate, first, run)
     reached = called(built(first.architecture, one_member(first, 0, with_head=True), run.device), pixels[:1])
-    seen = views(mixer, "inputs" if isinstance(options, ChannelChoice) else "outputs", reached)
+    seen = views(mixer, "inputs" if isinstance(options, (ChannelChoice, LearnedChoice)) else "outputs", reached)
+    scorer = scorer_of(options, parents, run)
+    random = run.generator()
     merged = []
     for member in run.progress(range(count), "merging networks", count):
         whole = [one_member(parent, member, with_head=True) for parent in parents]
         networks = [built(first.architecture, weights, run.device) for weights in whole]
         answers = moments(seen, networks, pixels)
-        mixtures = {name: mixture(options, mixer, name, answers[name], whole) for name in seen}
+        mixtures = {name: mixture(options, mixer, name, answers[name], whole, scorer, random) for name in seen}
         weights = mixer.weights([one_member(parent, member, with_head) for parent in parents], mixtures)
-        if isinstance(options, (Pleas, ChannelChoice)):
+        if isinstance(options, (Pleas, ChannelChoice, LearnedChoice)):
             network = built(wider, weights, run.device)
             refit(network, networks, mixer, mixtures, pixels, options.ridge, anew, run.generator(), weights)
             state = network.state_dict()
@@ -84,7 +87,13 @@ def reduced(
 
 
 def mixture(
-    options: Options, mixer: Mixer, name: str, answers: Sequence[Moments], networks: Sequence[Weights]
+    options: Options,
+    mixer: Mixer,
+    name: str,
+    answers: Sequence[Moments],
+    networks: Sequence[Weights],
+    scorer: Scorer | None,
+    random: torch.Generator,
 ) -> Mixture:
     """How the units of one group become those of the merged network."""
     count = len(mixer.wider.groups[name])
@@ -93,10 +102,29 @@ def mixture(
     if isinstance(options, ChannelChoice):
         covariance = torch.stack([each.covariance() for each in answers]).sum(0)
         return chosen(covariance, mixer.demand(name, networks), count)
+    if isinstance(options, LearnedChoice):
+        covariance = torch.stack([each.covariance() for each in answers]).sum(0)
+        if scorer is None:
+            return of_kept(torch.randperm(len(covariance), generator=random)[:count].tolist(), covariance)
+        return of_kept(best(scorer(described(covariance, mixer.demand(name, networks))), count), covariance)
     correlation = torch.stack([each.correlation() for each in answers]).mean(0)
     if isinstance(options, Pleas):
         return partly_matched(correlation, count)
     return zipped(correlation, count, options.within, options.repeat)
+
+
+def scorer_of(options: Options, parents: Sequence[Population], run: Run) -> Scorer | None:
+    """The scorer that chooses, or None where none does; of concepts that it learned from the run is warned."""
+    if not isinstance(options, LearnedChoice) or options.choice == "random" or options.scorer is None:
+        return None
+    scorer = Scorer.load(options.scorer)
+    known = [parent.concept for parent in parents if parent.concept in scorer.concepts]
+    if known:
+        run.warn(
+            f"learned_choice: the scorer has learned from {', '.join(map(repr, known))}, so that it says nothing of "
+            "what it is worth for concepts that it never saw"
+        )
+    return scorer
 
 
 def built(architecture: Architecture, weights: Mapping[str, torch.Tensor], device: str) -> nn.Module:
