@@ -5,20 +5,30 @@
 Each does the same work: forward pass in training mode, cross-entropy, backward pass, one step of Adam, on one minibatch
 for all members. The ways take turns, and the fastest repeat of each counts. Seconds are the processor's, of all threads
 together, so that other work on the machine does not count; with `--device cuda` or `--wall` they are the clock's.
+
+The floor of a step is its multiplications and additions at the speed of a product of two matrices of 2,048 x 2,048,
+which takes turns with the steps. `--compile` adds `train`'s step under torch.compile; `--memory` measures memory in
+place of seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from composer import Architecture, Run
 from composer_cifar_resnet import CifarResNet
@@ -34,22 +44,34 @@ NETWORKS: Mapping[str, Architecture] = {
     "vit (width 64)": ViT(),
 }
 Step = Callable[[], None]
+SIDE = 2048
+"""Rows and columns of the matrices whose product says how fast the processor is."""
 
 
-def stacked(network: Architecture, members: int, pixels: Tensor, classes: Tensor) -> Step:
-    """As the model source `train` does it."""
+def stacked(
+    network: Architecture, members: int, pixels: Tensor, classes: Tensor, made: Callable[[Any], Any] = lambda loss: loss
+) -> Step:
+    """As the model source `train` does it. made: what the loss is wrapped in."""
     groups = learners(network, range(members), Run(seed=1, device=pixels.device.type))
     optimiser = torch.optim.Adam([each for group in groups for each in group.values() if each.requires_grad])
 
+    @made
+    def loss_of(group: dict[str, Tensor]) -> Tensor:
+        logits = stacked_logits(network, group, pixels, training=True)
+        return F.cross_entropy(logits.mT, classes.expand(len(logits), -1), reduction="none").mean(1).sum()
+
     def step() -> None:
         for group in groups:
-            logits = stacked_logits(network, group, pixels, training=True)
-            loss = F.cross_entropy(logits.mT, classes.expand(len(logits), -1), reduction="none")
-            torch.autograd.backward(loss.mean(1).sum())
+            torch.autograd.backward(loss_of(group))
         optimiser.step()
         optimiser.zero_grad()
 
     return step
+
+
+def compiled(network: Architecture, members: int, pixels: Tensor, classes: Tensor) -> Step:
+    """The same, compiled."""
+    return stacked(network, members, pixels, classes, torch.compile)
 
 
 def plain_loop(network: Architecture, members: int, pixels: Tensor, classes: Tensor) -> Step:
@@ -87,7 +109,27 @@ def vmapped(network: Architecture, members: int, pixels: Tensor, classes: Tensor
     return step
 
 
-WAYS = {"stacked": stacked, "loop": plain_loop, "vmap": vmapped}
+def multiplied(network: Architecture, members: int, pixels: Tensor, classes: Tensor) -> Step:
+    """A product of two matrices."""
+    matrix = torch.randn(SIDE, SIDE, device=pixels.device)
+    found = torch.empty_like(matrix)
+
+    def step() -> None:
+        torch.mm(matrix, matrix, out=found)
+
+    return step
+
+
+def operations(network: Architecture) -> int:
+    """Multiplications and additions of one network's forward and backward pass on one picture."""
+    body, pixels = network.build(2).train(), torch.randn(2, 3, 32, 32)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        torch.autograd.backward(body(pixels).sum())
+    return int(counter.get_total_flops() // len(pixels))
+
+
+WAYS = {"stacked": stacked, "loop": plain_loop, "vmap": vmapped, "product": multiplied}
+MAY_FAIL = "vmap", "compiled"
 
 
 def finished_at() -> float:
@@ -105,7 +147,7 @@ def seconds(steps: Mapping[str, Step], repeats: int, clock: Callable[[], float])
                 started = clock()
                 step()
             except RuntimeError:
-                if name != "vmap":
+                if name not in MAY_FAIL:
                     raise
                 fastest[name] = float("nan")
                 continue
@@ -115,11 +157,43 @@ def seconds(steps: Mapping[str, Step], repeats: int, clock: Callable[[], float])
 
 
 def row(name: str, members: int, taken: Mapping[str, float], batch: int) -> str:
-    each = taken["stacked"] / (members * batch) * 1e3
-    ratios = [
-        f"{taken[way] / taken['stacked']:.2f}" if taken[way] == taken[way] else "refused" for way in ("loop", "vmap")
-    ]
-    return f"| {name} | {members} | {taken['stacked']:.4f} | {each:.4f} | {ratios[0]} | {ratios[1]} |"
+    each = taken["stacked"] / (members * batch)
+    floor = operations(NETWORKS[name]) * taken["product"] / (2 * SIDE**3)
+    others = [way for way in taken if way not in ("stacked", "product")]
+    ratios = [f"{taken[way] / taken['stacked']:.2f}" if taken[way] == taken[way] else "refused" for way in others]
+    numbers = [f"{taken['stacked']:.4f}", f"{each * 1e3:.4f}", f"{each / floor:.2f}", *ratios]
+    return f"| {name} | {members} | {' | '.join(numbers)} |"
+
+
+def peak() -> int:
+    """Bytes of memory that this process held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory_of(name: str, members: int, batch: int) -> int:
+    """Bytes that two steps of a population add to what a process holds at most, in a process of its own."""
+    given = [sys.executable, __file__, "--one", name, str(members), str(batch)]
+    return int(subprocess.run(given, check=True, capture_output=True, text=True).stdout)
+
+
+def added(name: str, members: int, batch: int) -> int:
+    """The same in this process, which has done nothing else but one step of one network on one picture."""
+    pixels, classes = torch.randn(batch, 3, 32, 32), torch.randint(2, (batch,))
+    stacked(NETWORKS[name], 1, pixels[:2], classes[:2])()
+    before = peak()
+    step = stacked(NETWORKS[name], members, pixels, classes)
+    step()
+    step()
+    return peak() - before
+
+
+def memory_table(networks: Sequence[str], members: Sequence[int], batches: Sequence[int]) -> Iterator[str]:
+    yield f"| network | members | {' | '.join(f'{batch} pictures, MB' for batch in batches)} |"
+    yield f"| --- | --: |{' --: |' * len(batches)}"
+    for name in networks:
+        for count in members:
+            held = [f"{memory_of(name, count, batch) / 1e6:.0f}" for batch in batches]
+            yield f"| {name} | {count} | {' | '.join(held)} |"
 
 
 def main() -> None:
@@ -131,7 +205,19 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="write the table here too")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--wall", action="store_true", help="seconds of the clock on the CPU too")
+    parser.add_argument("--compile", action="store_true", help="also under torch.compile")
+    parser.add_argument("--memory", action="store_true", help="memory of a step with 64 and 256 pictures, not seconds")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.one:
+        name, members, batch = arguments.one
+        print(added(name, int(members), int(batch)))
+        return
+    if arguments.memory:
+        for line in memory_table(arguments.networks, arguments.members, (64, 256)):
+            print(line, flush=True)
+        return
+    ways = WAYS | ({"compiled": compiled} if arguments.compile else {})
     on_gpu = arguments.device == "cuda"
     clock = finished_at if on_gpu else time.perf_counter if arguments.wall else time.process_time
     generator = torch.Generator().manual_seed(1)
@@ -142,13 +228,14 @@ def main() -> None:
     lines = [
         f"Batch {arguments.batch}, {machine}, Python {platform.python_version()}; fastest of {arguments.repeats}.",
         "",
-        "| network | members | stacked, s a step | ms a picture and member | loop / stacked | vmap / stacked |",
-        "| --- | --: | --: | --: | --: | --: |",
+        "| network | members | stacked, s a step | ms a picture and member | stacked / floor | loop / stacked "
+        f"| vmap / stacked |{' compiled / stacked |' * arguments.compile}",
+        f"| --- | --: | --: | --: | --: | --: | --: |{' --: |' * arguments.compile}",
     ]
     print("\n".join(lines), flush=True)
     for name in arguments.networks:
         for members in arguments.members:
-            steps = {way: make(NETWORKS[name], members, pixels, classes) for way, make in WAYS.items()}
+            steps = {way: make(NETWORKS[name], members, pixels, classes) for way, make in ways.items()}
             lines.append(row(name, members, seconds(steps, arguments.repeats, clock), arguments.batch))
             print(lines[-1], flush=True)
     if arguments.markdown is not None:
