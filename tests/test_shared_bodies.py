@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 import composer
 from composer import ComposedModel, Population
+from composer.models.exporting import export, onnx_difference
 from composer.running.storage import load, read_tensors, save
 from saved_run import save_model
 from tiny import tiny_images, tiny_population
+
+needs_onnx = pytest.mark.skipif(
+    any(importlib.util.find_spec(package) is None for package in ("onnx", "onnxscript", "onnxruntime")),
+    reason="the extra 'export' (onnx, onnxscript, onnxruntime) is not installed",
+)
 
 
 def test_parts_with_one_body_are_one_network_with_several_heads(tmp_path: Path) -> None:
@@ -65,6 +73,18 @@ def test_a_loaded_model_runs_a_shared_body_once(tmp_path: Path) -> None:
     for part, own in zip(model.parts, (part.population() for part in loaded.parts), strict=True):  # type: ignore[operator]
         assert isinstance(own, Population)
         assert torch.equal(own.weights["fc1.weight"][0], part.weights["fc1.weight"][1])
+
+
+@needs_onnx
+def test_a_shared_body_is_in_an_onnx_file_once(tmp_path: Path) -> None:
+    black = tiny_population("black")
+    cat = replace(black, concept="cat", weights=black.body_weights | tiny_population("cat", seed=1).head_weights)
+    save_model(tmp_path / "models" / "product", ComposedModel((black, cat), black.members))
+    loaded = composer.load(tmp_path, "product")
+    file = export(loaded, tmp_path / "product.onnx", "onnx")
+    assert onnx_difference(loaded, file) < 1e-5
+    nodes = importlib.import_module("onnx").load(file).graph.node
+    assert sum(node.op_type == "Conv" for node in nodes) == 2, "as one network has"
 
 
 def copied(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

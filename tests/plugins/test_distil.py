@@ -140,6 +140,15 @@ def test_a_student_says_what_its_teachers_say_and_never_sees_a_label() -> None:
     assert len(run.measured["agreement_with_teachers"]) == len(model) == 2
 
 
+def test_the_student_of_one_parent_in_its_own_architecture_agrees_with_it() -> None:
+    parent = taught()[0].parts[0]  # two networks that have learned something
+    (part,) = taught([parent], architecture=None, members=1, steps=100)[0].parts
+    assert part.architecture == parent.architecture == LARGE
+    mean = parent.log_odds(OTHERS).clamp(-5, 5).mean(0)
+    assert correlation(part.log_odds(OTHERS)[0], mean) > 0.95
+    assert (part.log_odds(OTHERS)[0] > 0).eq(mean > 0).float().mean() > 0.9
+
+
 def test_a_student_is_one_network_of_a_parents_size_with_an_output_for_each_concept() -> None:
     model, _ = taught(steps=2, architecture=None)
     assert model.bodies == (0, 0)
