@@ -2,6 +2,7 @@
 
     python benchmarks/few.py                  # trains what it needs; some minutes on one core
     python benchmarks/few.py --store FOLDER   # takes what `composer bench` left in its store
+    python benchmarks/few.py --data FOLDER    # photographs: catdog, clothing and grocery_brand in it
 
 Parents, test pictures and oracles are those of `composer bench` with seed 1; labelled pictures of the target are drawn
 from the oracle's, k that show it and k that do not, some draws for each k. Each draw moves the heads of another member.
@@ -14,15 +15,20 @@ import argparse
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import few_curves
 import numpy as np
 import torch
+from few_curves import interval
+from few_photographs import Case, Known, of_catdog, of_cells
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from composer import ComposedModel, Expression, Images, Population
+from composer import ComposedModel, Expression, Images
 from composer.recipes.recipe_reader import read_data
 from composer.registry import load_registry
 from composer.running.cache import StageCache
@@ -48,22 +54,9 @@ CHOSEN_ON = {
 """Pairs on which the options of `few_shot` were chosen: nothing is measured on them."""
 LABELS = (0, 1, 2, 5, 10, 20, 50)
 """Pictures of each kind."""
-RESAMPLES = 2000
+SETS = ("catdog", "clothing", "grocery_brand")
 MEASURES = ("AUC", "hardest cell")
 ROWS = ("few_shot", "few_alone", "product", "oracle")
-
-
-@dataclass(frozen=True)
-class Known:
-    """What every member of both parents says of some pictures, computed once."""
-
-    features: Sequence[Tensor]  # of each parent [M, N, D]
-    log_odds: Tensor  # [C, M, N]
-
-    @classmethod
-    def of(cls, parents: Sequence[Population], images: Images) -> Known:
-        features = [parent.features(images).double() for parent in parents]
-        return cls(features, torch.stack([parent.log_odds(images).double() for parent in parents]))
 
 
 @dataclass(frozen=True)
@@ -156,16 +149,6 @@ def curves(pair: Pair, labels: Sequence[int], draws: int) -> dict[str, Floats]:
     return found
 
 
-def interval(differences: Floats) -> tuple[float, float, float]:
-    """Mean of [pairs, draws], and its 95 % bootstrap interval: pairs are drawn anew, and of each pair its draws."""
-    pairs, draws = differences.shape
-    rng = np.random.default_rng(0)
-    chosen = rng.integers(pairs, size=(RESAMPLES, pairs, 1))
-    means = differences[chosen, rng.integers(draws, size=(RESAMPLES, pairs, draws))].mean((1, 2))
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(differences.mean()), float(low), float(high)
-
-
 def table(found: Sequence[dict[str, Floats]], labels: Sequence[int]) -> Iterable[str]:
     """Markdown: a row for each number of labels, for each measure."""
     whole = {row: np.stack([one[row] for one in found]) for row in ROWS}  # [pairs, labels, draws, measures]
@@ -222,11 +205,17 @@ def verdicts(whole: dict[str, Floats], labels: Sequence[int]) -> Iterable[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", type=Path, default=None, help="store of a finished `composer bench`")
+    parser.add_argument("--data", type=Path, default=None, help="folder with catdog, clothing and grocery_brand")
+    parser.add_argument("--keep", type=Path, default=None, help="with --data: where features and heads are kept")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, help="with --data: which of them")
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--labels", type=int, nargs="+", default=list(LABELS))
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     options = parser.parse_args()
+    if options.data is not None:
+        photographs(options)
+        return
     pairs = [pair for pair in PAIRS if pair not in CHOSEN_ON][: options.pairs]
     found = []
     with StageCache(options.store or default_store()) as store:
@@ -237,6 +226,21 @@ def main() -> None:
             write(text, options.document)
             print(f"{'+'.join(pair)}: {len(found)} of {len(pairs)}", flush=True)
     print(text)
+
+
+def photographs(options: argparse.Namespace) -> None:
+    """Measures and writes the tables of each set of photographs, one case after the other."""
+    given = f" --labels {' '.join(map(str, options.labels))}" if options.labels != list(LABELS) else ""
+    with TemporaryDirectory() as folder:
+        for name in options.sets:
+            command = f"python benchmarks/few.py --data ../shared/data --sets {name} --draws {options.draws}{given}"
+            cases = (of_catdog if name == "catdog" else of_cells)(options.data / name, options.keep or Path(folder))
+            done: list[tuple[Case, Floats]] = []
+            for case in islice(cases, options.pairs):
+                done.append((case, few_curves.curves(case, options.labels, options.draws)))
+                text = few_curves.text_of(done, options.labels, command)
+                write(text, options.document, few_curves.PHOTOGRAPHS.format(name))
+                print(f"{name}: {'+'.join(case.concepts)}", flush=True)
 
 
 def said(
@@ -253,10 +257,10 @@ def said(
     return "\n".join([heading, *wrapped]) + "\n"
 
 
-def write(text: str, document: Path) -> None:
+def write(text: str, document: Path, begin: str = BEGIN) -> None:
     """Puts the text between its marks in the document."""
-    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    document.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    document.write_text(f"{before}{begin}{text}{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
