@@ -44,7 +44,7 @@ def student(run: Run | None = None, **options: object) -> ComposedModel:
         images.labels = Secret(images.labels)
     run = run or Run(seed=4)
     run.pictures = shown
-    settings = {"members": 2, "steps": 120, "batch": 32, "learning_rate": 0.03, **options}
+    settings = {"members": 2, "steps": 120, "batch": 32, "learning_rate": 0.03, "flip": False, **options}
     return Distil.model_validate(settings).assemble(None, OPPOSED, run)
 
 
