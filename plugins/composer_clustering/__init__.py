@@ -178,7 +178,7 @@ class Tuned(Evaluator):
         "tree-structured Parzen estimator suggests by the worth of all before (optuna, an extra); its own come first",
     )
     objective: Literal["stability", "dbcv", "silhouette", "davies_bouldin", "parents", "surrogate"] = Field(
-        "stability",
+        "parents",
         description="what a partition is worth: adjusted Rand index with those of subsamples (stability), "
         "density-based validity (dbcv), silhouette, 1 / (1 + the index of Davies and Bouldin) (davies_bouldin), "
         "adjusted Rand index with what the parents say of the pictures (parents), or what a model that was fitted on "

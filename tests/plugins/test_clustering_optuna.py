@@ -138,7 +138,8 @@ def test_the_library_says_nothing_and_keeps_its_voice(caplog: pytest.LogCaptureF
 def test_its_trials_stand_in_the_same_table() -> None:
     population, images, run = tiny_population(), tiny_images(per_cell=8), Run()
     model = ComposedModel((population,), population.members)
-    tuned = Tuned(of=Clusters(umap_figure=False, methods=("kmeans",)), by="optuna", trials=5)
+    of = Clusters(umap_figure=False, methods=("kmeans",))
+    tuned = Tuned(of=of, by="optuna", objective="stability", trials=5)
     tuned.evaluate(model, images, run)
     trials, choice = run.figures["trials"], run.figures["chosen"]
     assert isinstance(trials, Table)

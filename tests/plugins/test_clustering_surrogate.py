@@ -189,7 +189,8 @@ def test_parents_that_say_something_else_are_another_search() -> None:
 def test_the_report_is_chosen_by_the_surrogate_and_asks_for_parents() -> None:
     assert Tuned(objective="surrogate").terms.populations
     assert Tuned(objective="parents").terms.populations
-    assert not Tuned().terms.populations
+    assert Tuned().objective == "parents", "what chooses best on drawn pairs"
+    assert not Tuned(objective="stability").terms.populations
     tuned = Tuned(objective="surrogate", trials=3, of=Clusters(methods=("kmeans",), umap_figure=False))
     run = Run(parents=PARENTS)
     tuned.evaluate(model(), IMAGES, run)

@@ -45,6 +45,11 @@ def model() -> ComposedModel:
     return ComposedModel((population,), population.members)
 
 
+def tuned_by_stability(**options: Any) -> Tuned:
+    """A search for which no parent is asked."""
+    return Tuned(**{"objective": "stability", **options})
+
+
 def groups(apart: float = 8, each: int = 15, seed: int = 0) -> Floats:
     """Three clear groups of pictures in four dimensions."""
     rng = np.random.default_rng(seed)
@@ -53,7 +58,7 @@ def groups(apart: float = 8, each: int = 15, seed: int = 0) -> Floats:
 
 def chosen(features: Floats, run: Run | None = None, keeper: Any = None, **options: Any) -> dict[str, tuning.Searched]:
     surroundings = run or Run()
-    found = tuning.choose(Tuned(**options), features, Spaces(model(), surroundings), surroundings, keeper)
+    found = tuning.choose(tuned_by_stability(**options), features, Spaces(model(), surroundings), surroundings, keeper)
     return {one.method: one for one in found}
 
 
@@ -106,7 +111,7 @@ def test_the_search_looks_at_no_label() -> None:
 
 
 def test_the_options_are_chosen_before_a_label_is_looked_at_and_exchanged_labels_choose_the_same() -> None:
-    tuned = Tuned(of=Clusters(umap_figure=False), trials=4)
+    tuned = tuned_by_stability(of=Clusters(umap_figure=False), trials=4)
     turned = Images(IMAGES.names, {name: values[::-1] for name, values in IMAGES.labels.items()}, IMAGES.at(16))
     runs = Run(), Run()
     for images, run in zip((IMAGES, turned), runs, strict=True):
@@ -338,7 +343,7 @@ def test_a_member_without_finite_features_is_refused_before_the_search() -> None
     weights = {name: value * np.nan for name, value in broken.weights.items()}
     one = ComposedModel((replace(broken, weights=weights),), broken.members)
     with pytest.raises(ComposerError, match="clusters: the features of 1 of 1 members are not finite"):
-        Tuned(trials=2).evaluate(one, IMAGES, Run())
+        tuned_by_stability(trials=2).evaluate(one, IMAGES, Run())
 
 
 @pytest.mark.parametrize(
@@ -361,8 +366,8 @@ def test_the_parents_pictures_are_asked_for_only_where_they_are_needed() -> None
     assert Tuned().terms.pictures == Clusters(metric="rank").terms.pictures == "none"
     assert Tuned(vary=("weights",)).terms.pictures == Tuned(of=Clusters(weights="lda")).terms.pictures == "labelled"
     assert Clusters(metric="mahalanobis").terms.pictures == "labelled"
-    assert Tuned(of=Clusters(name_by_parents=True)).terms.populations
-    assert not Tuned().terms.populations
+    assert tuned_by_stability(of=Clusters(name_by_parents=True)).terms.populations
+    assert not tuned_by_stability().terms.populations
 
 
 # -- the report ---------------------------------------------------------------------------------
@@ -371,7 +376,7 @@ def test_the_parents_pictures_are_asked_for_only_where_they_are_needed() -> None
 def test_the_report_scores_the_chosen_options_and_shows_trials_history_and_choice() -> None:
     run = Run(picked=1)
     of = Clusters(umap_figure=False, methods=("kmeans", "hdbscan", "one_class_svm"))
-    scores = Tuned(of=of, trials=4).evaluate(model(), IMAGES, run).scores
+    scores = tuned_by_stability(of=of, trials=4).evaluate(model(), IMAGES, run).scores
     trials, choice, history = (run.figures[name] for name in ("trials", "chosen", "search"))
     assert isinstance(trials, Table)
     assert isinstance(choice, Table)
@@ -385,7 +390,9 @@ def test_the_report_scores_the_chosen_options_and_shows_trials_history_and_choic
     features = model().features(IMAGES)[1].double().numpy()
     searched = {
         one.method: one
-        for one in tuning.choose(Tuned(of=of, trials=4), features, Spaces(model(), Run(picked=1)), Run(picked=1))
+        for one in tuning.choose(
+            tuned_by_stability(of=of, trials=4), features, Spaces(model(), Run(picked=1)), Run(picked=1)
+        )
     }
     options = of.model_copy(update=dict(searched["kmeans"].chosen))
     plain = options.evaluate(model(), IMAGES, Run(picked=1)).scores
