@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import torch
+
 from composer import ComposerError, Evaluator, KernelSet, Population, Run, tells_apart
 from composer.data.expressions import cell_name
 from composer.data.pooling import FeaturePool
@@ -79,6 +81,8 @@ TAUGHT_ROWS = (
 CONTROLS = frozenset([*list(TRANSLATORS)[list(TRANSLATORS).index("mean") :], *TAUGHT_ROWS[1:]])
 ABOVE = ("random", "shuffled", "untouched", "mean aligned", "taught condition shuffled")
 """Controls that the sentence compares `taught` with."""
+SIDES = ("random", "mean aligned")
+"""Controls that a row stands above or below; it is unstable where another run says otherwise."""
 
 
 @dataclass
@@ -207,9 +211,26 @@ def _look(own: Seen, made: KernelSet, parents: Sequence[KernelSet], seed: int) -
     )
 
 
-def said(found: Benchmark, seen: Mapping[str, Seen], command: str) -> str:
-    """What the document says of the pairs that are done."""
+def gains(rows: Sequence[Row]) -> dict[str, float]:
+    """Row -> gain, of those that have one."""
+    return {row.name: row.gain.value for row in rows if row.gain.value is not None}
+
+
+def unstable(own: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> dict[str, list[str]]:
+    """Row -> the controls that it is above in one run and below in another, of other threads or seeds."""
+    found: dict[str, list[str]] = {}
+    for name in own:
+        for control in (control for control in SIDES if control != name):
+            runs = [run for run in (own, *others) if name in run and control in run]
+            if len({run[name] > run[control] for run in runs}) > 1:
+                found.setdefault(name, []).append(control)
+    return found
+
+
+def said(found: Benchmark, seen: Mapping[str, Seen], command: str, others: Sequence[Mapping[str, float]] = ()) -> str:
+    """What the document says of the pairs that are done. others: what other runs said, row -> gain."""
     rows = leaderboard(found)
+    changing = unstable(gains(rows), others)
     done = list(dict.fromkeys(cell_name(one.pair) for one in found.judgements))
     seeds = len({one.seed for one in found.judgements})
     lines = [
@@ -226,10 +247,17 @@ def said(found: Benchmark, seen: Mapping[str, Seen], command: str) -> str:
         distance = f"{mean(own.distances):.2f}" if own.distances else ""
         dead = f"{own.dead} of {own.members}" if own.members else ""
         seconds = f"{mean(own.seconds):.1f}" if own.seconds else ""
-        cells = [row.name, row.kind, f"{row.auc:.3f}", f"{row.hardest:.3f}", gain, interval, distance, dead, seconds]
+        kind = f"{row.kind}, unstable" if row.name in changing else row.kind
+        cells = [row.name, kind, f"{row.auc:.3f}", f"{row.hardest:.3f}", gain, interval, distance, dead, seconds]
         lines.append(f"| {' | '.join(cells)} |")
     failed = {name: own.failed for name, own in seen.items() if own.failed}
-    lines += ["", *verdict(rows), *(f"- `{name}` failed: {why[0]}" for name, why in failed.items()), ""]
+    lines += [
+        "",
+        *verdict(rows),
+        *stability(changing, len(others)),
+        *(f"- `{name}` failed: {why[0]}" for name, why in failed.items()),
+        "",
+    ]
     wrapped = [
         line if line.startswith("|") else textwrap.fill(line, 120, subsequent_indent="  " * line.startswith("- "))
         for line in lines
@@ -264,6 +292,15 @@ def verdict(rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
+def stability(changing: Mapping[str, Sequence[str]], others: int) -> Iterator[str]:
+    """Which rows change sides from run to run; nothing where there is only one."""
+    if not others:
+        return
+    runs = f"{others} other run{'s' if others > 1 else ''}, under other threads or seeds,"
+    told = "; ".join(f"`{name}` beside {' and '.join(map('`{}`'.format, of))}" for name, of in changing.items())
+    yield f"- Beside {runs} " + (f"these rows change sides: {told}." if told else "no row changes sides.")
+
+
 def write(text: str, document: Path) -> None:
     """Puts the text between its marks in the document."""
     before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
@@ -279,15 +316,33 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=None, help="where stages are kept")
     parser.add_argument("--trained", type=Path, default=None, help="a store of any version to take networks from")
     parser.add_argument("--document", type=Path, default=DOCUMENT)
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=None,
+        help="of the processor (default: torch's own choice); with a --store of its own, as what a store has stays",
+    )
+    parser.add_argument("--keep", type=Path, default=None, help="file to keep the gains in, for --beside of other runs")
+    parser.add_argument(
+        "--beside", type=Path, nargs="*", default=[], help="such files: rows that change sides are marked"
+    )
     options = parser.parse_args()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    others = [json.loads(file.read_text(encoding="utf-8")) for file in options.beside]
     if not 1 <= options.pairs <= len(PAIRS):
         raise ComposerError(f"--pairs: say 1 to {len(PAIRS)}")
     settings = f"--seeds {options.seeds} --cyclegan {options.cyclegan} --steps {options.steps}"
+    if options.threads is not None:
+        settings += f" --threads {options.threads}"
     store = options.store or default_store()
     rounds = measured(PAIRS[: options.pairs], options.seeds, options.cyclegan, options.steps, store, options.trained)
     for found, seen in rounds:
         pairs = len({one.pair for one in found.judgements})
-        write(said(found, seen, f"python benchmarks/translation.py --pairs {pairs} {settings}"), options.document)
+        command = f"python benchmarks/translation.py --pairs {pairs} {settings}"
+        write(said(found, seen, command, others), options.document)
+        if options.keep is not None:
+            options.keep.write_text(json.dumps(gains(leaderboard(found)), indent=1), encoding="utf-8")
         print(f"{cell_name(found.judgements[-1].pair)}: {len(found.judgements)} done", flush=True)
 
 

@@ -50,6 +50,22 @@ def test_a_generator_that_does_as_well_on_shuffled_members_is_said_not_to_need_t
     assert "above `taught condition shuffled`" in told[1]
 
 
+def test_rows_that_another_run_puts_on_the_other_side_of_a_control_are_marked() -> None:
+    rows = found(taught=0.95, random=0.8, mean_aligned=0.9, flow=0.85)
+    own = {"taught": 0.9, "random": 0.6, "mean aligned": 0.8, "flow": 0.7}
+    assert translation.unstable(own, [own, {"flow": 0.9}]) == {}
+    changed = {**own, "flow": 0.85}
+    assert translation.unstable(own, [own, changed]) == {"flow": ["mean aligned"]}
+    text = " ".join(translation.said(rows, {}, "the command", [own, changed]).split())
+    assert "| flow | composition, unstable |" in text
+    assert "| taught | composition | " in text
+    assert "2 other runs, under other threads or seeds, these rows change sides: `flow` beside `mean aligned`." in text
+    assert "1 other run, under other threads or seeds, no row changes sides." in " ".join(
+        translation.said(rows, {}, "the command", [own]).split()
+    )
+    assert "other run" not in translation.said(rows, {}, "the command")
+
+
 def test_without_taught_nothing_is_said_of_it() -> None:
     assert "`taught` was not judged on every pair." in translation.said(found(random=0.8), {}, "the command")
 
