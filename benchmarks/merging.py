@@ -57,6 +57,8 @@ UNITS: Mapping[str, tuple[type[Assembler], dict[str, Any]]] = {
 }
 """All with running statistics estimated anew."""
 BEGIN, END = "<!-- begin: units -->\n", "<!-- end: units -->\n"
+OTHER = "<!-- begin: mergekit -->\n", "<!-- end: mergekit -->\n"
+"""Around the block that benchmarks/against_mergekit.py writes."""
 DRAWS, SEED = 20_000, 0
 
 Right = NDArray[np.bool_]
@@ -75,14 +77,28 @@ def main() -> None:
         labels = torch.from_numpy(part["y_test"]).long()
     units = unit_block([unit_answers(home, pair, train, test, labels) for pair in PAIRS[: options.units]])
     if options.units:
-        before, _, rest = options.output.read_text(encoding="utf-8").partition(BEGIN)
-        options.output.write_text(before + units + rest.partition(END)[2], encoding="utf-8")
+        before = options.output.read_text(encoding="utf-8")
+        options.output.write_text(replaced(before, units, BEGIN, END), encoding="utf-8")
     else:
         hard = [answers(home, pair, train, test, labels) for pair in PAIRS]
         easy = [answers(home, pair, train, test, labels) for pair in EASY]
         shares = torch.bincount(labels, minlength=len(CLASSES)) / len(labels)
-        options.output.write_text(page(hard, easy, float(shares.max()), units), encoding="utf-8")
+        kept = block_of(options.output, *OTHER)
+        options.output.write_text(page(hard, easy, float(shares.max()), units) + kept, encoding="utf-8")
     print(options.output)
+
+
+def replaced(page: str, block: str, begin: str, end: str) -> str:
+    """The page with another block between two marks; a block that it does not have yet stands at its end."""
+    before, found, rest = page.partition(begin)
+    return before + block + rest.partition(end)[2] if found else f"{page.rstrip()}\n\n{block}"
+
+
+def block_of(file: Path, begin: str, end: str) -> str:
+    """The block of another command, to stand at the end of the page; empty where there is none."""
+    page = file.read_text(encoding="utf-8") if file.is_file() else ""
+    _, found, rest = page.partition(begin)
+    return f"\n{found}{rest.partition(end)[0]}{end}" if found else ""
 
 
 def pictures(pixels: NDArray[np.uint8]) -> Images:
