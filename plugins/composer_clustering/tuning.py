@@ -20,7 +20,7 @@ from composer import ComposedModel, Images, Lines, Report, Run, Score, Table
 from composer_clustering.evaluation import Space, Spaces, answers, evaluate, labels_of, require_both
 from composer_clustering.naming import Beliefs, beliefs_of
 from composer_clustering.objectives import FAULTS, WORST, Common
-from composer_clustering.observing import BELIEVING, worth
+from composer_clustering.observing import BELIEVING, believed, worth
 from composer_clustering.search import Fixed, Found, Plan, order_of, search
 from composer_clustering.space import Grid, grid_of, said
 
@@ -103,6 +103,8 @@ def choose(
     """
     started = time.monotonic()
     common = Common.of(features, run.seed)
+    if beliefs is not None and tuned.objective == "parents":
+        _warn_of_silence(beliefs, run)
     methods = [method for method in tuned.of.methods if method != "one_class_svm"]
     found = []
     for index, method in enumerate(methods):
@@ -181,6 +183,15 @@ def _code() -> str:
             file.read_bytes() for kind in ("py", "json") for file in sorted(Path(__file__).parent.glob(f"*.{kind}"))
         )
     ).hexdigest()
+
+
+def _warn_of_silence(beliefs: Beliefs, run: Run) -> None:
+    said = believed(beliefs.target)
+    if len(np.unique(said)) == 1:
+        run.warn(
+            f"tuned: to the parents {'every' if said[0] else 'no'} picture is the target, so that by `objective: "
+            "parents` all options are alike and stay as they were; take another objective, such as stability"
+        )
 
 
 def _warn(tuned: Tuned, searched: Searched, run: Run) -> None:

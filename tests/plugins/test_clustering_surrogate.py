@@ -186,6 +186,20 @@ def test_parents_that_say_something_else_are_another_search() -> None:
     assert len(memory.tensors) == 2
 
 
+@pytest.mark.parametrize(("sign", "kind"), [(-1.0, "no"), (1.0, "every")])
+def test_parents_to_whom_all_pictures_are_alike_choose_nothing_and_it_is_said(sign: float, kind: str) -> None:
+    tuned = Tuned(objective="parents", trials=4, of=Clusters(methods=("kmeans",)))
+    run = Run()
+    alike = Beliefs(sign * (2 + SIDES), np.stack([SIDES]))
+    (found,) = tuning.choose(tuned, places(), Spaces(model(), run), run, None, alike)
+    assert found.chosen == {}
+    (warning,) = run.warnings
+    assert f"to the parents {kind} picture is the target" in warning
+    quiet = Run()
+    tuning.choose(tuned, places(), Spaces(model(), quiet), quiet, None, Beliefs(SIDES, np.stack([SIDES])))
+    assert quiet.warnings == []
+
+
 def test_the_report_is_chosen_by_the_surrogate_and_asks_for_parents() -> None:
     assert Tuned(objective="surrogate").terms.populations
     assert Tuned(objective="parents").terms.populations
