@@ -1,0 +1,165 @@
+"""What a scorer that learned on a zoo is worth for pairs that share no concept with it: a block of docs/translation.md.
+
+    python benchmarks/zoo_learning.py --pairs 4
+
+For each pair of the drawn world a scorer learns from the nine pairs of the other concepts, on the parents' own pictures
+alone, and chooses the units of this pair in `learned_choice`. Beside it stand the choice by regression that it starts
+from, choice by chance, the aligned mean and the product. Parents, pictures, oracles and gain are those of
+`composer bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from translation import take
+
+from composer import ComposerError, Run
+from composer.data.expressions import cell_name
+from composer.data.pooling import FeaturePool
+from composer.registry import Registry, load_registry
+from composer.results.gain_table import gain_cells
+from composer.running.cache import StageCache
+from composer.running.engine import Engine
+from composer.running.plan import make_plan
+from composer.running.store_folder import default_store
+from composer.sweeps.benchmark import DRAWINGS, PAIRS, Benchmark, Entrants, judge, pair_recipe
+from composer.sweeps.leaderboard import Row, leaderboard
+from composer_merging import Learning, learn_scorer
+
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "translation.md"
+BEGIN, END = "<!-- begin: benchmarks/zoo_learning.py -->\n", "<!-- end: zoo -->"
+LEARNED, REGRESSION, CHANCE = "learned_choice", "channel_choice", "by chance"
+CONTROLS = frozenset({CHANCE})
+
+
+def entrants(scorer: Path) -> Entrants:
+    """All rows of one pair."""
+    slots: Mapping[str, Mapping[str, Any]] = {
+        LEARNED: {"assembler": {"use": "learned_choice", "scorer": str(scorer)}},
+        REGRESSION: {"assembler": "channel_choice"},
+        CHANCE: {"assembler": {"use": "learned_choice", "choice": "random"}},
+        "aligned_mean": {"assembler": "aligned_mean"},
+        "product": {"assembler": "product"},
+    }
+    return Entrants(slots, (), CONTROLS, {})
+
+
+def unseen_by(pair: tuple[str, ...]) -> list[tuple[str, str]]:
+    """All pairs that share no concept with this one."""
+    return [other for other in PAIRS if not set(other) & set(pair)]
+
+
+def learn(
+    pair: tuple[str, ...], seed: int, file: Path, engine: Engine, registry: Registry, trained: Path | None
+) -> float:
+    """Seconds of the processor that a scorer took for this pair, once the zoo's networks were at hand."""
+    zoo = []
+    for other in unseen_by(pair):
+        recipe = pair_recipe(
+            other, seed, Entrants({"product": {"assembler": "product"}}, (), frozenset(), {}), (), registry
+        )
+        take(engine, recipe, trained)
+        plan = make_plan(recipe)
+        zoo.append(
+            (
+                [engine.result(plan.populations[concept]) for concept in other],
+                [engine.result(plan.training[concept]) for concept in other],
+            )
+        )
+    started = time.process_time()
+    learn_scorer(zoo, file, Learning(), Run(seed))
+    return time.process_time() - started
+
+
+def measured(
+    pairs: Sequence[tuple[str, str]], seeds: int, folder: Path, store: Path, trained: Path | None
+) -> Iterator[tuple[Benchmark, list[float]]]:
+    """What is known after each pair with each seed."""
+    registry = load_registry()
+    found, seconds, pool = Benchmark(entrants(folder / "scorer")), [], FeaturePool()
+    folder.mkdir(parents=True, exist_ok=True)
+    with StageCache(store) as stages:
+        engine = Engine(stages, "cpu", registry)
+        for seed in range(1, seeds + 1):
+            for pair in pairs:
+                file = folder / f"{cell_name(pair)}-{seed}.safetensors"
+                seconds.append(learn(pair, seed, file, engine, registry, trained))
+                recipe = pair_recipe(pair, seed, entrants(file), (), registry, DRAWINGS)
+                take(engine, recipe, trained)
+                found.judgements.append(judge(engine, recipe, found, pool))
+                yield found, seconds
+
+
+def said(found: Benchmark, seconds: Sequence[float], command: str) -> str:
+    """What the document says of the pairs that are done."""
+    rows = leaderboard(found)
+    done = list(dict.fromkeys(cell_name(one.pair) for one in found.judgements))
+    lines = [
+        f"Written by `{command}`.",
+        f"{len(done)} of {len(PAIRS)} pairs ({', '.join(done)}), {len({one.seed for one in found.judgements})} seed;",
+        f"to learn took {mean(seconds):.0f} s of the processor for each.",
+        "",
+        "| | kind | AUC | hardest cell | gain | 95 % interval |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        gain, interval = gain_cells({"value": row.gain.value, "interval": row.gain.interval, "why": row.gain.why})
+        lines.append(f"| {row.name} | {row.kind} | {row.auc:.3f} | {row.hardest:.3f} | {gain} | {interval} |")
+    failed = {name: why for one in found.judgements for name, why in one.failed.items()}
+    return "\n".join([*lines, "", *verdict(rows), *(f"- `{name}` failed: {why}" for name, why in failed.items()), ""])
+
+
+def verdict(rows: Sequence[Row]) -> Iterator[str]:
+    """How the learned choice stands beside the one that it starts from, and beside chance, by their intervals."""
+    known = {row.name: row.gain for row in rows}
+    own = known.get(LEARNED)
+    if own is None or own.interval is None or own.value is None:
+        yield f"- `{LEARNED}` was not judged on every pair."
+        return
+    for name in (REGRESSION, CHANCE):
+        other = known.get(name)
+        if other is None or other.interval is None or other.value is None:
+            continue
+        word = "is not clearly apart from"
+        if own.interval[0] > other.interval[1]:
+            word = "is above"
+        elif own.interval[1] < other.interval[0]:
+            word = "is below"
+        yield f"- `{LEARNED}`, with gain {own.value:.2f}, {word} `{name}` with {other.value:.2f}."
+
+
+def write(text: str, document: Path) -> None:
+    """Puts the text between its marks in the document. ComposerError where there are none."""
+    before, mark, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    if not mark or END not in rest:
+        raise ComposerError(f"{document}: the marks {BEGIN.strip()!r} and {END!r} are missing")
+    document.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=4, help="how many of the benchmark's pairs")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--scorers", type=Path, default=Path("scorers"), help="folder for the scorers' files")
+    parser.add_argument("--store", type=Path, default=None, help="where stages are kept")
+    parser.add_argument("--trained", type=Path, default=None, help="a store of any version to take networks from")
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    options = parser.parse_args()
+    if not 1 <= options.pairs <= len(PAIRS):
+        raise ComposerError(f"--pairs: say 1 to {len(PAIRS)}")
+    store = options.store or default_store()
+    for found, seconds in measured(PAIRS[: options.pairs], options.seeds, options.scorers, store, options.trained):
+        pairs = len({one.pair for one in found.judgements})
+        command = f"python benchmarks/zoo_learning.py --pairs {pairs} --seeds {options.seeds}"
+        write(said(found, seconds, command), options.document)
+        print(f"{cell_name(found.judgements[-1].pair)}: {len(found.judgements)} done", flush=True)
+
+
+if __name__ == "__main__":
+    main()
