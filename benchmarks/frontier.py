@@ -18,6 +18,7 @@ from typing import Any
 
 import matplotlib as mpl
 import torch
+from merging import block_of
 from readme import machine
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -33,6 +34,8 @@ from composer.sweeps.leaderboard import Row, leaderboard
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "frontier.md"
+PHOTOGRAPHS = "<!-- begin: photographs -->\n", "<!-- end: photographs -->\n"
+"""Around the block that benchmarks/frontier_photographs.py writes."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def main() -> None:
     costs = costs_of(DRAWINGS.pairs[0], options.store or default_store())
     rows = {row.name: row for row in leaderboard(found) if row.name in WAYS}
     draw(rows, costs, options.output.with_suffix(".png"))
-    options.output.write_text(page(rows, costs, options.pairs, options.seeds), encoding="utf-8")
+    kept = block_of(options.output, *PHOTOGRAPHS)
+    options.output.write_text(page(rows, costs, options.pairs, options.seeds) + kept, encoding="utf-8")
     print(options.output)
 
 
