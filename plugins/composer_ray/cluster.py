@@ -36,7 +36,7 @@ class Cluster(Executor):
         _require_answer(address)
         try:
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises the class itself where its machine is too slow to start
             raise ComposerError(f"--executor ray{address and f':{address}'}: {_first_line(error)}") from error
         place.store.mkdir(parents=True, exist_ok=True)
         self.sign.touch()
