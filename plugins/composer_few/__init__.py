@@ -12,7 +12,10 @@ from composer import Assembler, Component, Contract, RecipePath, Run, hook
 from composer_few import layout
 
 if TYPE_CHECKING:
-    from composer import ComposedModel, KernelSet, Population
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from composer import ComposedModel, Images, KernelSet, Population
 
 REFERENCE = (
     "Li, Grandvalet and Davoine 2018, arXiv:1802.01483 (the prior about the starting point); Rasmussen and Williams "
@@ -108,6 +111,13 @@ class FewAlone(Assembler):
         from composer_few.assembling import few_alone  # imports torch
 
         return few_alone(self, parents, run)
+
+
+def handful(who: str, folder: Path, most: int | None, rng: np.random.Generator) -> tuple[Images, NDArray[np.bool_]]:
+    """The labelled pictures taken of a folder, and which show the target, for other components that learn from any."""
+    from composer_few import reading  # imports torch
+
+    return reading.handful(who, folder, most, rng)
 
 
 @hook

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from composer import Expression, Population, Run
-from composer_few.reading import handful
+from composer_few import handful
 from composer_training import Distil
 
 
