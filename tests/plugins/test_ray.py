@@ -145,7 +145,7 @@ def test_without_ray_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pyt
 @needs_ray
 def test_a_machine_that_is_too_slow_to_start_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(**_: Any) -> None:
-        raise Exception("The current node timed out during startup.\nAsk its logs.")  # noqa: TRY002  as Ray does
+        raise Exception("The current node timed out during startup.\nAsk its logs.")
 
     monkeypatch.setattr("ray.init", late)
     with pytest.raises(ComposerError, match=r"^--executor ray: The current node timed out during startup\.$"):
