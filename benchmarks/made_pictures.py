@@ -147,8 +147,8 @@ def page(found: Mapping[str, Found], used: Sequence[Source], teacher: Right, opt
             "",
             _filled(
                 f"Each of the {options.inverted:,} `inverted` pictures was found in {options.inversion_steps:,} steps; "
-                "the paper takes 2,000 and many more pictures, so this says what they are worth at this cost and not at "
-                "best."
+                "the paper takes 2,000 and many more pictures, so this says what they are worth at this cost and not "
+                "at best."
             ),
             "",
         ]

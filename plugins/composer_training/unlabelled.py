@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from composer import ComposerError, FileDecoder, Images, Run, UnreadablePictureError, picture_files
+from composer import ComposerError, FileDecoder, Images, Run, Split, UnreadablePictureError, picture_files
 
 LEAVES = 60
 """Shapes that are laid on each other in one picture; below them is one colour."""
 RADII = 0.04, 0.6
 """Smallest and largest half of a shape's width, as shares of the picture's side."""
 AT_ONCE = 256
-LARGEST = 128
-"""Pixels a side that are drawn; for networks that look at more, the pictures are made larger."""
+SMALLEST, LARGEST = 16, 128
+"""Pixels a side that are drawn; for networks that look at fewer or more, the pictures are made smaller or larger."""
 
 
 def of_folder(folder: Path) -> Images:
@@ -47,13 +46,10 @@ def dead_leaves(count: int, size: int, generator: torch.Generator) -> Images:
 
 def drawings(count: int, size: int, run: Run) -> Images:
     """Pictures of drawn things of any kind, colour, pattern and size, as the image source of that name draws them."""
-    from composer_drawings.scene import draw_picture  # for this alone
-    from composer_drawings.world import test_subjects
+    from composer_drawings import Drawings  # for this alone
 
-    side, rng = min(size, LARGEST), run.rng()
-    subjects = [subject for subject, _ in test_subjects((), count, rng)]
-    drawn = [draw_picture(subject, side, rng) for subject in run.progress(subjects, "drawing pictures", count)]
-    return Images([str(number) for number in range(count)], {}, torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2))
+    side = min(max(size, SMALLEST), LARGEST)
+    return Drawings(size=side, test=count).load(Split(()), run)
 
 
 def _drawn(count: int, side: int, generator: torch.Generator) -> Tensor:

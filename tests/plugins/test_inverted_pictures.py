@@ -109,6 +109,6 @@ def test_as_many_pictures_are_made_as_said() -> None:
         9000,
         40,
     ]
-    pictures = drawings(3, 20, Run(seed=1)).at(20)
-    assert pictures.shape == (3, 3, 20, 20)
-    assert torch.equal(pictures, drawings(3, 20, Run(seed=1)).at(20))
+    pictures = drawings(5, 20, Run(seed=1)).at(20)
+    assert pictures.shape == (5, 3, 20, 20)
+    assert torch.equal(pictures, drawings(5, 20, Run(seed=1)).at(20))
