@@ -223,7 +223,7 @@ class Distil(Assembler):
     count: int | None = Field(
         None,
         ge=20,
-        le=1_000_000,
+        le=100_000,
         description="how many pictures are made where none is at hand; left out: 9000, and of `inverted` 1000",
     )
     inversion_steps: int = Field(
