@@ -55,6 +55,7 @@ from composer.testing import (
 from composer.testing.installed import read_settings, subjects
 from composer.testing.kinds import CHECKS, make_trial
 from composer.testing.trial import Check
+from composer_merging.scorer import Scorer
 
 Make = Callable[..., list[EntryPoint]]
 SIZE = examples.SIZE
@@ -73,6 +74,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "distil": ("steps=20",),
     "drawings": ("size=16", "train=40", "test=16"),
     **dict.fromkeys(("few_shot", "few_alone"), ("folder={folder}/labels",)),
+    "learned_choice": ("scorer={folder}/scorer",),
     "fit": ("backbone={{use: torchvision, model: mobilenet_v3_small, weights: null}}",),
     "folder": ("train={folder}/train", "test={folder}/test"),
     "timm": ("model=resnet18", "pretrained=false", "size=32"),
@@ -122,6 +124,8 @@ def prepare(name: str, folder: Path) -> None:
     if name in ("task_arithmetic", "ties", "dare"):
         base = examples.population("black", 1)
         torch.save({key: tensor[0].clone() for key, tensor in base.weights.items()}, folder / "base.pth")
+    if name == "learned_choice":
+        Scorer.fresh(8, torch.Generator().manual_seed(0)).save(folder / "scorer")
     if name == "cifar10":
         rng = np.random.default_rng(0)
         arrays: dict[str, Any] = {}
