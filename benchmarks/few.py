@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import few_curves
 import numpy as np
@@ -75,9 +76,9 @@ class Pair:
         return Expression.all_of(self.concepts)
 
 
-def pair_of(concepts: tuple[str, str], engine: Engine) -> Pair:
-    """The parents and pictures that `composer bench` judges with seed 1; computed where its store has none."""
-    data = {
+def recipe_of(concepts: Sequence[str]) -> dict[str, Any]:
+    """What `composer bench` trains with seed 1: both parents, and the oracle."""
+    return {
         "name": "_".join(concepts),
         "seed": 1,
         "concepts": list(concepts),
@@ -87,7 +88,11 @@ def pair_of(concepts: tuple[str, str], engine: Engine) -> Pair:
         "evaluators": ["recognition"],
         "oracle": True,
     }
-    plan = make_plan(read_data(data, "few", engine.registry))
+
+
+def pair_of(concepts: tuple[str, str], engine: Engine) -> Pair:
+    """The parents and pictures that `composer bench` judges with seed 1; computed where its store has none."""
+    plan = make_plan(read_data(recipe_of(concepts), "few", engine.registry))
     assert plan.test is not None, "drawings have test pictures"
     assert plan.oracle is not None, "and labelled ones of the target"
     test, labelled = (engine.result(step) for step in (plan.test, plan.oracle.population.pictures[0]))
@@ -120,9 +125,9 @@ def moved_log_odds(pair: Pair, member: int, chosen: NDArray[np.int64], *, alone:
     return pair.target.log_odds(dict(zip(pair.concepts, tested, strict=True)))
 
 
-def scores(pair: Pair, log_odds: Tensor) -> tuple[float, float]:
+def scores(test: Images, log_odds: Tensor) -> tuple[float, float]:
     """AUC on all test pictures, and beside the cell that is most easily taken for the target."""
-    values, target, cells = log_odds.numpy(), pair.test.target, np.asarray(pair.test.cells)
+    values, target, cells = log_odds.numpy(), test.target, np.asarray(test.cells)
     of_cells = []
     for cell in sorted(set(cells[~target])):
         kept = target | (cells == cell)
@@ -137,15 +142,15 @@ def curves(pair: Pair, labels: Sequence[int], draws: int) -> dict[str, Floats]:
         member = draw % pair.tested.log_odds.shape[1]
         rng = np.random.default_rng(draw)
         orders = [rng.permutation(np.flatnonzero(pair.shown == kind)) for kind in (True, False)]
-        product = scores(pair, moved_log_odds(pair, member, np.asarray([], dtype=np.int64), alone=False))
-        oracle = scores(pair, pair.oracle[member])
+        product = scores(pair.test, moved_log_odds(pair, member, np.asarray([], dtype=np.int64), alone=False))
+        oracle = scores(pair.test, pair.oracle[member])
         for place, count in enumerate(labels):
             chosen = np.concatenate([order[:count] for order in orders])
             found["product"][place, draw] = product
             found["oracle"][place, draw] = oracle
             for row in ("few_shot", "few_alone"):
                 log_odds = moved_log_odds(pair, member, chosen, alone=row == "few_alone")
-                found[row][place, draw] = scores(pair, log_odds)
+                found[row][place, draw] = scores(pair.test, log_odds)
     return found
 
 
