@@ -225,8 +225,12 @@ def main() -> None:
     classes = torch.randint(2, (arguments.batch,), generator=generator).to(arguments.device)
     processor = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} thread(s)"
     machine = f"{torch.cuda.get_device_name() if on_gpu else processor}, torch {torch.__version__}"
+    product = {"product": multiplied(NETWORKS["cnn"], 1, pixels, classes)}
+    speed = 2 * SIDE**3 / seconds(product, arguments.repeats, clock)["product"] / 1e9
+    per_core = "" if on_gpu or arguments.wall else " a core"
     lines = [
         f"Batch {arguments.batch}, {machine}, Python {platform.python_version()}; fastest of {arguments.repeats}.",
+        f"A float32 product of {SIDE:,} x {SIDE:,}: {speed:.0f} GFLOP/s{per_core}.",
         "",
         "| network | members | stacked, s a step | ms a picture and member | stacked / floor | loop / stacked "
         f"| vmap / stacked |{' compiled / stacked |' * arguments.compile}",
