@@ -74,16 +74,10 @@ def main() -> None:
         shown = Pictures(
             pictures(part["x_train"][every]), pictures(part["x_test"]), torch.from_numpy(part["y_test"]).long()
         )
-    population = joined([network(home / f"{name}.th") for name in RUNS[: options.members]])
+    population = Population.joined([network(home / f"{name}.th") for name in RUNS[: options.members]])
     found, seconds = measured(aligned(population, population, NETWORK), options.hosts, shown)
     write(block(found, seconds, options.hosts, options.members), options.document)
     print(options.document)
-
-
-def joined(networks: Sequence[Population]) -> Population:
-    """One population of all."""
-    weights = {name: torch.cat([one.weights[name] for one in networks]) for name in networks[0].weights}
-    return replace(networks[0], weights=weights, members=tuple(one.members[0] for one in networks), _memo={})
 
 
 def measured(population: Population, hosts: int, shown: Pictures) -> tuple[Answers, dict[str, float]]:

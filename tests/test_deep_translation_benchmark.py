@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import deep_translation as deep
@@ -111,10 +110,3 @@ def test_only_what_stands_between_the_marks_is_written(tmp_path: Path) -> None:
     page.write_text("no marks", encoding="utf-8")
     with pytest.raises(SystemExit, match="marks"):
         deep.write("new\n", page)
-
-
-def test_populations_of_one_become_one_population() -> None:
-    each = [replace(tiny_population("cat", 1, seed), members=(f"run {seed}",)) for seed in range(3)]
-    whole = deep.joined(each)
-    assert whole.members == ("run 0", "run 1", "run 2")
-    assert torch.equal(whole.weights["conv1.weight"][2], each[2].weights["conv1.weight"][0])
