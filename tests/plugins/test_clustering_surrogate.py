@@ -9,26 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from torch import Tensor
 
-from composer import ComposedModel, ComposerError, Images, Run, Table
+from clustered import IMAGES, Memory, model
+from composer import ComposerError, Images, Run, Table
 from composer_clustering import Clusters, Tuned, tuning
 from composer_clustering.evaluation import Spaces
 from composer_clustering.naming import Beliefs, beliefs_of
 from composer_clustering.objectives import FAULTS, ONE_CLUSTER, WORST, Common
 from composer_clustering.observing import believed, explained, observed, worth
 from composer_clustering.surrogate import SHIPPED, Surrogate, shipped
-from tiny import tiny_images, tiny_population
+from tiny import tiny_population
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-IMAGES = tiny_images(per_cell=8)
 PARENTS = tiny_population("black"), tiny_population("cat", seed=1)
-
-
-def model() -> ComposedModel:
-    population = tiny_population()
-    return ComposedModel((population,), population.members)
 
 
 def places(each: int = 20) -> Floats:
@@ -162,19 +156,6 @@ def test_the_parents_are_asked_of_pictures_whose_labels_nobody_sees() -> None:
     tuned = Tuned(objective="surrogate", trials=3)
     found = tuning.choose(tuned, features, Spaces(model(), run), run, None, beliefs)
     assert [len(one.found.tried) for one in found] == [3, 3, 3]
-
-
-class Memory:
-    """A keeper of tensors."""
-
-    def __init__(self) -> None:
-        self.tensors: dict[str, Mapping[str, Tensor]] = {}
-
-    def kept(self, name: str) -> Mapping[str, Tensor] | None:
-        return self.tensors.get(name)
-
-    def keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        self.tensors[name] = tensors
 
 
 def test_parents_that_say_something_else_are_another_search() -> None:
