@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from composer import ComposedModel, Expression, Images, Run
 from composer_efficientnet_lite import PretrainedEfficientNetLite
 from composer_training import Distil
 from composer_training.labelled import Labels
 from handfuls import PARENTS, ranked, turned, written
+from teachers import Secret
 from tiny import training_images
 
 OPPOSED = (turned(PARENTS[0]), PARENTS[1])
 """Of which the first says the opposite of what labels say."""
-
-
-class Secret(dict[str, NDArray[np.bool_]]):
-    """Labels that nobody may look at."""
-
-    def __getitem__(self, concept: str) -> NDArray[np.bool_]:
-        raise AssertionError("a student looked at a label")
-
-    def items(self) -> NoReturn:
-        raise AssertionError("a student looked at the labels")
-
-    values = items
 
 
 @pytest.fixture
