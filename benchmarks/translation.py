@@ -1,6 +1,6 @@
 """What translated kernels are worth beside the controls that answer the known questions: writes docs/translation.md.
 
-    python benchmarks/translation.py --pairs 16 --seeds 3
+    python benchmarks/translation.py --workers 2 --keep rounds
 
 Parents, pictures, oracles and gain are those of `composer bench`. Every row is a set of kernels put into the parents'
 architecture by `refit`: biases set anew and a head fitted in closed form on the parents' pictures. The rows of `taught`
@@ -11,16 +11,16 @@ parents' member nearest to each result, and that member plus noise as long as th
 from __future__ import annotations
 
 import argparse
-import json
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import torch
+from rounds import Round, kept, rounds_of, worked
 
 from composer import ComposerError, Evaluator, KernelSet, Population, Run, tells_apart
 from composer.data.expressions import cell_name
@@ -33,8 +33,6 @@ from composer.results.gain_table import gain_cells
 from composer.running.cache import StageCache
 from composer.running.engine import Engine
 from composer.running.plan import make_plan
-from composer.running.step import Step
-from composer.running.storage import load
 from composer.running.store_folder import default_store
 from composer.sweeps.benchmark import DRAWINGS, PAIRS, Benchmark, Entrants, Judgement, judge, pair_recipe
 from composer.sweeps.leaderboard import Row, leaderboard
@@ -96,49 +94,54 @@ class Seen:
     seconds: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
+    def add(self, other: Seen) -> None:
+        """Takes in what another round saw."""
+        self.distances += other.distances
+        self.dead += other.dead
+        self.members += other.members
+        self.seconds += other.seconds
+        self.failed += other.failed
 
-def measured(
-    pairs: Sequence[tuple[str, str]], seeds: int, cyclegan: int, steps: int, store: Path, trained: Path | None
-) -> Iterator[tuple[Benchmark, dict[str, Seen]]]:
-    """What is known after each pair with each seed."""
-    registry = load_registry()
-    compositions: dict[str, Mapping[str, Any]] = {
-        name: {"translator": {**slot, **({"epochs": cyclegan} if slot["use"] == "cyclegan" else {})}, **REFIT}
-        for name, slot in TRANSLATORS.items()
-        if cyclegan or slot["use"] != "cyclegan"
-    }
-    compositions |= {"product": {"assembler": "product"}, "aligned_mean": {"assembler": "aligned_mean"}}
-    found = Benchmark(Entrants(compositions, (), CONTROLS, {}))
-    seen: dict[str, Seen] = {}
-    pool = FeaturePool()
+
+@dataclass(frozen=True)
+class Settings:
+    """What a round is worked with."""
+
+    cyclegan: int
+    """Epochs; 0 leaves it out."""
+    steps: int
+    """Of `taught`."""
+
+    def entrants(self) -> Entrants:
+        """The rows that come of recipes."""
+        slots: dict[str, Mapping[str, Any]] = {
+            name: {"translator": {**slot, **({"epochs": self.cyclegan} if slot["use"] == "cyclegan" else {})}, **REFIT}
+            for name, slot in TRANSLATORS.items()
+            if self.cyclegan or slot["use"] != "cyclegan"
+        }
+        slots |= {"product": {"assembler": "product"}, "aligned_mean": {"assembler": "aligned_mean"}}
+        return Entrants(slots, (), CONTROLS, {})
+
+
+def measured(settings: Settings, one: Round, store: Path) -> tuple[Judgement, dict[str, Seen]]:
+    """What a pair with a seed says of all rows."""
+    registry, entrants, seen = load_registry(), settings.entrants(), dict[str, Seen]()
     with StageCache(store) as stages:
         engine = Engine(stages, "cpu", registry)
-        for seed in range(1, seeds + 1):
-            for pair in pairs:
-                recipe = pair_recipe(pair, seed, found.entrants, (), registry, DRAWINGS)
-                take(engine, recipe, trained)
-                judgement = judge(engine, recipe, found, pool)
-                take(engine, recipe, trained)
-                found.judgements.append(with_taught(engine, recipe, judgement, steps, seen))
-                yield found, seen
+        recipe = pair_recipe(one.pair, one.seed, entrants, (), registry, DRAWINGS)
+        judgement = judge(engine, recipe, Benchmark(entrants), FeaturePool())
+        return with_taught(engine, recipe, judgement, settings.steps, seen), seen
 
 
-def take(engine: Engine, recipe: Recipe, trained: Path | None) -> None:
-    """Takes pictures and populations out of another store, of any version of composer, rather than make them anew."""
-    if trained is None:
-        return
-    for step in make_plan(recipe).steps():
-        if step.name.startswith(("images.", "population.")) and step.key not in engine.results:
-            for folder in sorted(trained.glob(f"{step.name}-*")):
-                if _same(step, json.loads((folder / "stage.json").read_text(encoding="utf-8"))["identity"]):
-                    engine.results[step.key] = load(folder)
-                    break
-
-
-def _same(step: Step, identity: Mapping[str, Any]) -> bool:
-    """Whether a stage was made with the same options and seed; its code may be older."""
-    own = json.loads(json.dumps(step.identity))
-    return all(own[part] == identity.get(part) for part in ("stage", "options", "about", "seed"))
+def together(
+    entrants: Entrants, done: Mapping[Round, tuple[Judgement, dict[str, Seen]]]
+) -> tuple[Benchmark, dict[str, Seen]]:
+    """What several rounds say."""
+    seen: dict[str, Seen] = {}
+    for _, rows in done.values():
+        for name, own in rows.items():
+            seen.setdefault(name, Seen()).add(own)
+    return Benchmark(entrants, [judgement for judgement, _ in done.values()]), seen
 
 
 def with_taught(engine: Engine, recipe: Recipe, judgement: Judgement, steps: int, seen: dict[str, Seen]) -> Judgement:
@@ -211,26 +214,46 @@ def _look(own: Seen, made: KernelSet, parents: Sequence[KernelSet], seed: int) -
     )
 
 
-def gains(rows: Sequence[Row]) -> dict[str, float]:
+def gains(found: Benchmark) -> dict[str, float]:
     """Row -> gain, of those that have one."""
-    return {row.name: row.gain.value for row in rows if row.gain.value is not None}
+    return {row.name: row.gain.value for row in leaderboard(found) if row.gain.value is not None}
 
 
-def unstable(own: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> dict[str, list[str]]:
-    """Row -> the controls that it is above in one run and below in another, of other threads or seeds."""
+def alone(found: Benchmark, beside: Sequence[Mapping[Round, tuple[Judgement, Any]]]) -> list[list[dict[str, float]]]:
+    """Gains to hold beside each other: of each seed alone; and of each other run with these of the same rounds."""
+    seeds = sorted({one.seed for one in found.judgements})
+    each = [[gains(Benchmark(found.entrants, [one for one in found.judgements if one.seed == seed])) for seed in seeds]]
+    for other in beside:
+        own = [one for one in found.judgements if (one.pair, one.seed) in other]
+        if own:
+            same = [other[Round(one.pair, one.seed)][0] for one in own]
+            each.append([gains(Benchmark(found.entrants, one)) for one in (own, same)])
+    return each
+
+
+def unstable(runs: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, list[str]]:
+    """Row -> the controls that it is above in one run and below in another of those that are held beside each other."""
     found: dict[str, list[str]] = {}
-    for name in own:
-        for control in (control for control in SIDES if control != name):
-            runs = [run for run in (own, *others) if name in run and control in run]
-            if len({run[name] > run[control] for run in runs}) > 1:
+    for control in SIDES:
+        for name in dict.fromkeys(name for beside in runs for run in beside for name in run if name != control):
+            if any(
+                len({run[name] > run[control] for run in beside if name in run and control in run}) > 1
+                for beside in runs
+            ):
                 found.setdefault(name, []).append(control)
     return found
 
 
-def said(found: Benchmark, seen: Mapping[str, Seen], command: str, others: Sequence[Mapping[str, float]] = ()) -> str:
-    """What the document says of the pairs that are done. others: what other runs said, row -> gain."""
+def said(
+    found: Benchmark,
+    seen: Mapping[str, Seen],
+    command: str,
+    beside: Sequence[Mapping[Round, tuple[Judgement, Any]]] = (),
+) -> str:
+    """What the document says of the pairs that are done. beside: rounds of other runs."""
     rows = leaderboard(found)
-    changing = unstable(gains(rows), others)
+    runs = alone(found, beside)
+    changing = unstable(runs)
     done = list(dict.fromkeys(cell_name(one.pair) for one in found.judgements))
     seeds = len({one.seed for one in found.judgements})
     lines = [
@@ -254,7 +277,7 @@ def said(found: Benchmark, seen: Mapping[str, Seen], command: str, others: Seque
     lines += [
         "",
         *verdict(rows),
-        *stability(changing, len(others)),
+        *stability(changing, runs),
         *(f"- `{name}` failed: {why[0]}" for name, why in failed.items()),
         "",
     ]
@@ -292,13 +315,16 @@ def verdict(rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
-def stability(changing: Mapping[str, Sequence[str]], others: int) -> Iterator[str]:
-    """Which rows change sides from run to run; nothing where there is only one."""
-    if not others:
+def stability(changing: Mapping[str, Sequence[str]], runs: Sequence[Sequence[Mapping[str, float]]]) -> Iterator[str]:
+    """Which rows change sides from seed to seed or from run to run; nothing where there is only one."""
+    seeds, others = len(runs[0]), len(runs) - 1
+    asked = [f"{seeds} seeds alone"] if seeds > 1 else []
+    if others:
+        asked.append(f"{others} run{'s' if others > 1 else ''} with other threads")
+    if not asked:
         return
-    runs = f"{others} other run{'s' if others > 1 else ''}, under other threads or seeds,"
     told = "; ".join(f"`{name}` beside {' and '.join(map('`{}`'.format, of))}" for name, of in changing.items())
-    yield f"- Beside {runs} " + (f"these rows change sides: {told}." if told else "no row changes sides.")
+    yield f"- Of {' and '.join(asked)}: " + (f"these rows change sides: {told}." if told else "no row changes sides.")
 
 
 def write(text: str, document: Path) -> None:
@@ -310,40 +336,48 @@ def write(text: str, document: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many of the benchmark's pairs")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of the seeds")
     parser.add_argument("--cyclegan", type=int, default=150, help="epochs of cyclegan; 0 leaves it out")
     parser.add_argument("--steps", type=int, default=Taught().steps, help="steps of taught")
     parser.add_argument("--store", type=Path, default=None, help="where stages are kept")
-    parser.add_argument("--trained", type=Path, default=None, help="a store of any version to take networks from")
-    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    parser.add_argument("--workers", type=int, default=1, help="processes, each with its own pair")
     parser.add_argument(
         "--threads",
         type=int,
         default=None,
-        help="of the processor (default: torch's own choice); with a --store of its own, as what a store has stays",
+        help="of each process (default: torch's own choice, and 1 of several workers); use another --store for each "
+        "choice, as what a store has stays",
     )
-    parser.add_argument("--keep", type=Path, default=None, help="file to keep the gains in, for --beside of other runs")
+    parser.add_argument("--keep", type=Path, default=None, help="folder of rounds that are done, to go on from")
     parser.add_argument(
-        "--beside", type=Path, nargs="*", default=[], help="such files: rows that change sides are marked"
+        "--beside",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="such folders of other runs: rows that change sides are marked",
     )
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
     options = parser.parse_args()
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    others = [json.loads(file.read_text(encoding="utf-8")) for file in options.beside]
     if not 1 <= options.pairs <= len(PAIRS):
         raise ComposerError(f"--pairs: say 1 to {len(PAIRS)}")
-    settings = f"--seeds {options.seeds} --cyclegan {options.cyclegan} --steps {options.steps}"
-    if options.threads is not None:
-        settings += f" --threads {options.threads}"
-    store = options.store or default_store()
-    rounds = measured(PAIRS[: options.pairs], options.seeds, options.cyclegan, options.steps, store, options.trained)
-    for found, seen in rounds:
-        pairs = len({one.pair for one in found.judgements})
-        command = f"python benchmarks/translation.py --pairs {pairs} {settings}"
-        write(said(found, seen, command, others), options.document)
-        if options.keep is not None:
-            options.keep.write_text(json.dumps(gains(leaderboard(found)), indent=1), encoding="utf-8")
-        print(f"{cell_name(found.judgements[-1].pair)}: {len(found.judgements)} done", flush=True)
+    settings = Settings(options.cyclegan, options.steps)
+    said_of = f"--seeds {options.seeds} --cyclegan {options.cyclegan} --steps {options.steps}"
+    beside = [kept(folder) for folder in options.beside]
+    for done in worked(
+        partial(measured, settings),
+        rounds_of(PAIRS[: options.pairs], options.seeds, options.first),
+        options.store or default_store(),
+        str(settings),
+        options.keep,
+        options.workers,
+        options.threads,
+    ):
+        found, seen = together(settings.entrants(), done)
+        pairs = len({one.pair for one in done})
+        command = f"python benchmarks/translation.py --pairs {pairs} {said_of}"
+        write(said(found, seen, command, beside), options.document)
+        print(f"{', '.join(one.file for one in list(done)[-1:])}: {len(done)} done", flush=True)
 
 
 if __name__ == "__main__":

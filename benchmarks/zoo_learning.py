@@ -1,6 +1,6 @@
 """What a scorer that learned on a zoo is worth for pairs that share no concept with it: a block of docs/translation.md.
 
-    python benchmarks/zoo_learning.py --pairs 4
+    python benchmarks/zoo_learning.py --workers 2 --keep rounds
 
 For each pair of the drawn world a scorer learns from the nine pairs of the other concepts, on the parents' own pictures
 alone, and chooses the units of this pair in `learned_choice`. Beside it stand the choice by regression that it starts
@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from translation import take
+from rounds import NOTHING, Round, rounds_of, worked
 
 from composer import ComposerError, Run
 from composer.data.expressions import cell_name
@@ -28,7 +29,7 @@ from composer.running.cache import StageCache
 from composer.running.engine import Engine
 from composer.running.plan import make_plan
 from composer.running.store_folder import default_store
-from composer.sweeps.benchmark import DRAWINGS, PAIRS, Benchmark, Entrants, judge, pair_recipe
+from composer.sweeps.benchmark import DRAWINGS, PAIRS, Benchmark, Entrants, Judgement, judge, pair_recipe
 from composer.sweeps.leaderboard import Row, leaderboard
 from composer_merging import Learning, learn_scorer
 
@@ -55,17 +56,11 @@ def unseen_by(pair: tuple[str, ...]) -> list[tuple[str, str]]:
     return [other for other in PAIRS if not set(other) & set(pair)]
 
 
-def learn(
-    pair: tuple[str, ...], seed: int, file: Path, engine: Engine, registry: Registry, trained: Path | None
-) -> float:
+def learn(one: Round, file: Path, engine: Engine, registry: Registry) -> float:
     """Seconds of the processor that a scorer took for this pair, once the zoo's networks were at hand."""
     zoo = []
-    for other in unseen_by(pair):
-        recipe = pair_recipe(
-            other, seed, Entrants({"product": {"assembler": "product"}}, (), frozenset(), {}), (), registry
-        )
-        take(engine, recipe, trained)
-        plan = make_plan(recipe)
+    for other in unseen_by(one.pair):
+        plan = make_plan(pair_recipe(other, one.seed, NOTHING, (), registry))
         zoo.append(
             (
                 [engine.result(plan.populations[concept]) for concept in other],
@@ -73,36 +68,30 @@ def learn(
             )
         )
     started = time.process_time()
-    learn_scorer(zoo, file, Learning(), Run(seed))
+    learn_scorer(zoo, file, Learning(), Run(one.seed))
     return time.process_time() - started
 
 
-def measured(
-    pairs: Sequence[tuple[str, str]], seeds: int, folder: Path, store: Path, trained: Path | None
-) -> Iterator[tuple[Benchmark, list[float]]]:
-    """What is known after each pair with each seed."""
+def measured(folder: Path, one: Round, store: Path) -> tuple[Judgement, float]:
+    """What a pair with a seed says of all rows, and the seconds that its scorer took."""
     registry = load_registry()
-    found, seconds, pool = Benchmark(entrants(folder / "scorer")), [], FeaturePool()
     folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{Path(one.file).stem}.safetensors"
     with StageCache(store) as stages:
         engine = Engine(stages, "cpu", registry)
-        for seed in range(1, seeds + 1):
-            for pair in pairs:
-                file = folder / f"{cell_name(pair)}-{seed}.safetensors"
-                seconds.append(learn(pair, seed, file, engine, registry, trained))
-                recipe = pair_recipe(pair, seed, entrants(file), (), registry, DRAWINGS)
-                take(engine, recipe, trained)
-                found.judgements.append(judge(engine, recipe, found, pool))
-                yield found, seconds
+        seconds = learn(one, file, engine, registry)
+        recipe = pair_recipe(one.pair, one.seed, entrants(file), (), registry, DRAWINGS)
+        return judge(engine, recipe, Benchmark(entrants(file)), FeaturePool()), seconds
 
 
 def said(found: Benchmark, seconds: Sequence[float], command: str) -> str:
     """What the document says of the pairs that are done."""
     rows = leaderboard(found)
     done = list(dict.fromkeys(cell_name(one.pair) for one in found.judgements))
+    seeds = len({one.seed for one in found.judgements})
     lines = [
         f"Written by `{command}`.",
-        f"{len(done)} of {len(PAIRS)} pairs ({', '.join(done)}), {len({one.seed for one in found.judgements})} seed;",
+        f"{len(done)} of {len(PAIRS)} pairs ({', '.join(done)}), {seeds} seed{'s' * (seeds > 1)};",
         f"to learn took {mean(seconds):.0f} s of the processor for each.",
         "",
         "| | kind | AUC | hardest cell | gain | 95 % interval |",
@@ -144,21 +133,25 @@ def write(text: str, document: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=4, help="how many of the benchmark's pairs")
+    parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many of the benchmark's pairs")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--scorers", type=Path, default=Path("scorers"), help="folder for the scorers' files")
     parser.add_argument("--store", type=Path, default=None, help="where stages are kept")
-    parser.add_argument("--trained", type=Path, default=None, help="a store of any version to take networks from")
+    parser.add_argument("--workers", type=int, default=1, help="processes, each with its own pair")
+    parser.add_argument("--keep", type=Path, default=None, help="folder of rounds that are done, to go on from")
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     options = parser.parse_args()
     if not 1 <= options.pairs <= len(PAIRS):
         raise ComposerError(f"--pairs: say 1 to {len(PAIRS)}")
+    rounds = rounds_of(PAIRS[: options.pairs], options.seeds)
+    work = partial(measured, options.scorers)
     store = options.store or default_store()
-    for found, seconds in measured(PAIRS[: options.pairs], options.seeds, options.scorers, store, options.trained):
-        pairs = len({one.pair for one in found.judgements})
+    for done in worked(work, rounds, store, "learned", options.keep, options.workers):
+        pairs = len({one.pair for one in done})
         command = f"python benchmarks/zoo_learning.py --pairs {pairs} --seeds {options.seeds}"
-        write(said(found, seconds, command), options.document)
-        print(f"{cell_name(found.judgements[-1].pair)}: {len(found.judgements)} done", flush=True)
+        found = Benchmark(entrants(options.scorers), [judgement for judgement, _ in done.values()])
+        write(said(found, [seconds for _, seconds in done.values()], command), options.document)
+        print(f"{len(done)} of {len(rounds)} done", flush=True)
 
 
 if __name__ == "__main__":

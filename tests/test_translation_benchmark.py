@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import translation
+from rounds import Round
 
 from composer.judging.gain import Sampled
-from composer.registry import load_registry
-from composer.running.cache import StageCache
-from composer.running.engine import Engine
-from composer.running.plan import make_plan
-from composer.sweeps.benchmark import PAIRS, Benchmark, Entrants, Judgement, pair_recipe
+from composer.sweeps.benchmark import PAIRS, Benchmark, Entrants, Judgement
 
 PARENT, ORACLE = (Sampled(value, np.full(41, value)) for value in (0.5, 1.0))
 
@@ -51,19 +47,42 @@ def test_a_generator_that_does_as_well_on_shuffled_members_is_said_not_to_need_t
 
 
 def test_rows_that_another_run_puts_on_the_other_side_of_a_control_are_marked() -> None:
-    rows = found(taught=0.95, random=0.8, mean_aligned=0.9, flow=0.85)
-    own = {"taught": 0.9, "random": 0.6, "mean aligned": 0.8, "flow": 0.7}
-    assert translation.unstable(own, [own, {"flow": 0.9}]) == {}
-    changed = {**own, "flow": 0.85}
-    assert translation.unstable(own, [own, changed]) == {"flow": ["mean aligned"]}
-    text = " ".join(translation.said(rows, {}, "the command", [own, changed]).split())
+    rows = {"taught": 0.95, "random": 0.8, "mean_aligned": 0.9, "flow": 0.85}
+    own = found(**rows)
+    changed = found(**{**rows, "flow": 0.95}).judgements[0]
+    first: dict[Round, tuple[Judgement, None]] = {Round(PAIRS[0], 1): (own.judgements[0], None)}
+    assert translation.unstable(translation.alone(own, [first])) == {}
+    other = found(random=0.99).judgements[0]
+    elsewhere: dict[Round, tuple[Judgement, None]] = {
+        Round(PAIRS[0], 1): (changed, None),
+        Round(PAIRS[1], 1): (other, None),
+    }
+    assert translation.unstable(translation.alone(own, [first, elsewhere])) == {"flow": ["mean aligned"]}
+    text = " ".join(translation.said(own, {}, "the command", [first, elsewhere]).split())
     assert "| flow | composition, unstable |" in text
     assert "| taught | composition | " in text
-    assert "2 other runs, under other threads or seeds, these rows change sides: `flow` beside `mean aligned`." in text
-    assert "1 other run, under other threads or seeds, no row changes sides." in " ".join(
-        translation.said(rows, {}, "the command", [own]).split()
-    )
-    assert "other run" not in translation.said(rows, {}, "the command")
+    assert "Of 2 runs with other threads: these rows change sides: `flow` beside `mean aligned`." in text
+    said = " ".join(translation.said(own, {}, "the command", [first]).split())
+    assert "Of 1 run with other threads: no row changes sides." in said
+    assert "change" not in translation.said(own, {}, "the command")
+
+
+def test_rows_that_another_seed_puts_on_the_other_side_are_marked() -> None:
+    first = found(taught=0.95, random=0.8, flow=0.85)
+    second = replace(found(taught=0.95, random=0.8, flow=0.75).judgements[0], seed=2)
+    both = Benchmark(first.entrants, [*first.judgements, second])
+    text = " ".join(translation.said(both, {}, "the command").split())
+    assert "Of 2 seeds alone: these rows change sides: `flow` beside `random`." in text
+
+
+def test_what_several_rounds_saw_is_put_together() -> None:
+    own = found(taught=0.9).judgements[0]
+    seen = {"taught": translation.Seen([0.5], 1, 4, [30.0], [])}
+    rounds = {Round(PAIRS[0], seed): (replace(own, seed=seed), seen) for seed in (1, 2)}
+    whole, rows = translation.together(Entrants({}, (), translation.CONTROLS, {}), rounds)
+    assert [one.seed for one in whole.judgements] == [1, 2]
+    assert rows["taught"] == translation.Seen([0.5, 0.5], 2, 8, [30.0, 30.0], [])
+    assert seen["taught"].members == 4
 
 
 def test_without_taught_nothing_is_said_of_it() -> None:
@@ -76,21 +95,6 @@ def test_every_control_is_a_row() -> None:
     ways = {"taught", "cyclegan", "cyclegan aligned", "cyclegan normed", "cyclegan pca", "ridge", "transport", "flow"}
     assert rows - translation.CONTROLS == ways
     assert set(translation.ABOVE) <= rows
-
-
-@pytest.mark.parametrize("members", [6, 5])
-def test_networks_are_taken_from_another_store_only_where_options_and_seed_agree(tmp_path: Path, members: int) -> None:
-    entrants = Entrants({"product": {"assembler": "product"}}, (), frozenset(), {})
-    recipe = pair_recipe(PAIRS[0], 1, entrants, (), load_registry())
-    with StageCache(tmp_path / "store") as store:
-        engine = Engine(store, "cpu", load_registry())
-        step = make_plan(recipe).populations["black"]
-        identity = json.loads(json.dumps(step.identity))
-        assert translation._same(step, {**identity, "code": "older", "composer": "older"})
-        identity["options"]["members"] = members
-        assert translation._same(step, identity) == (members == 6)
-        translation.take(engine, recipe, tmp_path / "nowhere")
-        assert not engine.results
 
 
 def test_only_what_stands_between_the_marks_is_written(tmp_path: Path) -> None:
