@@ -55,7 +55,8 @@ def worked(
     workers: int = 1,
     threads: int | None = None,
 ) -> Iterator[dict[Round, Found]]:
-    """What `work` found of all rounds that are done, in their order, once for those kept and after each further one.
+    """What `work` found, in their order, once of the rounds kept and after each further one: of the pairs that are done
+    with the first seed, and of the further seeds that all of these pairs are done with.
 
     work: a function of a module, told of a round and the store. settings: kept beside each round. With several workers
     the parents are trained first, each once; threads: of each process. ComposerError where a round in `keep` was worked
@@ -65,8 +66,8 @@ def worked(
     for one in rounds:
         if keep is not None and (keep / one.file).is_file():
             done[one] = _kept(keep / one.file, settings)
-    if done:
-        yield _ordered(done, rounds)
+    if spoken := even(done, rounds):
+        yield spoken
     missing = [one for one in rounds if one not in done]
     with _processes(min(workers, len(missing)), threads) as submitted:
         if workers > 1:
@@ -77,7 +78,8 @@ def worked(
             if keep is not None:
                 _save(keep / one.file, settings, found)
             done[one] = found
-            yield _ordered(done, rounds)
+            if spoken := even(done, rounds):
+                yield spoken
 
 
 def train(concept: str, of: Round, store: Path) -> None:
@@ -129,5 +131,9 @@ def _work(work: Callable[[Round, Path], Found], one: Round, store: Path) -> tupl
     return one, work(one, store)
 
 
-def _ordered(done: dict[Round, Found], rounds: Sequence[Round]) -> dict[Round, Found]:
-    return {one: done[one] for one in rounds if one in done}
+def even(done: dict[Round, Found], rounds: Sequence[Round]) -> dict[Round, Found]:
+    """The rounds to speak of, in their order: all pairs that are done with the first seed, each with the same seeds."""
+    seeds = list(dict.fromkeys(one.seed for one in rounds))
+    pairs = [one.pair for one in rounds if one.seed == seeds[0] and one in done]
+    whole = [seed for seed in seeds if all(Round(pair, seed) in done for pair in pairs)]
+    return {Round(pair, seed): done[Round(pair, seed)] for seed in whole for pair in pairs}

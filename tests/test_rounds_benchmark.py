@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import rounds
-from rounds import Round, kept, rounds_of, worked
+from rounds import Round, even, kept, rounds_of, worked
 
 from composer import ComposerError
 
@@ -31,6 +31,16 @@ def test_rounds_come_seed_by_seed() -> None:
     assert rounds_of([PAIR, OTHER], 2, first=3) == [Round(pair, seed) for seed in (3, 4) for pair in (PAIR, OTHER)]
 
 
+def test_only_seeds_that_all_pairs_are_done_with_are_spoken_of() -> None:
+    rounds = rounds_of([PAIR, OTHER], 3)
+    assert even({}, rounds) == {}
+    assert even({Round(OTHER, 2): "x"}, rounds) == {}
+    done = {Round(OTHER, 1): "a", Round(PAIR, 2): "b", Round(OTHER, 3): "c"}
+    assert list(even(done, rounds)) == [Round(OTHER, 1), Round(OTHER, 3)]
+    done[Round(PAIR, 1)] = "d"
+    assert list(even(done, rounds)) == [Round(PAIR, 1), Round(OTHER, 1)]
+
+
 def test_a_round_that_is_kept_is_not_worked_again(tmp_path: Path) -> None:
     calls, keep = tmp_path / "calls", tmp_path / "kept"
     calls.mkdir()
@@ -38,7 +48,7 @@ def test_a_round_that_is_kept_is_not_worked_again(tmp_path: Path) -> None:
     first = list(worked(work, rounds_of([PAIR, OTHER], 1), tmp_path / "store", "epochs 2", keep))
     assert [len(done) for done in first] == [1, 2]
     again = list(worked(work, rounds_of([OTHER, PAIR], 2), tmp_path / "store", "epochs 2", keep))
-    assert [len(done) for done in again] == [2, 3, 4]
+    assert [len(done) for done in again] == [2, 2, 4]
     assert list(again[-1]) == rounds_of([OTHER, PAIR], 2)
     assert {one: said for one, (said, _) in again[-1].items()} == {
         one: f"{one.pair} {one.seed} store" for one in rounds_of([OTHER, PAIR], 2)
