@@ -46,6 +46,8 @@ WAYS: Mapping[str, Translator] = {
     "cyclegan, shared": CycleGAN(share=True, scale="unit", epochs=20, hidden=16, identity_weight=5.0),
 }
 NEAREST, MEAN, NOISE = "nearest to transport", "mean of the other half", "random"
+HALFWAY, AS_FAR = "half the way to that mean", "noise as far as transport"
+"""`transport` goes half the way from the host's own kernels: so does the one, and the other as far from them."""
 ALONE = "recalibrated alone"
 
 Answers = dict[str, dict[int, list[tuple[Right, Right]]]]
@@ -112,8 +114,22 @@ def all_made(attribute: KernelSet, of_object: KernelSet) -> tuple[dict[str, Kern
     made[MEAN] = replace(
         of_object, layers={layer: own.expand(len(of_object), *own.shape[1:]) for layer, own in mean.items()}
     )
+    halves = {layer: (own + mean[layer]) / 2 for layer, own in of_object.layers.items()}
+    made[HALFWAY] = replace(of_object, layers=halves)
+    made[AS_FAR] = as_far(made["transport"], of_object)
     made[NOISE] = Random().translate([attribute, of_object], Run(SEED))
     return made, seconds
+
+
+def as_far(made: KernelSet, hosts: KernelSet) -> KernelSet:
+    """Each host plus normal noise as long, in each layer, as what lies between it and what was made of it, which stands first."""
+    generator = Run(SEED).generator()
+    layers = {}
+    for layer, own in hosts.layers.items():
+        drawn = torch.randn(own.shape, generator=generator).flatten(1)
+        change = (made.layers[layer][: len(own)] - own).flatten(1).norm(dim=1, keepdim=True)
+        layers[layer] = own + (drawn / drawn.norm(dim=1, keepdim=True) * change).view_as(own)
+    return replace(hosts, layers=layers)
 
 
 def taken_over(host: Population, kernels: KernelSet, place: int, depth: int) -> Population:

@@ -53,7 +53,7 @@ def test_every_way_and_control_is_measured_at_every_depth(monkeypatch: pytest.Mo
     population = tiny_population("cat", 5, architecture=NETWORK)
     shown = deep.Pictures(training_images("cat"), tiny_images(3), torch.arange(12) % 2)
     found, seconds = deep.measured(aligned(population, population, NETWORK), 2, shown)
-    assert set(found) == {*deep.WAYS, deep.NEAREST, deep.MEAN, deep.NOISE, deep.ALONE}
+    assert set(found) == {*deep.WAYS, deep.NEAREST, deep.MEAN, deep.HALFWAY, deep.AS_FAR, deep.NOISE, deep.ALONE}
     assert set(seconds) == set(deep.WAYS)
     for way, depths in found.items():
         assert list(depths) == ([0] if way == deep.ALONE else list(deep.DEPTHS))
@@ -69,7 +69,19 @@ def test_the_controls_come_from_the_half_that_no_host_is_in(monkeypatch: pytest.
     copied = made[deep.NEAREST].layers["conv1"]
     assert all(any(torch.equal(own, other) for other in others.layers["conv1"]) for own in copied)
     torch.testing.assert_close(made[deep.MEAN].layers["conv1"][1], others.layers["conv1"].mean(0))
+    halfway = (hosts.layers["conv1"][1] + others.layers["conv1"].mean(0)) / 2
+    torch.testing.assert_close(made[deep.HALFWAY].layers["conv1"][1], halfway)
     assert float(made[deep.NOISE].layers["conv1"].std()) == pytest.approx(float(hosts.layers["conv1"].std()), rel=0.2)
+
+
+def test_noise_is_as_far_from_each_host_as_what_transport_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep, "WAYS", {"transport": Transport(align=False)})
+    population = tiny_population("cat", 5, architecture=NETWORK)
+    hosts, others = (Convolutions().extract(population.select(own), Run()) for own in ([0, 1], [2, 3, 4]))
+    made, _ = deep.all_made(others, hosts)
+    for layer, own in hosts.layers.items():
+        far, wanted = ((made[way].layers[layer][:2] - own).flatten(1).norm(dim=1) for way in (deep.AS_FAR, "transport"))
+        torch.testing.assert_close(far, wanted)
 
 
 def test_the_head_of_dead_features_says_what_is_usual() -> None:
