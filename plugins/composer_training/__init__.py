@@ -96,6 +96,11 @@ class Train(ModelSource):
         description="`bfloat16` computes with half the bits where that is enough (mixed precision): faster and smaller "
         "on most GPUs, slower on most CPUs; the weights stay float32",
     )
+    compile: Literal["default", "reduce-overhead"] | None = Field(
+        None,
+        description="compile a step with torch.compile in this mode, which takes minutes once: `default` fuses what it "
+        "can, `reduce-overhead` replays it as CUDA graphs; it pays on a GPU and not on a CPU; left out: not at all",
+    )
     resample: bool = Field(True, description="give every member its own sample of the pictures (online bagging)")
     flip: bool = Field(True, description="mirror half the pictures of a step; false where left and right differ")
 
@@ -131,6 +136,8 @@ class Train(ModelSource):
             if self.body == "frozen":
                 yield "body", "frozen needs a `start`: an untrained body, and a head alone to train, learn little"
             return
+        if self.body == "frozen" and self.compile is not None:
+            yield "compile", "pays for a body that is trained, and this one is frozen; leave it out"
         if any(self.start.problems(concepts)):
             return  # which are told of the start
         own = self.start.network

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,6 +28,17 @@ class Free:
     preprocessing: Preprocessing
     pixels: Tensor
     bfloat16: bool = False
+    compile: str | None = None
+    """torch.compile's mode for a step of training."""
+
+    @cached_property
+    def forward(self) -> Callable[[Weights, Tensor], Tensor]:
+        """Training's forward pass, float32 [M, B, 2]; compiled where that is asked for."""
+
+        def plain(group: Weights, batch: Tensor) -> Tensor:
+            return stacked_logits(self.architecture, group, batch, training=True)
+
+        return plain if self.compile is None else compiled(plain, self.compile)
 
     def batch(self, index: Tensor, which: Tensor | None = None) -> Tensor:
         """What is looked at of the pictures at `index`: preprocessed pixels [B, 3, S, S]. which: bool [B], mirrored."""
@@ -35,8 +47,10 @@ class Free:
 
     def logits(self, group: Weights, first: int, batch: Tensor, *, training: bool) -> Tensor:
         """float32 [M, B, 2]. first: the group's first member."""
-        with autocast(self.pixels.device, self.bfloat16 and training):
-            return stacked_logits(self.architecture, group, batch, training=training).float()
+        if not training:
+            return stacked_logits(self.architecture, group, batch).float()
+        with autocast(self.pixels.device, self.bfloat16):
+            return self.forward(group, batch).float()
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ def seen(options: Train, start: Start, pixels: Tensor, run: Run) -> Free | Froze
     if options.precision == "bfloat16":
         require_bfloat16(pixels.device)
     if options.body == "free" or start.body is None:
-        return Free(start.architecture, start.preprocessing, pixels, options.precision == "bfloat16")
+        return Free(start.architecture, start.preprocessing, pixels, options.precision == "bfloat16", options.compile)
     looked = torch.split(pixels, PICTURES_AT_ONCE)
     features = [
         features_of(start.body, each, options, run) for each in run.progress(looked, "looking once", len(looked))
@@ -83,6 +97,24 @@ def features_of(body: Population, pixels: Tensor, options: Train, run: Run) -> t
         if not options.flip:
             return plain, plain
         return plain, body.architecture.stacked_features(weights, batch.flip(-1)).float()
+
+
+def compiled(forward: Callable[[Weights, Tensor], Tensor], mode: str) -> Callable[[Weights, Tensor], Tensor]:
+    """The same, compiled when it is first called. ComposerError there where torch cannot compile it."""
+    from torch._dynamo.exc import TorchDynamoException  # slow to import
+
+    step = torch.compile(forward, mode=mode, dynamic=False)
+
+    def called(group: Weights, batch: Tensor) -> Tensor:
+        try:
+            return step(group, batch)
+        except TorchDynamoException as error:
+            (why, *_) = str(error).strip().splitlines() or [type(error).__name__]
+            raise ComposerError(
+                f"train: compile: torch cannot compile this network here ({why}); leave it out"
+            ) from error
+
+    return called
 
 
 def mirrored(pixels: Tensor, which: Tensor) -> Tensor:
