@@ -122,7 +122,7 @@ def all_made(attribute: KernelSet, of_object: KernelSet) -> tuple[dict[str, Kern
 
 
 def as_far(made: KernelSet, hosts: KernelSet) -> KernelSet:
-    """Each host plus normal noise as long, in each layer, as what lies between it and what was made of it, which stands first."""
+    """Each host plus normal noise, in each layer as long as what lies between it and what was made of it."""
     generator = Run(SEED).generator()
     layers = {}
     for layer, own in hosts.layers.items():

@@ -220,14 +220,15 @@ def gains(found: Benchmark) -> dict[str, float]:
 
 
 def alone(found: Benchmark, beside: Sequence[Mapping[Round, tuple[Judgement, Any]]]) -> list[list[dict[str, float]]]:
-    """Gains to hold beside each other: of each seed alone; and of each other run with these of the same rounds."""
+    """Gains to hold beside each other: of each seed alone; and of each other run with these of the same pairs."""
     seeds = sorted({one.seed for one in found.judgements})
     each = [[gains(Benchmark(found.entrants, [one for one in found.judgements if one.seed == seed])) for seed in seeds]]
     for other in beside:
-        own = [one for one in found.judgements if (one.pair, one.seed) in other]
+        theirs = [judgement for judgement, _ in other.values()]
+        own = [one for one in found.judgements if one.pair in {same.pair for same in theirs}]
+        theirs = [one for one in theirs if one.pair in {same.pair for same in own}]
         if own:
-            same = [other[Round(one.pair, one.seed)][0] for one in own]
-            each.append([gains(Benchmark(found.entrants, one)) for one in (own, same)])
+            each.append([gains(Benchmark(found.entrants, run)) for run in (own, theirs)])
     return each
 
 
@@ -320,7 +321,7 @@ def stability(changing: Mapping[str, Sequence[str]], runs: Sequence[Sequence[Map
     seeds, others = len(runs[0]), len(runs) - 1
     asked = [f"{seeds} seeds alone"] if seeds > 1 else []
     if others:
-        asked.append(f"{others} run{'s' if others > 1 else ''} with other threads")
+        asked.append(f"{others} run{'s' if others > 1 else ''} with other seeds or threads")
     if not asked:
         return
     told = "; ".join(f"`{name}` beside {' and '.join(map('`{}`'.format, of))}" for name, of in changing.items())

@@ -52,7 +52,7 @@ def test_rows_that_another_run_puts_on_the_other_side_of_a_control_are_marked() 
     changed = found(**{**rows, "flow": 0.95}).judgements[0]
     first: dict[Round, tuple[Judgement, None]] = {Round(PAIRS[0], 1): (own.judgements[0], None)}
     assert translation.unstable(translation.alone(own, [first])) == {}
-    other = found(random=0.99).judgements[0]
+    other = replace(found(random=0.99).judgements[0], pair=PAIRS[1])
     elsewhere: dict[Round, tuple[Judgement, None]] = {
         Round(PAIRS[0], 1): (changed, None),
         Round(PAIRS[1], 1): (other, None),
@@ -61,9 +61,9 @@ def test_rows_that_another_run_puts_on_the_other_side_of_a_control_are_marked() 
     text = " ".join(translation.said(own, {}, "the command", [first, elsewhere]).split())
     assert "| flow | composition, unstable |" in text
     assert "| taught | composition | " in text
-    assert "Of 2 runs with other threads: these rows change sides: `flow` beside `mean aligned`." in text
+    assert "Of 2 runs with other seeds or threads: these rows change sides: `flow` beside `mean aligned`." in text
     said = " ".join(translation.said(own, {}, "the command", [first]).split())
-    assert "Of 1 run with other threads: no row changes sides." in said
+    assert "Of 1 run with other seeds or threads: no row changes sides." in said
     assert "change" not in translation.said(own, {}, "the command")
 
 
