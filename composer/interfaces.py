@@ -252,6 +252,18 @@ class Assembler(Component):
     def assemble(self, kernels: KernelSet | None, parents: Sequence[Population], run: Run) -> ComposedModel:
         """A model of the target; `kernels` is None exactly where `needs_kernels` is False."""
 
+    def learns_from(self) -> Sequence[tuple[str, ...]]:
+        """Groups of other concepts: networks that know them are trained as the recipe's are, and given to `learn`."""
+        return ()
+
+    def learn(self, zoo: Sequence[Sequence[Population]], run: Run) -> Mapping[str, Any]:
+        """What the networks of each group teach, as JSON can hold it; `assemble` finds it in `run.learned`.
+
+        `run.pictures` holds each network's own pictures, group after group. It is computed once, and kept for all
+        recipes whose groups, pictures and options are the same.
+        """
+        raise NotImplementedError(f"{self.name} learns from nothing")
+
 
 class Criterion(Component):
     """Says without labels which member of a composition is worth most: that member is the one that people get."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from composer.data.figures import Figure
 
@@ -34,6 +34,7 @@ class Run:
     parents: for a translator or an evaluator whose contract asks for them, the parents themselves.
     target: for an assembler, what its model is to tell; none where all concepts at once are asked for.
     keeper: where a stage that takes long keeps what it needs to go on after it was killed; gone once it has finished.
+    learned: for an assembler that learns from other concepts, what it has learned.
     picked: for an evaluator, the member that was picked without labels: replicates and figures are of this one.
     """
 
@@ -49,6 +50,7 @@ class Run:
     target: Expression | None = None
     keeper: Keeper | None = None
     parents: tuple[Population, ...] = ()
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
     def generator(self) -> torch.Generator:
         """A fresh CPU generator that starts from the stage's seed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from composer.component import Component
 from composer.networks.architecture import Architecture
 from composer.recipes.located_yaml import Path_
-from composer.recipes.recipe import models_path, placed_splits
+from composer.recipes.recipe import assembler_path, models_path, placed_splits
 from composer.registry import nearest
 
 if TYPE_CHECKING:
@@ -62,6 +62,23 @@ def without_misfits(recipe: Recipe) -> Recipe:
     left = {(arm.translator or arm.assembler).name for arm in kept if arm.control}
     document = {**recipe.document, "controls": [name for name in recipe.document["controls"] if name in left]}
     return replace(recipe, compositions=tuple(kept), document=document, notes=tuple(notes))
+
+
+def zoo_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:
+    """(path, message) for compositions that cannot learn from the concepts that they name."""
+    for arm in recipe.compositions:
+        names = dict.fromkeys(name for group in arm.assembler.learns_from() for name in group)
+        for name in names:
+            if name in recipe.names:
+                yield (
+                    assembler_path(arm),
+                    f"learns from {name!r}, which is a concept of this recipe; name others, which it is not used on",
+                )
+        if names and recipe.images is None:
+            yield assembler_path(arm), f"learns from pictures of {', '.join(names)}: say {WHICH}"
+        elif names and recipe.concepts[-1].models.contract.pictures != "labelled":
+            models = recipe.concepts[-1].models.name
+            yield assembler_path(arm), f"learns from networks that are trained here, and {models!r} trains none"
 
 
 def meaning_problems(recipe: Recipe) -> Iterable[tuple[Path_, str]]:

@@ -133,6 +133,15 @@ def placed_splits(recipe: Recipe) -> Iterable[tuple[Path_, ImageSource, Split]]:
             own = concept.images != recipe.images
             path: Path_ = ("concepts", concept.name, "images") if own else ("images",)
             yield path, concept.images, recipe.split(concept.name)
+    for arm in recipe.compositions:
+        for other in dict.fromkeys(name for group in arm.assembler.learns_from() for name in group):
+            if recipe.images is not None:
+                yield assembler_path(arm), recipe.images, recipe.split(other)
+
+
+def assembler_path(arm: Composition) -> Path_:
+    """Where the assembler of a composition was written."""
+    return ("controls",) if arm.control else ("compositions", arm.name, "assembler")
 
 
 def why_no_oracle(recipe: Recipe) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from composer.data.expressions import MOST_CONCEPTS, Expression
 from composer.errors import Problem, RecipeError
 from composer.interfaces import Assembler, Criterion, Evaluator, ImageSource, KernelExtractor, ModelSource, Translator
-from composer.recipes.contracts import contract_problems, meaning_problems, picture_notes, without_misfits
+from composer.recipes.contracts import contract_problems, meaning_problems, picture_notes, without_misfits, zoo_problems
 from composer.recipes.located_yaml import Document, Path_, read_document
 from composer.recipes.memory import memory_notes, memory_problems
 from composer.recipes.overrides import apply
@@ -344,7 +344,7 @@ class _Reader(SlotReader):
 
     def check(self, recipe: Recipe) -> None:
         """What single slots cannot show: contracts, and what components say of the concepts."""
-        for place, message in (*contract_problems(recipe), *meaning_problems(recipe)):
+        for place, message in (*contract_problems(recipe), *meaning_problems(recipe), *zoo_problems(recipe)):
             self.problem(place, message)
         for message in target_problems(recipe):
             self.problem(("target",), message)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from composer.component import Component
+from composer.data.expressions import cell_name
 from composer.data.facts import Facts
 from composer.data.run import Run
-from composer.interfaces import Evaluator, Split
+from composer.interfaces import Assembler, Evaluator, Split
 from composer.judging import gain
 from composer.judging.declared import declared_scores
 from composer.recipes.contracts import log_odds_needed
@@ -111,7 +113,9 @@ class _Maker:
             for concept in recipe.concepts
             if concept.images is not None
         }
-        self.populations = {concept.name: self.population(concept) for concept in recipe.concepts}
+        self.populations = {
+            concept.name: self.population(concept, self.training.get(concept.name)) for concept in recipe.concepts
+        }
 
     def step(self, name: str, subject: str, component: Component, verb: str, **rest: Any) -> Step:
         """A step, or the one of the same key that was made before."""
@@ -124,8 +128,8 @@ class _Maker:
         files = tuple(source.split_files(split))
         return self.step(f"images.{split}", str(split), source, "pictures", about=about, files=files, split=split)
 
-    def population(self, concept: Concept) -> Step:
-        own = (self.training[concept.name],) if concept.models.contract.pictures != "none" else ()
+    def population(self, concept: Concept, shown: Step | None) -> Step:
+        own = (shown,) if shown is not None and concept.models.contract.pictures != "none" else ()
         about = {"concept": concept.name, "outputs": concept.outputs and list(concept.outputs)}
         needed = log_odds_needed(self.recipe, concept.name)
         name = f"population.{concept.name}"
@@ -189,6 +193,7 @@ class _Maker:
             "assembled",
             inputs=parents if kernels is None else (kernels, *parents),
             pictures=self.shown(assembler, composition.parents),
+            learned=self.learned(assembler),
             about={"target": self.recipe.target.text},
         )
         if self.test is None:
@@ -200,6 +205,26 @@ class _Maker:
             for label, evaluator in self.recipe.evaluators.items()
         }
         return Arm(composition, model, kernels, pick, reports, self.page(composition, inputs, reports))
+
+    def learned(self, assembler: Assembler) -> Step | None:
+        """What an assembler learns from networks of other concepts, made as those of the last concept are."""
+        groups = assembler.learns_from()
+        if not groups or self.recipe.images is None:
+            return None
+        names = list(dict.fromkeys(chain.from_iterable(groups)))
+        shown = {name: self.pictures(self.recipe.images, self.recipe.split(name)) for name in names}
+        models = self.recipe.concepts[-1].models
+        known = [self.population(Concept(name, self.recipe.images, models), shown[name]) for name in names]
+        return self.step(
+            f"learn.{assembler.name}",
+            ", ".join(map(cell_name, groups)),
+            assembler,
+            "learned",
+            inputs=tuple(known),
+            pictures=tuple(shown.values()),
+            about={"groups": [list(group) for group in groups], "concepts": names},
+            own=False,
+        )
 
     def aligned(self, composition: Composition, parents: tuple[Step, ...]) -> tuple[Step, ...]:
         """The parents' members with their units in the order of those of the first parent's first member."""

@@ -24,6 +24,7 @@ class Step:
     about: what the verb is told beside its inputs; it is part of the key, and JSON can hold it.
     files: those that the step reads, where the component's own list is too long.
     pictures, kernels, parents: steps whose results `run.pictures`, `run.kernels` and `run.parents` hold.
+    learned: a step whose result `run.learned` holds.
     split: which pictures an image source is asked for. log_odds: whether a population must have them; it changes no
     result, and so is no part of the key.
     own: whether the result is the component's own, and is looked at.
@@ -39,6 +40,7 @@ class Step:
     pictures: tuple[Step, ...] = ()
     kernels: tuple[Step, ...] = ()
     parents: tuple[Step, ...] = ()
+    learned: Step | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] | None = None
     split: Split | None = None
@@ -49,7 +51,7 @@ class Step:
     @property
     def needs(self) -> tuple[Step, ...]:
         """All steps whose results it works on."""
-        return (*self.inputs, *self.pictures, *self.kernels, *self.parents)
+        return (*self.inputs, *self.pictures, *self.kernels, *self.parents, *filter(None, [self.learned]))
 
     @property
     def seed(self) -> int:
@@ -78,6 +80,7 @@ class Step:
             "pictures": [step.key for step in self.pictures],
             "kernels": [step.key for step in self.kernels],
             "parents": [step.key for step in self.parents],
+            "learned": self.learned and self.learned.key,
             "composer": [__version__, core_digest()],
         }
 

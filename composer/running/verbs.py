@@ -9,6 +9,7 @@ from typing import Any
 from composer.bodies.alignment import aligned
 from composer.data.composed import ComposedModel
 from composer.data.expressions import Expression
+from composer.data.facts import Facts
 from composer.data.images import Images
 from composer.data.kernels import KernelSet
 from composer.data.population import Population
@@ -102,6 +103,16 @@ def translated(step: Step, inputs: Sequence[Any], run: Run) -> KernelSet:
     translator: Any = step.component
     kernels: KernelSet = translator.translate(list(inputs), run)
     return kernels
+
+
+def learned(step: Step, inputs: Sequence[Any], run: Run) -> Facts:
+    """Learns from networks of other concepts, for `assembled`."""
+    assembler: Any = step.component
+    groups, names = step.about["groups"], step.about["concepts"]
+    known, shown = (dict(zip(names, values, strict=True)) for values in (inputs, run.pictures))
+    zoo = [[known[name] for name in group] for group in groups]
+    pictures = tuple(shown[name] for group in groups for name in group)
+    return Facts(dict(assembler.learn(zoo, replace(run, pictures=pictures))))
 
 
 def assembled(step: Step, inputs: Sequence[Any], run: Run) -> ComposedModel:

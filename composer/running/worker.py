@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 from typing import Any
 
@@ -47,8 +47,11 @@ def work(
     pictures: Any = tuple(inputs[other.key] for other in step.pictures)
     kernels: Any = tuple(inputs[other.key] for other in step.kernels)
     parents: Any = tuple(inputs[other.key] for other in step.parents)
+    learned: Any = None if step.learned is None else inputs[step.learned.key]
     given = [inputs[other.key] for other in step.inputs]
     run = Run(step.seed, device, pictures, kernels, progress, keeper=keeper, parents=parents)
+    if learned is not None:
+        run = replace(run, learned=learned.content)
     started, worked = time.perf_counter(), time.process_time()
     watch_device(device)
     value = _worked(step, given, run, registry)

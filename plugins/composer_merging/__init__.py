@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -180,8 +180,9 @@ class ChannelChoice(Reducing):
 class LearnedChoice(Reducing):
     """As `channel_choice`, but units are chosen by a scorer that learned from many other pairs which to keep.
 
-    `composer_merging.learn_scorer` makes the scorer's file out of a zoo of populations. It sees what is known of each
-    unit beside the others, in whatever order they come, and serves any width. `choice: random` is its control.
+    It learns from a `zoo` of the recipe, or before, by `composer_merging.learn_scorer`, which writes a file. It sees
+    what is known of each unit beside the others, in whatever order they come, and serves any width. `choice: random`
+    is its control.
     """
 
     name = "learned_choice"
@@ -196,10 +197,32 @@ class LearnedChoice(Reducing):
         "scorer", description="who chooses: the `scorer` of the file, or, to see what its choice is worth, chance"
     )
     scorer: RecipePath | None = Field(None, description="file that `learn_scorer` made, of other concepts than these")
+    zoo: tuple[str, ...] = Field(
+        (),
+        description="or pairs of other concepts to learn from, `[white+dog, red+fish]`: networks of them are trained "
+        "as the recipe's are, and the scorer that learns from them serves every recipe with the same zoo and pictures",
+    )
+
+    def learns_from(self) -> Sequence[tuple[str, ...]]:
+        return [tuple(pair.split("+")) for pair in self.zoo] if self.choice == "scorer" else []
+
+    def learn(self, zoo: Sequence[Sequence[Population]], run: Run) -> Mapping[str, Any]:
+        from composer_merging.learning import learn  # imports torch
+
+        pictures = iter(run.pictures)
+        return learn(Learning(), [(parents, [next(pictures) for _ in parents]) for parents in zoo], run).plain()
 
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
-        if self.choice == "scorer" and self.scorer is None:
-            yield "scorer", "say the file of a scorer; composer_merging.learn_scorer makes one"
+        for pair in self.zoo:
+            if len(set(pair.split("+"))) != 2:
+                yield "zoo", f"a pair of two concepts is written as white+dog, not as {pair!r}"
+        if self.scorer is not None and self.zoo:
+            yield "zoo", "the scorer of the file has learned already; leave one of `zoo` and `scorer` out"
+        elif self.choice == "scorer" and self.scorer is None and not self.zoo:
+            yield (
+                "zoo",
+                "say pairs of other concepts to learn from, such as [white+dog, red+fish], or the file of a `scorer`",
+            )
         elif self.scorer is not None and not self.scorer.is_file():
             yield "scorer", f"there is no file {self.scorer}"
 

@@ -115,9 +115,11 @@ def mixture(
 
 def scorer_of(options: Options, parents: Sequence[Population], run: Run) -> Scorer | None:
     """The scorer that chooses, or None where none does; of concepts that it learned from the run is warned."""
-    if not isinstance(options, LearnedChoice) or options.choice == "random" or options.scorer is None:
+    if not isinstance(options, LearnedChoice) or options.choice == "random":
         return None
-    scorer = Scorer.load(options.scorer)
+    if options.scorer is None and not run.learned:
+        raise ComposerError("learned_choice: a `zoo` is learned from in a recipe; here, say the file of a `scorer`")
+    scorer = Scorer.of(run.learned) if options.scorer is None else Scorer.load(options.scorer)
     known = [parent.concept for parent in parents if parent.concept in scorer.concepts]
     if known:
         run.warn(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -105,6 +106,17 @@ class Scorer:
         """Keeps it in a safetensors file."""
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.weights.items()}
         save_file(tensors, file, {"kind": KIND, "concepts": json.dumps(self.concepts)})
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        weights = {name: tensor.detach().tolist() for name, tensor in self.weights.items()}
+        return {"weights": weights, "concepts": list(self.concepts)}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Scorer:
+        """What `plain` gave."""
+        weights = {name: torch.tensor(values) for name, values in plain["weights"].items()}
+        return cls(weights, tuple(plain["concepts"]))
 
     @classmethod
     def load(cls, file: Path) -> Scorer:

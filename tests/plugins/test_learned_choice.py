@@ -96,7 +96,7 @@ def test_the_control_chooses_by_chance_of_the_seed_and_needs_no_file() -> None:
     first, same, other = (merged(by_chance, Run(seed=seed, pictures=PICTURES)).weights for seed in (1, 1, 2))
     assert all(torch.equal(tensor, same[name]) for name, tensor in first.items())
     assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
-    with pytest.raises(ComposerError, match="learned_choice: scorer: say the file of a scorer"):
+    with pytest.raises(ComposerError, match="learned_choice: zoo: say pairs of other concepts to learn from"):
         merged(LearnedChoice())
 
 
