@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from matplotlib.colors import XKCD_COLORS, to_rgb
 
-from composer.zoo.colours import CLEARLY, PLAIN, difference, lab
+from composer_english.colours import CLEARLY, PLAIN, difference, lab
 
 SPELLED = {"gray": "grey"}
 NAMED = (*PLAIN, *SPELLED)

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from composer.running.executors import Executor
     from composer.running.step import Step
     from composer.zoo.entry import Concept
+    from composer.zoo.phrases import PhraseError, Understanding, Understood
     from composer.zoo.zoo import Zoo
 
 _LATER = {
@@ -78,6 +79,7 @@ _LATER = {
     "KernelSet": "composer.data.kernels",
     "LoadedModel": "composer.models.loading",
     "Parent": "composer.models.in_memory",
+    "PhraseError": "composer.zoo.phrases",
     "Place": "composer.running.elsewhere",
     "Population": "composer.data.population",
     "Prediction": "composer.models.loading",
@@ -86,6 +88,8 @@ _LATER = {
     "Score": "composer.data.scores",
     "StateFile": "composer.networks.state_file",
     "Step": "composer.running.step",
+    "Understanding": "composer.zoo.phrases",
+    "Understood": "composer.zoo.phrases",
     "UnitedModel": "composer.models.classifiers",
     "UnreadablePictureError": "composer.data.decoding",
     "WeightsReader": "composer.models.network_weights",
@@ -147,6 +151,7 @@ __all__ = [
     "LoadedModel",
     "ModelSource",
     "Parent",
+    "PhraseError",
     "Place",
     "Population",
     "Prediction",
@@ -165,6 +170,8 @@ __all__ = [
     "Table",
     "Tiles",
     "Translator",
+    "Understanding",
+    "Understood",
     "UnitedModel",
     "UnreadablePictureError",
     "WeightsReader",

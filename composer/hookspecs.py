@@ -1,8 +1,8 @@
-"""The hooks of a plugin: one offers components, the others watch a run."""
+"""The hooks of a plugin: some offer what composer can do, the others watch a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,6 +51,17 @@ def composer_executors() -> Mapping[str, Any]:
     behind the name (`--executor NAME:ADDRESS`), or an empty text. Keep what it imports out of the module.
     """
     raise NotImplementedError
+
+
+@spec(firstresult=True)
+def composer_understand(
+    phrase: str, concepts: Sequence[Any], choose: Callable[[str, Sequence[str]], str] | None
+) -> Any:
+    """What a phrase asks for of a zoo's concepts, as a `composer.Understanding`; None for one in another language.
+
+    concepts: each a `composer.Concept`. choose: asks somebody which of several concepts a word means; None where nobody
+    can be asked. Raise `composer.PhraseError` for a phrase of which nothing can be made.
+    """
 
 
 @spec

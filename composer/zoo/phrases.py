@@ -1,23 +1,48 @@
-"""Phrases: what people ask for in words, as a formula of a zoo's concepts. Nothing here imports torch."""
+"""Phrases: what people ask for in words, as a formula of a zoo's concepts; plugins read the languages.
+
+Nothing here imports torch.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from composer.data.expressions import MOST_CONCEPTS, Expression
 from composer.errors import ComposerError
 from composer.recipes.target import always, never
+from composer.registry import load_registry
 from composer.zoo.entry import FILL
-from composer.zoo.grammar import formula_of
-from composer.zoo.items import items_of
-from composer.zoo.near_words import usual_encoder
-from composer.zoo.words import Choose, PhraseError, Understood, Words, words_of
 
 if TYPE_CHECKING:
     from composer.zoo.zoo import Zoo
 
-__all__ = ["PhraseError", "Understanding", "understand", "understand_in"]
+Refusal = Literal["empty", "grammar", "unknown", "ambiguous", "contradiction"]
+Choose = Callable[[str, Sequence[str]], str]
+"""Asks somebody which of several concepts is meant by a word."""
+
+
+class PhraseError(ComposerError):
+    """A phrase of which nothing is made; `refusal` says of which sort the reason is."""
+
+    def __init__(self, refusal: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What one word, or several that belong together, were taken for."""
+
+    word: str
+    concept: str
+    how: str
+    """`its name`, `its name, in the plural`, `a synonym`, `the nearest colour (...)`."""
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.concept}, {self.how}"
 
 
 @dataclass(frozen=True)
@@ -40,25 +65,29 @@ def understand_in(zoo: Zoo, phrase: str, choose: Choose | None = None) -> Unders
     if not len(zoo):
         raise ComposerError(f"the zoo {zoo.folder} is empty; {FILL}")
     try:
-        return understand(phrase, Words(zoo.concepts, choose, usual_encoder()))
+        found = load_registry().hook.composer_understand(phrase=phrase, concepts=zoo.concepts, choose=choose)
     except PhraseError:
-        said = words_of(phrase)
+        said = _words(phrase)
         for name, why in zoo.damaged.items():
-            if set(words_of(name)) <= set(said):
+            if _words(name) <= said:
                 raise ComposerError(why) from None
         raise
+    if found is None:
+        raise ComposerError(f"{phrase!r} is no formula, and no plugin that is installed reads phrases in its language")
+    return shown_by_pictures(found, phrase)
 
 
-def understand(phrase: str, words: Words) -> Understanding:
-    """What a phrase asks for; PhraseError where it is nothing, or more than one thing."""
-    items = items_of(phrase, words)
-    notes: list[str] = []
-    expression = formula_of(items, phrase, notes)
+def shown_by_pictures(found: Understanding, phrase: str) -> Understanding:
+    """What a phrase was taken for; PhraseError where it names too much, or no picture or every one shows it."""
+    expression = found.expression
     if len(expression.concepts) > MOST_CONCEPTS:
         most = f"names {len(expression.concepts)} concepts; {MOST_CONCEPTS} are the most"
         raise PhraseError("grammar", f"{phrase!r} {most}")
     if expression.is_certain:
         text = expression.text
         raise PhraseError("contradiction", always(text) if any(expression.cells()) else never(text))
-    meant = [item.meaning.understood for item in items if item.meaning is not None]
-    return Understanding(expression, tuple(dict.fromkeys(meant)), tuple(dict.fromkeys(notes)))
+    return found
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W_]+", text.lower()))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from composer.zoo.near_words import ASKED, nearest_meanings, usual_encoder
-from composer.zoo.phrases import PhraseError, understand
-from composer.zoo.words import Words
-from test_phrases import Entry, drawn, listed
+from composer import PhraseError
+from composer_english.near_words import ASKED, nearest_meanings, usual_encoder
+from composer_english.reading import understand
+from composer_english.words import Words
+from drawn_words import Entry, drawn, listed
 
 RIGHT = (
     "kitten cat kitty cat feline cat puppy dog hound dog canine dog sparrow bird trout fish moth butterfly "

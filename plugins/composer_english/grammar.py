@@ -21,11 +21,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from composer.data.expressions import Expression
-from composer.zoo.colours import is_colour
-from composer.zoo.items import Item
-from composer.zoo.joining import all_of, any_of, joined, once, operands, said_by, spelled_out
-from composer.zoo.words import PhraseError
+from composer import Expression, PhraseError
+from composer_english.colours import is_colour
+from composer_english.items import Item
+from composer_english.joining import all_of, any_of, joined, once, operands, said_by, spelled_out
 
 JOINTS = ("and", "or", "comma", "but")
 

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, Protocol
 
-from composer.errors import ComposerError
-from composer.zoo.colours import CLEARLY, FARTHEST, PLAIN, called_also, is_colour, nearest_colours
-from composer.zoo.entry import Kind
-from composer.zoo.near_words import APART, SIMILAR, Encode, nearest_meanings
+from composer import PhraseError, Understood
+from composer_english.colours import CLEARLY, FARTHEST, PLAIN, called_also, is_colour, nearest_colours
+from composer_english.near_words import APART, SIMILAR, Encode, nearest_meanings
 
-Refusal = Literal["empty", "grammar", "unknown", "ambiguous", "contradiction"]
+Kind = Literal["attribute", "object"]
 Choose = Callable[[str, Sequence[str]], str]
 """Asks somebody which of several is meant by a word."""
 LONGEST_COLOUR = 4
@@ -57,14 +56,6 @@ _SPELLED = (
 _OTHER = {**dict(_SPELLED), **{american: british for british, american in _SPELLED}}
 
 
-class PhraseError(ComposerError):
-    """A phrase of which nothing is made; `refusal` says of which sort the reason is."""
-
-    def __init__(self, refusal: Refusal, message: str) -> None:
-        super().__init__(message)
-        self.refusal = refusal
-
-
 class Known(Protocol):
     """As much of a concept as words need."""
 
@@ -74,19 +65,6 @@ class Known(Protocol):
     def synonyms(self) -> Sequence[str]: ...
     @property
     def kind(self) -> Kind | None: ...
-
-
-@dataclass(frozen=True)
-class Understood:
-    """What one word, or several that belong together, were taken for."""
-
-    word: str
-    concept: str
-    how: str
-    """`its name`, `its name, in the plural`, `a synonym`, `the nearest colour (...)`."""
-
-    def __str__(self) -> str:
-        return f"{self.word}: {self.concept}, {self.how}"
 
 
 @dataclass(frozen=True)
