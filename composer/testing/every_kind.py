@@ -7,23 +7,26 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from torch import Tensor
 
 from composer.errors import ComposerError
+from composer.interfaces import Split
 from composer.recipes.located_yaml import parse
 from composer.recipes.slots import read_component
 from composer.registry import check_component as check_class
 from composer.registry import load_registry
+from composer.running.boundary import faults
 from composer.running.cache import StageCache
-from composer.running.storage import pack
 from composer.testing.observing import differing, fingerprint
 from composer.testing.trial import MAIN, Check, Trial, raised
 
+Find = Callable[[Trial], str | None]
 IMPORT_SECONDS = 60
 MOST_SHOWN = 200
 """Characters of a component's output that a message quotes."""
@@ -189,12 +192,26 @@ def stored_tensors(tensors: Sequence[tuple[str, Tensor]]) -> str | None:
     return None
 
 
-def finite(trial: Trial) -> str | None:
-    for name in trial.cases:
-        if name == MAIN or trial.observed(name).error is None:
-            _, tensors = pack(trial.value(name))
-            if found := stored_tensors(list(tensors.items())):
-                return f"with {trial.cases[name].title}, {found}"
+def as_runs_ask(part: str, *further: Find) -> Find:
+    """Looks in every case for what a run would refuse of a result, as far as it belongs to this check; then further."""
+
+    def find(trial: Trial) -> str | None:
+        for case, value in trial.worked():
+            given: Any = case.inputs[0]
+            split = given if isinstance(given, Split) else None
+            inputs = given if isinstance(given, list) else case.inputs  # a translator's parents
+            of, what = next(faults(trial.component, value, inputs, split), ("", ""))
+            if of == part:
+                return f"with {case.title} it gave {what}"
+        return next(filter(None, (look(trial) for look in further)), None)
+
+    return find
+
+
+def own_names(trial: Trial) -> str | None:
+    for case, value in trial.worked():
+        if found := unique_names(value.members, "member"):
+            return f"with {case.title}, {found}"
     return None
 
 
@@ -232,5 +249,6 @@ OF_THE_WORK = (
 """What every verb keeps, whatever it gives."""
 
 WORKS = Check("works", "works on the examples", works)
-FINITE = Check("finite", "all numbers are finite", finite)
+FINITE = Check("finite", "all numbers are finite", as_runs_ask("finite"))
+MEMBERS = Check("members", "every member has a name of its own", as_runs_ask("members", own_names))
 ONE_MEMBER = Check("one_member", "works for one member as for many", one_member)

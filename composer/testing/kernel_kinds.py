@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from composer.component import Component, Contract
 from composer.data.images import Images
@@ -15,9 +15,10 @@ from composer.data.population import Population
 from composer.errors import ComposerError
 from composer.interfaces import KernelExtractor, Translator
 from composer.testing import examples
-from composer.testing.every_kind import FINITE, OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names
+from composer.testing.every_kind import FINITE, MEMBERS, OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, as_runs_ask
 from composer.testing.trial import MAIN, Case, Check, Trial, raised
 
+Parent = TypeVar("Parent", Population, KernelSet)
 COUNTS = (2, 3, 1)
 """Numbers of parents that are tried; the first that a contract allows makes the main case."""
 UNLIKE = "two architectures"
@@ -89,28 +90,37 @@ ARCHITECTURES = Check("architectures", "parents of two architectures work, or ar
 LABELS = Check("labels", "uses no labels where its contract says so", labels_unused)
 
 
+def parent_cases(
+    contract: Contract,
+    own: Sequence[Parent] | None,
+    of: Callable[[Population], Parent],
+    one: Callable[[Parent], Parent],
+    case: Callable[..., Case],
+) -> dict[str, Case]:
+    """The cases of what works on parents. own: those that its author brings. of, one: a parent, and its one member."""
+    counts: list[int] = parent_counts(contract)
+    made = [of(parent) for parent in examples.populations(max(counts), shared=contract.base == "shared")]
+    given: list[Parent] = made if own is None else list(own)
+    if own is not None:
+        counts = [len(given), *(count for count in counts if count < len(given))]
+    main = given[: counts[0]]
+    cases = {MAIN: case(main), "one member": case([one(parent) for parent in main])}
+    cases |= {f"parents {count}": case(given[:count]) for count in counts[1:]}
+    if own is None and len(main) > 1 and contract.architecture == "any" and contract.base == "any":
+        unlike = [of(parent) for parent in examples.unlike(examples.populations(len(main)))]
+        cases[UNLIKE] = case(unlike, ", the last of another architecture")
+    if contract.pictures == "unlabelled":
+        cases[RELABELLED] = relabelled(cases[MAIN])
+    return cases
+
+
 # -- kernels -----------------------------------------------------------------------------------
-
-
-def kernel_shapes(kernels: KernelSet) -> str | None:
-    if not len(kernels) or not kernels.layers:
-        return f"{len(kernels)} members and {len(kernels.layers)} layers; give at least one of each"
-    for layer, tensor in kernels.layers.items():
-        if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32:
-            return f"kernels of {layer!r} are {getattr(tensor, 'dtype', type(tensor))}; give float32, tensor.float()"
-    return None
-
-
-def extracted_shapes(trial: Trial) -> str | None:
-    return kernel_shapes(trial.value())
 
 
 def extracted_members(trial: Trial) -> str | None:
     """Members are named as in the population, and each one's kernels are its own."""
     (population,) = trial.cases[MAIN].inputs
     kernels = trial.value()
-    if kernels.members != population.members:
-        return f"they are {kernels.members}, in the population {population.members}; give population.members"
     if kernels.concept != population.concept:
         return f"the concept is {kernels.concept!r}, in the population {population.concept!r}; keep it"
     alone = trial.value("one member")
@@ -137,9 +147,13 @@ def extractor_trial(component: KernelExtractor, population: Population | None = 
 EXTRACTOR = (
     *OF_THE_CLASS,
     WORKS,
-    Check("shapes", "kernels are float32 [M, O, I, kH, kW]", extracted_shapes),
+    Check("shapes", "kernels are float32 [M, O, I, kH, kW]", as_runs_ask("shapes")),
     FINITE,
-    Check("members", "members keep their names, their order and their own kernels", extracted_members),
+    Check(
+        "members",
+        "members keep their names, their order and their own kernels",
+        as_runs_ask("members", extracted_members),
+    ),
     *OF_THE_WORK,
     ONE_MEMBER,
 )
@@ -148,55 +162,13 @@ EXTRACTOR = (
 # -- translators -------------------------------------------------------------------------------
 
 
-def translated_shapes(trial: Trial) -> str | None:
-    for name, case in trial.cases.items():
-        if name == UNLIKE or trial.observed(name).error is not None:
-            continue
-        first, kernels = case.inputs[0][0], trial.value(name)
-        found = kernel_shapes(kernels)
-        if found is None and set(kernels.layers) != set(first.layers):
-            found = f"layers {sorted(kernels.layers)}, and the parents have {sorted(first.layers)}; keep them all"
-        for layer in () if found else first.layers:
-            met, wanted = list(kernels.layers[layer].shape[1:]), list(first.layers[layer].shape[1:])
-            if met != wanted:
-                found = (
-                    f"a kernel of {layer!r} is {met}, and the parents' are {wanted}; keep the shape [M, O, I, kH, kW]"
-                )
-        if found:
-            return f"with {case.title}: {found}"
-    return None
-
-
-def translated_members(trial: Trial) -> str | None:
-    for name in trial.cases:
-        if trial.observed(name).error is None and (found := unique_names(trial.value(name).members, "member")):
-            return f"with {trial.cases[name].title}, {found}"
-    return None
-
-
 def translator_trial(component: Translator, parents: Sequence[KernelSet] | None = None) -> Trial:
-    contract = component.terms
-    if parents is not None:
-        given = list(parents)
-        counts = [len(given), *(count for count in parent_counts(contract) if count < len(given))]
-    else:
-        counts = parent_counts(contract)
-        shared = contract.base == "shared"
-        given = [examples.kernels(parent) for parent in examples.populations(max(counts), shared=shared)]
-
     def case(chosen: Sequence[KernelSet], why: str = "") -> Case:
         shown = training_pictures(component, [parent.concept for parent in chosen])
-        whole = examples.owners(chosen) if contract.populations and parents is None else ()
+        whole = examples.owners(chosen) if component.terms.populations and parents is None else ()
         return Case(f"{members_text(chosen)}{why}", (list(chosen),), shown, parents=whole)
 
-    main = given[: counts[0]]
-    cases = {MAIN: case(main), "one member": case([_first(parent) for parent in main])}
-    cases |= {f"parents {count}": case(given[:count]) for count in counts[1:]}
-    if parents is None and len(main) > 1 and contract.architecture == "any" and contract.base == "any":
-        unlike = examples.unlike(examples.populations(len(main)))
-        cases[UNLIKE] = case([examples.kernels(parent) for parent in unlike], ", the last of another architecture")
-    if contract.pictures == "unlabelled":
-        cases[RELABELLED] = relabelled(cases[MAIN])
+    cases = parent_cases(component.terms, parents, examples.kernels, _first, case)
     return Trial(component, component.translate, KernelSet, cases, "parents=", parents is not None)
 
 
@@ -226,9 +198,9 @@ def relabelled(case: Case) -> Case:
 TRANSLATOR = (
     *OF_THE_CLASS,
     WORKS,
-    Check("shapes", "kernels have the parents' layers and shapes, float32", translated_shapes),
+    Check("shapes", "kernels have the parents' layers and shapes, float32", as_runs_ask("shapes")),
     FINITE,
-    Check("members", "every member has a name of its own", translated_members),
+    MEMBERS,
     *OF_THE_WORK,
     ONE_MEMBER,
     PARENTS,

@@ -18,10 +18,12 @@ from composer.networks.architecture import Architecture
 from composer.testing import examples
 from composer.testing.every_kind import (
     FINITE,
+    MEMBERS,
     OF_THE_CLASS,
     OF_THE_WORK,
     ONE_MEMBER,
     WORKS,
+    as_runs_ask,
     stored_tensors,
     unique_names,
 )
@@ -29,16 +31,13 @@ from composer.testing.kernel_kinds import (
     ARCHITECTURES,
     LABELS,
     PARENTS,
-    RELABELLED,
-    UNLIKE,
     members_text,
-    parent_counts,
-    relabelled,
+    parent_cases,
     training_pictures,
 )
 from composer.testing.trial import MAIN, Case, Check, Trial, raised
 
-MEMBERS = 2
+COUNT = 2
 """Of the example for architectures, whose networks may be large."""
 CLOSE = 1e-3
 """Largest difference of two ways to compute the same features, relative to the largest feature."""
@@ -66,82 +65,36 @@ def outputs_problem(model: ComposedModel | Population, images: Images) -> str | 
     return stored_tensors([(f"the {what} on {count} pictures", tensor) for what, tensor in found.items()])
 
 
-def population_problem(population: Population) -> str | None:
-    """Whether the weights are those of the architecture, and its outputs some of its outputs."""
-    if not len(population):
-        return "there is no member; give at least one"
-    known = population.weights.get(f"{population.architecture.head}.weight")
-    if misfit := population.architecture.misfit(population.weights, head=population.has_head):
-        return f"a member does not fit architecture {population.architecture.name!r}: {misfit}"
-    beyond = [output for output in population.outputs if known is None or not 0 <= output < known.shape[1]]
-    if beyond:
-        return f"output {beyond[0]} means the concept, and there are {0 if known is None else known.shape[1]} outputs"
-    return None
-
-
 # -- assemblers --------------------------------------------------------------------------------
 
 
-def assembled_shapes(trial: Trial) -> str | None:
-    for name, case in trial.cases.items():
-        if trial.observed(name).error is None:
-            model = trial.value(name)
-            found = next(filter(None, map(population_problem, model.parts)), None)
-            if found:
-                return f"with {case.title}: {found}"
-    return None
-
-
 def assembled_outputs(trial: Trial) -> str | None:
-    for name, case in trial.cases.items():
-        if trial.observed(name).error is None:
-            found = outputs_problem(trial.value(name), examples.cell_images())
-            if found:
-                return f"with {case.title}: {found}"
-    return None
-
-
-def assembled_members(trial: Trial) -> str | None:
-    for name, case in trial.cases.items():
-        if trial.observed(name).error is None and (found := unique_names(trial.value(name).members, "member")):
-            return f"with {case.title}, {found}"
+    for case, model in trial.worked():
+        if found := outputs_problem(model, examples.cell_images()):
+            return f"with {case.title}: {found}"
     return None
 
 
 def assembler_trial(
     component: Assembler, parents: Sequence[Population] | None = None, kernels: KernelSet | None = None
 ) -> Trial:
-    contract = component.terms
-    if parents is not None:
-        given = list(parents)
-        counts = [len(given), *(count for count in parent_counts(contract) if count < len(given))]
-    else:
-        counts = parent_counts(contract)
-        given = examples.populations(max(counts), shared=contract.base == "shared")
-
     def case(chosen: Sequence[Population], why: str = "") -> Case:
         new = (kernels or examples.new_kernels(chosen)) if component.needs_kernels else None
         made = f"{len(new)} kernels and " if new is not None else ""
         shown = training_pictures(component, [parent.concept for parent in chosen])
         return Case(f"{made}{members_text(chosen)}{why}", (new, list(chosen)), shown)
 
-    main = given[: counts[0]]
-    cases = {MAIN: case(main), "one member": case([parent.select([0]) for parent in main])}
-    cases |= {f"parents {count}": case(given[:count]) for count in counts[1:]}
-    if parents is None and len(main) > 1 and contract.architecture == "any" and contract.base == "any":
-        cases[UNLIKE] = case(examples.unlike(main), ", the last of another architecture")
-    if contract.pictures == "unlabelled":
-        cases[RELABELLED] = relabelled(cases[MAIN])
+    cases = parent_cases(component.terms, parents, lambda parent: parent, lambda parent: parent.select([0]), case)
     return Trial(component, component.assemble, ComposedModel, cases, "parents= and kernels=", parents is not None)
 
 
 ASSEMBLER = (
     *OF_THE_CLASS,
     WORKS,
-    Check("shapes", "every part's weights fit its architecture", assembled_shapes),
+    Check("shapes", "every part's weights fit its architecture", as_runs_ask("shapes")),
     FINITE,
     Check("outputs", "features [M, N, D] and log-odds [M, N], float32 and finite", assembled_outputs),
-    Check("members", "every member has a name of its own", assembled_members),
+    MEMBERS,
     *OF_THE_WORK,
     ONE_MEMBER,
     PARENTS,
@@ -151,16 +104,6 @@ ASSEMBLER = (
 
 
 # -- model sources -----------------------------------------------------------------------------
-
-
-def loaded_shapes(trial: Trial) -> str | None:
-    population, network = trial.value(), trial.component.network  # type: ignore[attr-defined]  # of model sources
-    if population.architecture != network:
-        return (
-            f"the population's architecture is {population.architecture.options()}, and `network` says "
-            f"{network.options()}; contracts are checked by `network`: let both be the same"
-        )
-    return population_problem(population)
 
 
 def loaded_outputs(trial: Trial) -> str | None:
@@ -208,10 +151,14 @@ def models_trial(component: ModelSource, concept: str = "black", pictures: Image
 MODELS = (
     *OF_THE_CLASS,
     WORKS,
-    Check("shapes", "weights fit the architecture that `network` names", loaded_shapes),
+    Check("shapes", "weights fit the architecture that `network` names", as_runs_ask("shapes")),
     FINITE,
     Check("outputs", "features [M, N, D] and log-odds [M, N], float32 and finite", loaded_outputs),
-    Check("members", "it knows the concept asked for; every member has a name of its own", loaded_members),
+    Check(
+        "members",
+        "it knows the concept asked for; every member has a name of its own",
+        as_runs_ask("members", loaded_members),
+    ),
     Check("classes", "class_names() and class_groups() fit the outputs", class_names_fit),
     Check("groups", "groups() parts all members, in their order", groups_part_it),
     *OF_THE_WORK,
@@ -292,7 +239,7 @@ def architecture_kept(trial: Trial) -> str | None:
     """A population of the architecture must be read back with the same architecture: the registry must find it."""
     component: Any = trial.component
     weights, _ = trial.cases[MAIN].inputs
-    names = tuple(f"member {index}" for index in range(MEMBERS))
+    names = tuple(f"member {index}" for index in range(COUNT))
     population = Population("black", component, weights, names, Preprocessing(component.input_size))
     holder = Trial(component, lambda run: population, Population, {MAIN: Case("a population", ())}, "")
     from composer.testing.every_kind import kept_on_disk
@@ -304,7 +251,7 @@ def architecture_trial(component: Architecture, pixels: Tensor | None = None) ->
     size = component.input_size
     own = pixels is not None
     given = examples.cell_images(per_cell=1).at(size).float() / 255 - 0.5 if pixels is None else pixels
-    weights = examples.population("black", MEMBERS, network=component, size=size).weights
+    weights = examples.population("black", COUNT, network=component, size=size).weights
 
     def features(weights: Mapping[str, Tensor], pixels: Tensor, run: Run) -> Tensor:
         with torch.no_grad():
@@ -313,7 +260,7 @@ def architecture_trial(component: Architecture, pixels: Tensor | None = None) ->
     one = {name: tensor[:1] for name, tensor in weights.items()}
     headless = {name: tensor for name, tensor in weights.items() if not name.startswith(f"{component.head}.")}
     cases = {
-        MAIN: Case(f"{MEMBERS} members and {len(given)} pictures of {size}x{size}", (weights, given)),
+        MAIN: Case(f"{COUNT} members and {len(given)} pictures of {size}x{size}", (weights, given)),
         "one member": Case("one member", (one, given)),
         "headless": Case("weights without the head", (headless, given)),
     }

@@ -13,13 +13,21 @@ from composer.data.expressions import cell_concepts, cell_names
 from composer.data.images import Images
 from composer.data.population import Population
 from composer.data.run import Run
-from composer.data.scores import Pick, Report, Score
+from composer.data.scores import Pick, Report
 from composer.errors import ComposerError
 from composer.interfaces import Criterion, Evaluator, ImageSource, Split
 from composer.judging.picking import CriterionError, pick_member
-from composer.running.boundary import undeclared
 from composer.testing import examples
-from composer.testing.every_kind import OF_THE_CLASS, OF_THE_WORK, ONE_MEMBER, WORKS, unique_names, works
+from composer.testing.every_kind import (
+    FINITE,
+    OF_THE_CLASS,
+    OF_THE_WORK,
+    ONE_MEMBER,
+    WORKS,
+    as_runs_ask,
+    unique_names,
+    works,
+)
 from composer.testing.kernel_kinds import training_pictures
 from composer.testing.trial import MAIN, Case, Check, NotCheckedError, Trial, raised
 
@@ -33,13 +41,6 @@ SIZES = (16, 24)
 def splits(trial: Trial) -> Mapping[str, tuple[Split, Images]]:
     """Case -> what was asked for and what came."""
     return {name: (case.inputs[0], trial.value(name)) for name, case in trial.cases.items()}
-
-
-def all_splits(trial: Trial) -> str | None:
-    for split, images in splits(trial).values():
-        if not len(images):
-            return f"split {split} has no picture; raise a ComposerError that says where they should be"
-    return None
 
 
 def pixels(trial: Trial) -> str | None:
@@ -56,12 +57,8 @@ def pixels(trial: Trial) -> str | None:
     return None
 
 
-def labels(trial: Trial) -> str | None:
+def label_order(trial: Trial) -> str | None:
     for split, images in splits(trial).values():
-        wanted = split.shown
-        missing = [concept for concept in wanted if concept not in images.labels]
-        if missing:
-            return f"{split} has labels of {list(images.labels)}; label its pictures with {missing[0]!r} too"
         if split.concept is None and images.concepts != split.concepts:
             return f"{split} has labels of {list(images.labels)}; give those of {list(split.concepts)}, in that order"
     return None
@@ -121,9 +118,13 @@ def images_trial(
 IMAGES = (
     *OF_THE_CLASS,
     WORKS,
-    Check("splits", "every split has pictures", all_splits),
+    Check("splits", "every split has pictures", as_runs_ask("splits")),
     Check("shapes", "pixels are uint8 [N, 3, S, S] at any size", pixels),
-    Check("labels", "test pictures are labelled with all concepts, training pictures with theirs", labels),
+    Check(
+        "labels",
+        "test pictures are labelled with all concepts, training pictures with theirs",
+        as_runs_ask("labels", label_order),
+    ),
     Check("cells", "test pictures of every cell, training pictures with and without the concept", cells),
     Check("target", "no training picture shows the target", no_target),
     Check("names", "every picture has a name of its own", picture_names),
@@ -202,48 +203,11 @@ def some_score(trial: Trial) -> str | None:
     )
 
 
-def score_shapes(trial: Trial) -> str | None:
-    for name, case in trial.cases.items():
-        if trial.observed(name).error is not None:
-            continue
-        model, _ = case.inputs
-        for label, score in trial.value(name).scores.items():
-            if not isinstance(label, str) or not isinstance(score, Score):
-                return f"with {case.title}: score {label!r} is {type(score).__name__}; give a text and a composer.Score"
-            if found := score_problem(score, model):
-                return f"with {case.title}, score {label!r}: {found}"
-    return None
-
-
-def declared_as_given(trial: Trial) -> str | None:
-    found = next(undeclared(trial.component, trial.value()), None)
-    return f"it gave {found}; let both say the same" if found else None
-
-
-def score_problem(score: Score, model: ComposedModel) -> str | None:
-    """Whether a score has a value for every member that it judges."""
-    if score.judged is None and len(score.values) != len(model):
-        return f"{len(score.values)} values for {len(model)} members; give one for each, or say which in `judged`"
-    if score.judged is not None:
-        outside = [member for member in score.judged if not 0 <= member < len(model)]
-        if outside or len(set(score.judged)) < len(score.judged):
-            return f"judged are {score.judged} of {len(model)} members; give different indices of members"
-    if score.values.dtype != np.float64 or score.replicates.ndim != 1:
-        met = f"{score.values.dtype} values and replicates {list(score.replicates.shape)}"
-        return f"{met}; give float64 [M] and [B]"
-    return None
-
-
-def score_finite(trial: Trial) -> str | None:
-    for name, case in trial.cases.items():
-        if trial.observed(name).error is not None:
-            continue
-        for label, score in trial.value(name).scores.items():
-            if not np.isfinite(score.values).all() or not np.isfinite(score.replicates).all():
-                return (
-                    f"with {case.title}, score {label!r} has values that are NaN or infinite; give the number that "
-                    "stands for the worst, or leave the score out"
-                )
+def score_numbers(trial: Trial) -> str | None:
+    for case, report in trial.worked():
+        for name, score in report.scores.items():
+            if score.values.dtype != np.float64:
+                return f"with {case.title}, score {name!r} has {score.values.dtype} values; give float64 [M]"
     return None
 
 
@@ -289,9 +253,9 @@ EVALUATOR = (
     *OF_THE_CLASS,
     WORKS,
     Check("judges", "judges the examples", some_score),
-    Check("shapes", "a value per member that is judged", score_shapes),
-    Check("finite", "all numbers are finite", score_finite),
-    Check("declared", "scores are what the class declares of them", declared_as_given),
+    Check("shapes", "a value per member that is judged", as_runs_ask("shapes", score_numbers)),
+    FINITE,
+    Check("declared", "scores are what the class declares of them", as_runs_ask("declared")),
     *OF_THE_WORK,
     ONE_MEMBER,
     Check("headless", "a model without log-odds is judged by its features, or gets an empty report", features_alone),

@@ -84,6 +84,12 @@ class Trial:
         for name, case in self.cases.items():
             yield case, self.observed(name)
 
+    def worked(self) -> Iterator[tuple[Case, Any]]:
+        """The cases that raised nothing, with what they gave; the main case always."""
+        for name, case in self.cases.items():
+            if name == MAIN or self.observed(name).error is None:
+                yield case, self.value(name)
+
     def value(self, case: str = MAIN, again: bool = False) -> Any:
         """What a case gave.
 
