@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from composer.networks.matching import match_weights
     from composer.networks.stacking import stack
     from composer.networks.state_file import StateFile, read_state_file
+    from composer.registry import load_registry
     from composer.running.elsewhere import Ended, Place, work_elsewhere
     from composer.running.executors import Executor
     from composer.running.step import Step
@@ -102,6 +103,7 @@ _LATER = {
     "expected_best": "composer.judging.comparison",
     "headed": "composer.bodies.heads",
     "load": "composer.models.loading",
+    "load_registry": "composer.registry",
     "match_weights": "composer.networks.matching",
     "product": "composer.models.in_memory",
     "read_picture": "composer.data.decoding",
@@ -189,6 +191,7 @@ __all__ = [
     "hook",
     "is_picture",
     "load",
+    "load_registry",
     "match_weights",
     "picture_files",
     "product",

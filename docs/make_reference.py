@@ -40,7 +40,7 @@ def reference() -> str:
     shared = {*INTERFACES, Component, Contract}
     parts += [public(name) for name in composer.__all__ if getattr(composer, name) not in shared]
     parts += ["## Contract checks", *map(checks, CHECKS)]
-    parts += ["## Commands", *(command(name, found) for name, found in main.commands.items())]
+    parts += ["## Commands", *map(command_of, main.list_commands(click.Context(main)))]
     parts += ["## Components", components()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -64,7 +64,7 @@ def described(kind: type[Any]) -> str:
 
 def public(name: str) -> str:
     """One public name that is no interface."""
-    value = getattr(composer, name)
+    value = inspect.unwrap(getattr(composer, name))  # of a cache
     if inspect.isclass(value):
         made = f"`{name}{signature(value)}`" if has_own_init(value) else ""
         members = [each for each in vars(value) if not each.startswith("_") and is_member(value, each)]
@@ -151,6 +151,13 @@ def checks(kind: str) -> str:
     promises = "\n".join(f"| `{check.name}` | {check.promise} |" for check in CHECKS[kind])
     title = f"### {found.__name__}\n\n`{found.__name__}{signature(found)}`: {doc(found)}"
     return f"{title}\n\n| check | what is promised |\n| --- | --- |\n{promises}"
+
+
+def command_of(name: str) -> str:
+    """One command of composer, or of a plugin that comes with it."""
+    found = main.get_command(click.Context(main), name)
+    assert found is not None, name
+    return command(name, found)
 
 
 def command(name: str, found: click.Command) -> str:

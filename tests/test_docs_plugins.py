@@ -97,7 +97,7 @@ def test_the_plugin_of_the_page_can_be_published(environment: Environment, tmp_p
 
 
 def test_the_code_on_the_page_is_the_code_that_is_written(tmp_path: Path) -> None:
-    from composer.command_line.cli_new_plugin import rendered
+    from composer_new_plugin import rendered
 
     written = "\n".join(rendered("blend", "translator").values())
     shown = [*blocks("python"), *blocks("toml")]
@@ -107,7 +107,7 @@ def test_the_code_on_the_page_is_the_code_that_is_written(tmp_path: Path) -> Non
 
 
 def test_every_kind_is_named_on_the_page() -> None:
-    from composer.command_line.cli_new_plugin import KINDS
+    from composer_new_plugin import KINDS
 
     for kind in KINDS:
         assert f"`{kind}`" in PAGE.read_text(encoding="utf-8")

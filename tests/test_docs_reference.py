@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 
 import composer
@@ -42,12 +43,12 @@ def test_every_hook_command_and_component_is_named_in_the_docs() -> None:
     assert len(hooks) >= 5
     assert len(own) > 25
     missing = [name for name in (*hooks, *own) if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", DOCS)]
-    missing += [name for name in main.commands if not re.search(rf"composer {name}\b", DOCS)]
+    missing += [name for name in main.list_commands(click.Context(main)) if not re.search(rf"composer {name}\b", DOCS)]
     assert missing == []
 
 
 def public_names() -> Iterator[tuple[str, Any]]:
-    yield from ((name, getattr(composer, name)) for name in composer.__all__)
+    yield from ((name, inspect.unwrap(getattr(composer, name))) for name in composer.__all__)
     yield from ((f"testing.{name}", getattr(testing, name)) for name in testing.__all__)
 
 

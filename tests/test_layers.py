@@ -19,7 +19,7 @@ MODULES = {
 }
 ENTRIES = {"composer", "composer.__main__"}
 """The public face, and what `python -m composer` runs: no rooms."""
-FACE = {"composer.running.code", "composer.command_line.cli_new_plugin"}
+FACE = {"composer.running.code"}
 """Modules that ask where the package lies."""
 
 

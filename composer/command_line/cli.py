@@ -8,6 +8,8 @@ import json
 import os
 import sys
 import traceback
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,7 +30,6 @@ from composer.command_line import (
 )
 from composer.command_line.cli_init import init
 from composer.command_line.cli_models import COMMANDS
-from composer.command_line.cli_new_plugin import new_plugin
 from composer.command_line.cli_options import examples
 from composer.command_line.cli_plugins import check_plugin
 from composer.command_line.cli_recipes import writing
@@ -38,6 +39,8 @@ from composer.version import __version__
 # Threads that wait by spinning make a run ten times slower where others use the same cores. Read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+COMMANDS_OF_PLUGINS = "composer.commands"
+"""The group of entry points `NAME = "module:command"` by which plugins offer commands of their own."""
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 KEEPING = ("run", "sweep", "pictures", "bench", "zoo")
@@ -48,8 +51,11 @@ class Commands(click.Group):
     """Turns what a command raises into words and an exit code: 2 can be mended by the user, 1 is a bug."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they are needed, not of the alphabet."""
-        return list(self.commands)
+        """In the order in which they are needed, not of the alphabet; those of plugins last."""
+        return [*self.commands, *sorted(offered().keys() - self.commands.keys())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or (of_plugin(cmd_name) if cmd_name in offered() else None)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """As click's; what cannot be written to standard output ends the command with one line."""
@@ -81,6 +87,28 @@ class Commands(click.Group):
                 ctx.exit(1)
             print_error(mendable)
             ctx.exit(2)
+
+
+@cache
+def offered() -> dict[str, EntryPoint]:
+    """The commands of plugins by name; none is imported before it is asked for."""
+    return {entry.name: entry for entry in entry_points(group=COMMANDS_OF_PLUGINS)}
+
+
+def of_plugin(name: str) -> click.Command:
+    """A plugin's command; of one that cannot be loaded a command that says why."""
+    try:
+        found = offered()[name].load()
+        if isinstance(found, click.Command):
+            return found
+        why = f"{offered()[name].value} is no command of click"
+    except Exception as error:  # a plugin is somebody else's code and may raise anything
+        why = f"{type(error).__name__}: {error}"
+
+    def refuse() -> None:
+        raise ComposerError(f"composer {name}: the plugin that offers it is broken ({why})")
+
+    return click.Command(name, callback=refuse, help=f"Broken: {why}")
 
 
 def nowhere() -> TextIO:
@@ -254,7 +282,6 @@ for command in (
     *cli_compose.COMMANDS,
     *cli_bench.COMMANDS,
     *cli_store.COMMANDS,
-    new_plugin,
     check_plugin,
 ):
     main.add_command(command)

@@ -22,7 +22,6 @@ NO_RESULTS = (
     "sweeps",
     "api.py",
     "command_line",
-    "templates",
     "__main__.py",
 )
 """The rooms that stand above all that computes stages, and what looks at plugins. Any other module may decide what a

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from clean_environment import ROOT, Environment
 from composer.command_line.cli import main
-from composer.command_line.cli_new_plugin import KINDS, LONGEST
+from composer_new_plugin import KINDS, LONGEST
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,9 @@ def test_no_placeholder_is_left_in_what_is_written() -> None:
 
 
 def test_the_wheel_holds_every_template(composer_wheel: Path) -> None:
-    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "composer/templates").rglob("*.txt")}
+    plugins = ROOT / "plugins"
+    files = (plugins / "composer_new_plugin" / "templates").rglob("*.txt")
+    templates = {path.relative_to(plugins).as_posix() for path in files}
     assert len(templates) > 20
     assert templates <= set(zipfile.ZipFile(composer_wheel).namelist())
 

@@ -17,19 +17,32 @@ from string import Template
 import click
 
 import composer
-from composer.errors import ComposerError
-from composer.version import __version__
+from composer import (
+    Assembler,
+    ComposerError,
+    Criterion,
+    Evaluator,
+    ImageSource,
+    KernelExtractor,
+    ModelSource,
+    Translator,
+)
 
 KINDS = {
-    "translator": "blending",
-    "extractor": "extraction",
-    "assembler": "assembly",
-    "criterion": "picking",
-    "evaluator": "evaluation",
-    "images": "drawing",
-    "models": "fitting",
+    Translator.kind: "blending",
+    KernelExtractor.kind: "extraction",
+    Assembler.kind: "assembly",
+    Criterion.kind: "picking",
+    Evaluator.kind: "evaluation",
+    ImageSource.kind: "drawing",
+    ModelSource.kind: "fitting",
 }
 """Kind -> the module that does the work; a folder of templates each."""
+NOUNS = {
+    each.kind: each.noun
+    for each in (Translator, KernelExtractor, Assembler, Criterion, Evaluator, ImageSource, ModelSource)
+}
+"""Kind -> what people call it."""
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LONGEST = 29
 """Letters in a name: the lines of the templates have room for so many."""
@@ -62,7 +75,7 @@ def new_plugin(name: str, kind: str, output: Path | None) -> None:
     folder = output or Path(distribution(name))
     require_empty(folder)
     write(folder, rendered(name, kind))
-    click.echo(f"{folder}: {article(noun(kind))} {noun(kind)} called {name}, and its tests. Next:")
+    click.echo(f"{folder}: {article(NOUNS[kind])} {NOUNS[kind]} called {name}, and its tests. Next:")
     click.echo(f"  cd {folder}\n  pip install -e '.[dev]'\n  composer list-plugins\n  pytest")
 
 
@@ -79,13 +92,6 @@ def package(name: str) -> str:
 def class_name(name: str) -> str:
     """half_and_half -> HalfAndHalf."""
     return "".join(part.capitalize() for part in name.split("_"))
-
-
-def noun(kind: str) -> str:
-    """What people call this kind."""
-    from composer.interfaces import INTERFACES
-
-    return next(interface.noun for interface in INTERFACES if interface.kind == kind)
 
 
 def article(word: str) -> str:
@@ -115,9 +121,7 @@ def require_name(name: str) -> None:
 
 def require_free(name: str) -> None:
     """Raises ComposerError where an installed plugin, component or package has that name."""
-    from composer.registry import load_registry
-
-    registry = load_registry()
+    registry = composer.load_registry()
     for component, plugin in registry.components():
         if name == component.name:
             raise ComposerError(
@@ -151,13 +155,13 @@ def rendered(name: str, kind: str) -> dict[PurePosixPath, str]:
         "module": KINDS[kind],
         "distribution": distribution(name),
         "kind": kind,
-        "noun": noun(kind),
-        "article": article(noun(kind)),
-        "article_upper": article(noun(kind)).capitalize(),
-        "composer_version": __version__,
+        "noun": NOUNS[kind],
+        "article": article(NOUNS[kind]),
+        "article_upper": article(NOUNS[kind]).capitalize(),
+        "composer_version": composer.__version__,
         "year": str(datetime.datetime.now(datetime.UTC).year),
     }
-    templates = resources.files("composer") / "templates"
+    templates = resources.files("composer_new_plugin") / "templates"
     found = {**_files(templates / "common"), **_files(templates / kind)}
     return {_path(path, values): Template(file.read_text("utf-8")).substitute(values) for path, file in found.items()}
 
