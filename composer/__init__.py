@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from composer.judging.embedding import umap_embedding
     from composer.models.classifiers import Classifier, UnitedModel, unite
     from composer.models.in_memory import Parent, distil, product
+    from composer.models.known_networks import KnownNetwork, NetworkLibrary
     from composer.models.loading import LoadedModel, Prediction, load
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
     from composer.networks.couplings import CouplingGroup, Couplings
@@ -78,7 +79,9 @@ _LATER = {
     "HeldOut": "composer.data.curve",
     "Images": "composer.data.images",
     "KernelSet": "composer.data.kernels",
+    "KnownNetwork": "composer.models.known_networks",
     "LoadedModel": "composer.models.loading",
+    "NetworkLibrary": "composer.models.known_networks",
     "Parent": "composer.models.in_memory",
     "PhraseError": "composer.zoo.phrases",
     "Place": "composer.running.elsewhere",
@@ -149,9 +152,11 @@ __all__ = [
     "Images",
     "KernelExtractor",
     "KernelSet",
+    "KnownNetwork",
     "Lines",
     "LoadedModel",
     "ModelSource",
+    "NetworkLibrary",
     "Parent",
     "PhraseError",
     "Place",

@@ -53,6 +53,11 @@ def composer_executors() -> Mapping[str, Any]:
     raise NotImplementedError
 
 
+@spec
+def composer_networks() -> Any:
+    """The networks of a library, a `composer.NetworkLibrary`: inspected by their names, and recognised in files."""
+
+
 @spec(firstresult=True)
 def composer_understand(
     phrase: str, concepts: Sequence[Any], choose: Callable[[str, Sequence[str]], str] | None

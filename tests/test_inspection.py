@@ -10,18 +10,21 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
+import composer_torchvision
 from composer import ComposerError
 from composer.models.inspection import Inspection, inspect_model
-from composer.models.known_networks import last_linear, recognise, shapes_of, torchvision_network, trained
+from composer.models.known_networks import recognise, shapes_of, trained
 from composer.networks.layers import layers_of_network, layers_of_shapes, unstacked
 from composer.registry import Registry
 from composer_cnn import CNN
+from composer_torchvision.library import Torchvisions, last_linear
 from saved_run import saved_run
 from tiny import tiny_population
 
 REGISTRY = Registry(
     EntryPoint(name, f"composer_{name}", "composer") for name in ("cnn", "training", "drawings", "cifar_resnet")
 )
+REGISTRY.watch(composer_torchvision)  # for the library's networks alone, not for its components
 
 
 def inspect(model: Path | str) -> Inspection:
@@ -89,7 +92,7 @@ def test_without_convolutions_the_linear_layers_below_the_head_have_the_kernels(
     "name", ["resnet18", "densenet121", "mobilenet_v3_small", "convnext_tiny", "vit_b_16", "swin_t", "inception_v3"]
 )
 def test_layers_guessed_from_shapes_are_those_of_the_network(name: str) -> None:
-    network = torchvision_network(name).network
+    network = Torchvisions().network(name).network
     known = {layer.name: (layer.kind, layer.parameters) for layer in layers_of_network(network, last_linear(network))}
     guessed = layers_of_shapes(shapes_of(trained(network.state_dict())))
     assert {layer.name: (layer.kind, layer.parameters) for layer in guessed} == known
@@ -136,7 +139,7 @@ def test_the_head_of_an_unknown_network_is_found_by_name_where_names_are_sorted(
 
 @pytest.mark.parametrize("name", ["alexnet", "regnet_y_400mf", "squeezenet1_0", "mnasnet0_5", "googlenet"])
 def test_every_family_of_torchvision_is_recognised(name: str) -> None:
-    shapes = shapes_of(torchvision_network(name, 7).network.state_dict())
+    shapes = shapes_of(Torchvisions().network(name, 7).network.state_dict())
     known = recognise(shapes, Path("file"), REGISTRY)
     assert known is not None
     assert known.title == f"torchvision's {name}"

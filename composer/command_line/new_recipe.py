@@ -93,8 +93,7 @@ def _checkpoint(concept: str, file: Path, outputs: Sequence[int], registry: Regi
             f"{file}: composer does not know this network{differing}; `composer inspect {file}` shows what is in it, "
             "and docs/models.md how a recipe names it"
         )
-    architecture = known.instance.options() if known.instance else {"use": "torchvision", "model": known.torchvision}
-    models = {"use": "checkpoints", "pattern": str(file), "architecture": architecture}
+    models = {"use": "checkpoints", "pattern": str(file), "architecture": dict(known.written)}
     count = known.network.get_parameter(f"{known.head}.weight").shape[0]
     wrong = [output for output in outputs if not 0 <= output < count]
     if wrong:

@@ -14,12 +14,11 @@ from composer.errors import ComposerError
 from composer.interfaces import ModelSource
 from composer.models.folder_files import MODEL_FILES
 from composer.models.known_networks import (
-    Known,
+    KnownNetwork,
     describe_preprocessing,
+    named_network,
     recognise,
-    require_torchvision_name,
     shapes_of,
-    torchvision_network,
     trained,
 )
 from composer.models.model_folder import ModelFolder, find_model
@@ -44,7 +43,7 @@ class Inspection:
 def inspect_model(model: str, registry: Registry | None = None) -> list[Inspection]:
     """What there is to say of a checkpoint file, a saved composition (each of its networks), or a named model.
 
-    Named models are torchvision's classifiers, and the model sources of plugins that need no option.
+    Named models are those of the libraries that plugins know, and the model sources that need no option.
     """
     registry = registry or load_registry()
     path = Path(model)
@@ -58,8 +57,7 @@ def inspect_model(model: str, registry: Registry | None = None) -> list[Inspecti
     if source is not None:
         return [_of_source(source)]
     others = [component.name for component, _ in registry.components("models") if _needs_nothing(component)]
-    require_torchvision_name(model, others)
-    return [_of_known(torchvision_network(model))]
+    return [_of_known(named_network(model, others, registry))]
 
 
 def _of_folder(home: ModelFolder) -> list[Inspection]:
@@ -83,14 +81,16 @@ def _of_population(population: Population, title: str, classes: tuple[str, ...] 
     architecture = population.architecture
     weight = population.weights.get(f"{architecture.head}.weight")
     network = architecture.blueprint(1 if weight is None else weight.shape[1])
-    known = Known(title, network, architecture.head, describe_preprocessing(population), classes, architecture.name)
+    known = KnownNetwork(
+        title, network, architecture.head, describe_preprocessing(population), classes, architecture.name
+    )
     found = _of_known(known, headless=weight is None)
     meaning = ", ".join(map(str, population.outputs))
     concept = f"{population.concept} (output {meaning})" if meaning else f"{population.concept} (features only)"
     return replace(found, facts={"architecture": architecture.name, "concept": concept, **found.facts})
 
 
-def _of_known(known: Known, headless: bool = False) -> Inspection:
+def _of_known(known: KnownNetwork, headless: bool = False) -> Inspection:
     layers = layers_of_network(known.network, known.head)
     if headless:
         layers = [layer for layer in layers if layer.kind != "head"]
@@ -116,7 +116,8 @@ def _of_file(file: Path, registry: Registry) -> Inspection:
         network, facts = known.title, found.facts
     else:
         layers = layers_of_shapes(unstacked(shapes_of(trained(state.tensors)))[1])
-        network = "none that composer or torchvision has: the kinds below are guessed from names and shapes"
+        titles = " or ".join(["composer", *(library.name for library in registry.hook.composer_networks())])
+        network = f"none that {titles} has: the kinds below are guessed from names and shapes"
         preprocessing = "unknown; ask whoever trained it (size, mean, std)"
         if known is not None:
             differing = "; ".join(known.differences[:4])
@@ -133,7 +134,7 @@ def _of_file(file: Path, registry: Registry) -> Inspection:
     return replace(found, title=str(file), facts={**notes, "network": network, **facts})
 
 
-def recognised(shapes: Shapes, file: Path, registry: Registry) -> tuple[Known | None, str]:
+def recognised(shapes: Shapes, file: Path, registry: Registry) -> tuple[KnownNetwork | None, str]:
     """The network that is known, and the prefix under which most of a file's names lie and it is found."""
     near = None
     for prefix, inside in by_prefix(shapes).items():
@@ -146,7 +147,7 @@ def recognised(shapes: Shapes, file: Path, registry: Registry) -> tuple[Known | 
     return near, ""
 
 
-def recognised_in(state: StateFile, file: Path, registry: Registry) -> tuple[Known | None, str]:
+def recognised_in(state: StateFile, file: Path, registry: Registry) -> tuple[KnownNetwork | None, str]:
     """The same of a file's tensors; networks that are stacked in it are taken as one."""
     return recognised(unstacked(shapes_of(state.tensors))[1], file, registry)
 

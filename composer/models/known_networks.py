@@ -1,19 +1,17 @@
-"""Networks that composer knows by name: the architectures of its plugins, and torchvision's classifiers."""
+"""Networks that composer knows: the architectures of plugins, and those of libraries that plugins know by name."""
 
 from __future__ import annotations
 
 import typing
-import warnings
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from composer.data.population import Population, Preprocessing
 from composer.data.run import Run
@@ -24,24 +22,9 @@ from composer.networks.layers import Shapes
 from composer.networks.shapes import differences, network_shapes
 from composer.registry import Registry, load_registry, nearest
 
-FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "layer1.0.conv1.weight": ("resnet", "resnext", "wide_resnet"),
-    "features.denseblock1.denselayer1.conv1.weight": ("densenet",),
-    "features.0.weight": ("alexnet", "vgg", "squeezenet"),
-    "features.0.0.weight": ("convnext", "efficientnet", "mobilenet", "swin"),
-    "encoder.layers.encoder_layer_0.ln_1.weight": ("vit",),
-    "stem.0.weight": ("regnet",),
-    "stem.0.0.weight": ("maxvit",),
-    "layers.0.weight": ("mnasnet",),
-    "conv1.0.weight": ("shufflenet",),
-    "conv1.conv.weight": ("googlenet",),
-    "Conv2d_1a_3x3.conv.weight": ("inception",),
-}
-"""A parameter -> families of torchvision whose members have it: building all to compare takes ten seconds."""
-
 
 @dataclass(frozen=True)
-class Known:
+class KnownNetwork:
     """A network without its weights, and what is known of how to use it."""
 
     title: str
@@ -56,70 +39,52 @@ class Known:
     """The architecture itself then."""
     prepared: Preprocessing | None = None
     """How pixels become its input, where that is known."""
-    torchvision: str | None = None
-    """What torchvision calls it, where it is one of its networks and no plugin's."""
-    differences: tuple[str, ...] = field(default=())
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """The architecture as a recipe writes it."""
+    differences: tuple[str, ...] = ()
     """Shapes in which a checkpoint with the same names differs."""
 
 
-class _WeightsOnMeta(TorchFunctionMode):
-    """Parameters cost neither time nor memory. Networks that compute with tensors while they are built still can."""
+class NetworkLibrary(ABC):
+    """The networks of a library, so that they are known by its own names and in files that it wrote."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if func is torch.empty:
-            kwargs["device"] = "meta"
-        return func(*args, **kwargs)
+    name: ClassVar[str]
+    """What the library is called."""
 
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """What its classifiers of pictures are called."""
 
-def torchvision_names() -> list[str]:
-    """All classifiers for pictures that torchvision has."""
-    from torchvision import models  # takes seconds to import
+    @abstractmethod
+    def network(self, name: str, outputs: int | None = None) -> KnownNetwork:
+        """One of them, with so many outputs; left out, as many as its published weights have."""
 
-    names: list[str] = models.list_models(module=models)
-    return names
+    @abstractmethod
+    def candidates(self, names: Collection[str]) -> Iterable[str]:
+        """Those that may have parameters of these names: building all networks to compare would take long."""
 
-
-def torchvision_network(name: str, outputs: int | None = None) -> Known:
-    """A classifier of torchvision with the preprocessing and the classes of its newest published weights."""
-    from torchvision import models  # takes seconds to import
-
-    weights = models.get_model_weights(name)["DEFAULT"]
-    network = _torchvision_module(name, outputs or 1000)
-    prepare = weights.transforms()
-    classes = tuple(weights.meta["categories"])
-    text = (
-        f"shorter side to {prepare.resize_size[0]}, {prepare.crop_size[0]}x{prepare.crop_size[0]} from the middle, "
-        f"{prepare.interpolation.value}; mean {tuple(prepare.mean)}, std {tuple(prepare.std)} (torchvision's; "
-        f"composer resizes the whole picture and cuts nothing off)"
-    )
-    return Known(
-        f"torchvision's {name}",
-        network,
-        last_linear(network),
-        text,
-        classes if (outputs or 1000) == len(classes) else (),
-        prepared=Preprocessing(prepare.crop_size[0], tuple(prepare.mean), tuple(prepare.std)),
-        torchvision=name,
-    )
+    def why_none(self, name: str) -> str:
+        """Why something of the library that is called so is none of its classifiers of pictures, in words."""
+        return ""
 
 
-def require_torchvision_name(name: str, other: list[str]) -> None:
-    """ComposerError with the nearest names unless torchvision has such a classifier."""
-    names = torchvision_names()
-    if name in names:
-        return
-    from torchvision import models
+def named_network(name: str, others: Sequence[str], registry: Registry) -> KnownNetwork:
+    """A network by the name that its library gives it; ComposerError with the nearest names where none is called so."""
+    libraries: list[NetworkLibrary] = registry.hook.composer_networks()
+    for library in libraries:
+        if name in library.names():
+            return library.network(name)
+        if why := library.why_none(name):
+            raise ComposerError(f"{name}: {why}")
+    hint = nearest(name, [*(known for library in libraries for known in library.names()), *others], 3)
+    titles = " or ".join(library.name for library in libraries)
+    called = f"no model of {titles} is called so" if libraries else "no model is called so"
+    raise ComposerError(f"{name}: there is no such file or folder, and {called}{hint}")
 
-    if name in models.list_models():
-        raise ComposerError(f"{name}: is a model of torchvision, but no classifier of pictures")
-    hint = nearest(name, [*names, *other], 3)
-    raise ComposerError(f"{name}: there is no such file or folder, and no model of torchvision is called so{hint}")
 
-
-def recognise(shapes: Shapes, file: Path, registry: Registry) -> Known | None:
+def recognise(shapes: Shapes, file: Path, registry: Registry) -> KnownNetwork | None:
     """The network whose names and shapes a checkpoint has; with the same names alone, what differs; or None."""
-    near: Known | None = None
+    near: KnownNetwork | None = None
     for architecture in _instances(registry):
         head = shapes.get(f"{architecture.head}.weight")
         network = architecture.blueprint(head[0] if head else 1)
@@ -130,17 +95,17 @@ def recognise(shapes: Shapes, file: Path, registry: Registry) -> Known | None:
         if not differences:
             return known
         near = near or known
-    return near or _recognise_torchvision(shapes)
+    return near or _recognised_by_library(shapes, registry)
 
 
 def title_of(tensors: Mapping[str, Tensor]) -> str | None:
     """What the network is called whose names and shapes these are; None where nobody knows it."""
-    shapes = shapes_of(tensors)
-    for architecture in _instances(load_registry()):
+    shapes, registry = shapes_of(tensors), load_registry()
+    for architecture in _instances(registry):
         head = shapes.get(f"{architecture.head}.weight")
         if compare(shapes, architecture.blueprint(head[0] if head else 1)) == ():
             return _title(architecture)
-    known = _recognise_torchvision(shapes)
+    known = _recognised_by_library(shapes, registry)
     return known.title if known else None
 
 
@@ -164,15 +129,9 @@ def describe_preprocessing(population: Population) -> str:
     return f"{prepared.size}x{prepared.size} pixels, bilinear; mean {mean}, std {std}"
 
 
-def last_linear(network: nn.Module) -> str | None:
-    """Name of the last linear layer, where it is also the last layer with weights."""
-    named = [(name, module) for name, module in network.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
-    return named[-1][0] if named and isinstance(named[-1][1], nn.Linear) else None
-
-
 def _known_architecture(
     architecture: Architecture, network: nn.Module, differences: tuple[str, ...], file: Path, registry: Registry
-) -> Known:
+) -> KnownNetwork:
     title = _title(architecture)
     size = architecture.input_size
     preprocessing = f"{size}x{size} pixels; mean and std are not in such a file"
@@ -186,8 +145,9 @@ def _known_architecture(
             preprocessing = f"{describe_preprocessing(population)} (by models: {source.name})"
             prepared = population.preprocessing
     name = architecture.name
-    return Known(
-        title, network, architecture.head, preprocessing, classes, name, architecture, prepared, differences=differences
+    written = architecture.options()
+    return KnownNetwork(
+        title, network, architecture.head, preprocessing, classes, name, architecture, prepared, written, differences
     )
 
 
@@ -233,37 +193,23 @@ def _instances(registry: Registry) -> Iterator[Architecture]:
             yield made
 
 
-def _recognise_torchvision(shapes: Shapes) -> Known | None:
+def _recognised_by_library(shapes: Shapes, registry: Registry) -> KnownNetwork | None:
     """The order of the names plays no part: safetensors sort them."""
-    for name in _family(shapes):
-        network = _torchvision_module(name, 1000)
-        if compare(shapes, network) is None:
-            continue
-        outputs = shapes[f"{_last_layer(network)}.weight"][0]
-        if compare(shapes, _torchvision_module(name, outputs)) == ():
-            return torchvision_network(name, outputs)
+    for library in registry.hook.composer_networks():
+        for name in library.candidates(shapes):
+            network = library.network(name).network
+            if compare(shapes, network) is not None:
+                outputs = shapes[f"{_last_layer(network)}.weight"][0]
+                known: KnownNetwork = library.network(name, outputs)
+                if compare(shapes, known.network) == ():
+                    return known
     return None
-
-
-def _family(shapes: Shapes) -> list[str]:
-    families = tuple(family for key, names in FAMILIES.items() if key in shapes for family in names)
-    return [name for name in torchvision_names() if name.startswith(families)] if families else []
 
 
 def _last_layer(network: nn.Module) -> str:
     """Name of the last layer with kernels: it gives the outputs."""
     names: list[str] = [name for name, module in network.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
     return names[-1]
-
-
-def _torchvision_module(name: str, outputs: int) -> nn.Module:
-    from torchvision import models
-
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), _WeightsOnMeta():
-        # googlenet and inception_v3 warn that their random start will change; here none is used.
-        warnings.filterwarnings("ignore", message="The default weight initialization", category=FutureWarning)
-        network: nn.Module = models.get_model(name, weights=None, num_classes=outputs)
-    return network
 
 
 def trained(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.models.file_networks import population_of
 from composer.models.inspection import named_source, recognised_in
-from composer.models.known_networks import Known
+from composer.models.known_networks import KnownNetwork
 from composer.models.model_folder import find_model
 from composer.models.part import Part
 from composer.networks.architecture import Architecture
@@ -168,10 +168,10 @@ def _of_population(population: Population, title: str, classes: tuple[str, ...] 
     return Runnable(title, part.size, weight.shape[1], _probabilities(part.logits), classes)
 
 
-def _of_module(file: Path, state: Mapping[str, Tensor], known: Known) -> Runnable:
+def _of_module(file: Path, state: Mapping[str, Tensor], known: KnownNetwork) -> Runnable:
     """A network that no plugin offers and composer knows."""
     module, prepared = known.network, known.prepared
-    assert prepared is not None, "what is known and no plugin's is torchvision's"
+    assert prepared is not None, "what is known and no plugin's is a library's"
     weights = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     module.load_state_dict(weights, strict=False, assign=True)
     probabilities = _probabilities(_prepared(module.eval(), prepared))

@@ -16,7 +16,7 @@ from composer_torchvision.catalogue import classifiers
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from composer import Population
+    from composer import NetworkLibrary, Population
 
 REFERENCE = "TorchVision maintainers and contributors 2016, TorchVision: PyTorch's computer vision library"
 USUAL_SIZE = 224
@@ -203,3 +203,10 @@ def model_problems(model: str) -> Iterable[tuple[str, str]]:
 @hook
 def composer_components() -> Iterable[type[Component]]:
     return [Torchvision, PretrainedTorchvision]
+
+
+@hook
+def composer_networks() -> NetworkLibrary:
+    from composer_torchvision.library import Torchvisions  # imports torch
+
+    return Torchvisions()
