@@ -39,8 +39,6 @@ class Contract:
     """Fewest and most parents it takes (None: any number)."""
     architecture: Literal["one", "any"] = "any"
     """`one`: all parents must have the same architecture."""
-    base: Literal["shared", "any"] = "any"
-    """`shared`: all parents must have been trained from the same starting weights."""
     pictures: Literal["none", "unlabelled", "labelled"] = "none"
     """Which of the parents' own training pictures it uses (never the target's)."""
     kernels: bool = False

@@ -149,11 +149,6 @@ class ModelSource(Component):
     def network(self) -> Architecture:
         """The architecture of the population, known before any weight is read."""
 
-    @property
-    def base(self) -> str | None:
-        """What the members were all trained from, or None where each started by itself."""
-        return None
-
     def member_count(self) -> int | None:
         """How many members there will be, where the option `members` says so: for estimates of memory."""
         return None

@@ -100,7 +100,6 @@ def _contract_rows(component: type[Component]) -> list[tuple[str, str]]:
     if component.kind in ("translator", "assembler"):
         rows.append(("parents", contract.parents_text()))
         rows.append(("architecture", {"one": "the same for all parents", "any": "any"}[contract.architecture]))
-        rows.append(("base", {"shared": "parents trained from the same weights", "any": "any"}[contract.base]))
     if component.kind in ("translator", "assembler", "models") or contract.pictures != "none":
         used = {"none": "none", "unlabelled": "the parents' own training pictures, without labels"}
         rows.append(("pictures", used.get(contract.pictures, "the parents' own training pictures with their labels")))

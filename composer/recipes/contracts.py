@@ -135,8 +135,3 @@ def broken(component: Component, arm: Composition, recipe: Recipe) -> Iterable[s
         without = [concept.name for concept in recipe.concepts if concept.name in sources and concept.images is None]
         if without:
             yield f"{title} needs pictures of {', '.join(without)}: say {WHICH}"
-    if contract.base == "shared":
-        bases = {name: source.base for name, source in sources.items()}
-        if None in bases.values() or len(set(bases.values())) > 1:
-            met = ", ".join(f"{name}: {base or 'none'}" for name, base in bases.items())
-            yield f"{title} needs parents trained from the same starting weights, and here are {met}"

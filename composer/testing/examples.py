@@ -53,9 +53,9 @@ def population(
     return Population(concept, network, stack(states), names, Preprocessing(size))
 
 
-def populations(count: int, members: int = MEMBERS, shared: bool = False) -> list[Population]:
-    """One population per concept, of one architecture. shared: all from the same starting weights."""
-    return [population(concept, members, seed=0 if shared else index) for index, concept in enumerate(CONCEPTS[:count])]
+def populations(count: int, members: int = MEMBERS) -> list[Population]:
+    """One population per concept, of one architecture."""
+    return [population(concept, members, seed=index) for index, concept in enumerate(CONCEPTS[:count])]
 
 
 def unlike(parents: Sequence[Population]) -> list[Population]:

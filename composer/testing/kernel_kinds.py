@@ -99,14 +99,14 @@ def parent_cases(
 ) -> dict[str, Case]:
     """The cases of what works on parents. own: those that its author brings. of, one: a parent, and its one member."""
     counts: list[int] = parent_counts(contract)
-    made = [of(parent) for parent in examples.populations(max(counts), shared=contract.base == "shared")]
+    made = [of(parent) for parent in examples.populations(max(counts))]
     given: list[Parent] = made if own is None else list(own)
     if own is not None:
         counts = [len(given), *(count for count in counts if count < len(given))]
     main = given[: counts[0]]
     cases = {MAIN: case(main), "one member": case([one(parent) for parent in main])}
     cases |= {f"parents {count}": case(given[:count]) for count in counts[1:]}
-    if own is None and len(main) > 1 and contract.architecture == "any" and contract.base == "any":
+    if own is None and len(main) > 1 and contract.architecture == "any":
         unlike = [of(parent) for parent in examples.unlike(examples.populations(len(main)))]
         cases[UNLIKE] = case(unlike, ", the last of another architecture")
     if contract.pictures == "unlabelled":

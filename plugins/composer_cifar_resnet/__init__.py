@@ -99,10 +99,6 @@ class PretrainedCifarResNet(ModelSource):
     def network(self) -> Architecture:
         return CifarResNet(depth=self.depth)
 
-    @property
-    def base(self) -> str | None:
-        return f"cifar_resnet {self.weights}"
-
     def class_names(self) -> Sequence[str] | None:
         return CLASSES
 

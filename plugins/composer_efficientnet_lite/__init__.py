@@ -70,10 +70,6 @@ class PretrainedEfficientNetLite(ModelSource):
     def network(self) -> Architecture:
         return EfficientNetLite(size=self.size)
 
-    @property
-    def base(self) -> str | None:
-        return "efficientnet_lite0 of ImageNet"
-
     def class_names(self) -> Sequence[str] | None:
         return class_names()
 

@@ -43,10 +43,6 @@ class Fit(ModelSource):
     def network(self) -> Architecture:
         return self.backbone.network
 
-    @property
-    def base(self) -> str | None:
-        return self.backbone.base
-
     def problems(self, concepts: Sequence[str]) -> Iterable[tuple[str, str]]:
         if not self.strengths or min(self.strengths) <= 0:
             yield "strengths", f"must be one or more numbers above 0, not {list(self.strengths)}"

@@ -117,12 +117,6 @@ class PretrainedTimm(ModelSource):
     def network(self) -> Architecture:
         return Timm(model=self.model, size=self.size)
 
-    @property
-    def base(self) -> str | None:
-        if self.file is None and not self.pretrained:
-            return None
-        return f"timm {self.model} {self.file or 'from the hub'}"
-
     def class_names(self) -> Sequence[str] | None:
         if self.names == "imagenet" or (self.names is None and self.file is None and self.pretrained):
             return class_names()

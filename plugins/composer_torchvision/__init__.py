@@ -157,11 +157,6 @@ class PretrainedTorchvision(ModelSource):
             own_input = self.weights is not None
         return Torchvision(model=self.model, size=self.size or own, transform_input=own_input)
 
-    @property
-    def base(self) -> str | None:
-        weights = self.weights if self.file is None else self.file
-        return f"torchvision {self.model} {weights}" if weights is not None else None
-
     def class_names(self) -> Sequence[str] | None:
         if self.file is None:
             return None if self.weights is None else class_names()

@@ -122,12 +122,6 @@ class Train(ModelSource):
     def network(self) -> Architecture:
         return self.architecture
 
-    @property
-    def base(self) -> str | None:
-        if self.start is None:
-            return None
-        return self.start.base or (str(self.start.options()) if any(True for _ in self.start.files()) else None)
-
     def files(self) -> Iterable[Path]:
         return () if self.start is None else self.start.files()
 

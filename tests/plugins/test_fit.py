@@ -157,8 +157,6 @@ def test_the_source_is_what_its_backbone_is(backbone: Checkpoints) -> None:
     source = Fit(backbone=backbone)
     assert source.network == ARCHITECTURE
     assert list(source.files()) == list(backbone.files())
-    assert source.base is None
-    assert Fit(backbone=PretrainedEfficientNetLite()).base is not None
 
 
 @pytest.mark.parametrize("strength", [float("inf"), float("nan")])
