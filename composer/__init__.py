@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from composer.data.scores import Report, Score, agreement, replicate, resamples, tells_apart
     from composer.judging.comparison import expected_best
     from composer.judging.embedding import umap_embedding
+    from composer.models.cards import published_card
     from composer.models.classifiers import Classifier, UnitedModel, unite
     from composer.models.in_memory import Parent, distil, product
     from composer.models.known_networks import KnownNetwork, NetworkLibrary
     from composer.models.loading import LoadedModel, Prediction, load
+    from composer.models.model_folder import open_model
     from composer.models.network_weights import FoundNetwork, WeightsReader, read_weights
     from composer.networks.couplings import CouplingGroup, Couplings
     from composer.networks.matching import match_weights
@@ -108,7 +110,9 @@ _LATER = {
     "load": "composer.models.loading",
     "load_registry": "composer.registry",
     "match_weights": "composer.networks.matching",
+    "open_model": "composer.models.model_folder",
     "product": "composer.models.in_memory",
+    "published_card": "composer.models.cards",
     "read_picture": "composer.data.decoding",
     "read_state_file": "composer.networks.state_file",
     "read_weights": "composer.models.network_weights",
@@ -198,8 +202,10 @@ __all__ = [
     "load",
     "load_registry",
     "match_weights",
+    "open_model",
     "picture_files",
     "product",
+    "published_card",
     "read_picture",
     "read_state_file",
     "read_weights",

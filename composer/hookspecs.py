@@ -53,6 +53,14 @@ def composer_executors() -> Mapping[str, Any]:
     raise NotImplementedError
 
 
+@spec(firstresult=True)
+def composer_fetch(model: str, revision: str | None) -> tuple[Path, str] | None:
+    """The folder of a model that is elsewhere, and where it came from in words; None for what this plugin cannot fetch.
+
+    model: what stands where a path was asked for, such as `user/repo`. revision: which state of it is wanted.
+    """
+
+
 @spec
 def composer_networks() -> Any:
     """The networks of a library, a `composer.NetworkLibrary`: inspected by their names, and recognised in files."""

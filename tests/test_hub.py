@@ -18,8 +18,10 @@ from PIL import Image
 import composer
 from composer.command_line.cli import main
 from composer.errors import ComposerError
-from composer.models.hub import at_hand, names_repository, push
+from composer.models.at_hand import at_hand
 from composer.results.model_card import complete
+from composer_hub import names_repository
+from composer_hub.repository import push
 from hub import NEW, OLD, TOKEN, Hub, local_hub
 from saved_run import saved_run
 
@@ -143,7 +145,7 @@ def test_what_is_no_model_of_composers_is_said_before_its_weights_are_fetched(
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("composer.models.hub.find_spec", lambda name: None)
+    monkeypatch.setattr("composer_hub.repository.find_spec", lambda name: None)
     with pytest.raises(ComposerError, match=r"user/both: there is no such folder here; .*pip install -e '\.\[hub\]'"):
         at_hand("user/both")
     assert importlib.util.find_spec("huggingface_hub") is not None, "here it is installed"

@@ -31,7 +31,7 @@ def test_every_built_in_plugin_loads_and_offers_something() -> None:
     for plugin in load_registry().plugins:
         if plugin.distribution == "kernel-composer":
             assert plugin.error is None, f"{plugin.name}: {plugin.error}"
-            has_hooks_alone = plugin.name in ("english", "mlflow", "ray", "tensorboard")
+            has_hooks_alone = plugin.name in ("english", "hub", "mlflow", "ray", "tensorboard")
             assert bool(plugin.components) != has_hooks_alone, f"{plugin.name}: {len(plugin.components)} components"
 
 

@@ -18,7 +18,6 @@ import click
 from composer.command_line import (
     cli_bench,
     cli_compose,
-    cli_hub,
     cli_merge,
     cli_recipes,
     cli_runs,
@@ -273,7 +272,6 @@ def schema(output: Path | None) -> None:
 
 for command in (
     *COMMANDS,
-    *cli_hub.COMMANDS,
     *cli_merge.COMMANDS,
     *cli_unite.COMMANDS,
     *cli_runs.COMMANDS,

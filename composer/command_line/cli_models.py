@@ -223,7 +223,7 @@ def inspect(model: str, images: Path | None, architecture: str | None, coupled: 
 
     if images is not None and coupled:
         raise click.UsageError("--images and --couplings: choose one of the two")
-    from composer.models.hub import at_hand  # imports torch, which takes seconds
+    from composer.models.at_hand import at_hand  # imports torch, which takes seconds
 
     model = str(at_hand(model))
     if coupled:

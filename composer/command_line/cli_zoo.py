@@ -143,13 +143,13 @@ def add(
     names = [opened.require_free(concept, replace) for concept in concepts]
     click.echo("loading", err=True)
     from composer.command_line.terminal_zoo import print_learned
-    from composer.models.hub import fetched_from
+    from composer.models.at_hand import fetched_from
     from composer.zoo.adding import entry_of  # imports torch
 
     path, where = fetched_from(model, revision)
     entries = []
     for name, asked, called in zip(names, concepts, outputs or concepts, strict=True):
-        found, what = _model(path, asked, called if outputs else "")
+        found, what = _model(str(path), asked, called if outputs else "")
         entries.append(entry_of(found, name, source or where, what))
     for entry in entries:  # none before all are known to be right
         print_learned(opened.put(entry, synonyms, kind, licence, replace))

@@ -70,7 +70,7 @@ def licence_of(card: Path) -> str:
     return str(said) if said and said != "unknown" else ""
 
 
-def published(file: Path, repository: str, licence: str = "") -> str:
+def published_card(file: Path, repository: str, licence: str = "") -> str:
     """A card as the hub shows it: models are loaded by the repository's name; a given licence stands in it.
 
     ComposerError where the file's front matter cannot be read. Without a file there is a card of the least.

@@ -21,13 +21,11 @@ from composer.data.decoding import UnreadablePictureError, as_rgb, printable, re
 from composer.data.dependence import bounds
 from composer.data.expressions import Expression
 from composer.errors import ComposerError
-from composer.models.folder_files import MODELS
-from composer.models.hub import at_hand
-from composer.models.model_folder import ModelFolder, find_model
+from composer.models.at_hand import at_hand
+from composer.models.model_folder import ModelFolder, open_folder
 from composer.models.part import Part
 from composer.models.pixels import in_255
 from composer.recipes.target import formula_problems
-from composer.running.locking import reading
 
 Picture = str | Path | Image.Image
 BATCH = 32
@@ -52,10 +50,7 @@ def load(
     revision: of the repository: a branch, tag or commit; left out, the newest. A commit's hash pins it.
     ComposerError where there is no such thing, or the architecture's plugin is not installed.
     """
-    path = at_hand(path, revision)
-    folder = path.absolute()
-    with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
-        home = find_model(path, composition)
+    with open_folder(at_hand(path, revision), composition) as home:
         model = home.read(home.member(member))
         if home.union is not None:
             from composer.models.united import LoadedUnion  # is made of what stands here

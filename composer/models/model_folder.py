@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from composer.data.score_info import best_of, main_score, read_declared, title_o
 from composer.errors import ComposerError
 from composer.models.folder_files import CONFIG, MODELS, REPORT, WEIGHTS
 from composer.registry import load_registry, nearest
+from composer.running.locking import reading
 from composer.running.storage import formula, unpack, weights_of_part
 from composer.version import __version__
 
@@ -170,6 +172,24 @@ class ModelFolder:
             ) from error
         assert isinstance(population, Population)
         return population
+
+
+@contextmanager
+def open_folder(path: Path, composition: str | None = None) -> Iterator[ModelFolder]:
+    """The composition that `find_model` finds, which no run changes meanwhile."""
+    folder = path.absolute()
+    with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
+        yield find_model(path, composition)
+
+
+@contextmanager
+def open_model(path: Path, composition: str | None = None) -> Iterator[Path]:
+    """The folder of one composition of a run, or of a model's own, which no run changes meanwhile.
+
+    composition: left out, the one that `composer.load` takes. ComposerError where there is none.
+    """
+    with open_folder(path, composition) as home:
+        yield home.path
 
 
 def find_model(path: Path, composition: str | None = None) -> ModelFolder:

@@ -16,11 +16,10 @@ from composer.data.records import ParentRecord, PicturesRecord, Record
 from composer.data.run import Run
 from composer.errors import ComposerError
 from composer.interfaces import ModelSource
+from composer.models.at_hand import fetched_from
 from composer.models.cards import licence_of
 from composer.models.folder_files import CARD, MODELS, REPORT
-from composer.models.hub import fetched_from
-from composer.models.model_folder import ModelFolder, find_model
-from composer.running.locking import reading
+from composer.models.model_folder import ModelFolder, open_folder
 from composer.zoo.entry import FILE, Concept, read_concept
 from composer.zoo.learning import described, renamed
 from composer.zoo.writing import Entry, read_probes
@@ -47,9 +46,7 @@ def entry_of(model: Population | ModelSource | str | Path, concept: str, source:
         what = described(model) if called == concept else f"{described(model)}, {called}"
         return _entry(model.load(called, Run()), concept, source or what)
     place, where = fetched_from(model)
-    folder = Path(place).absolute()
-    with reading(folder.parent.parent if folder.parent.name == MODELS else folder):
-        home = find_model(Path(place))
+    with open_folder(place) as home:
         return _of_folder(home, concept, source or where, called)
 
 

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import click
 
-from composer.command_line.cli_models import composition_option
-from composer.command_line.cli_options import examples
-
 
 @click.command(
-    epilog=examples(
-        "composer push runs/black_cat user/black-cat --composition distil --licence mit",
-        "composer push runs/black_cat/models/product user/black-cat --private",
-    )
+    epilog="\b\nExamples:\n  composer push runs/black_cat user/black-cat --composition distil --licence mit\n"
+    "  composer push runs/black_cat/models/product user/black-cat --private"
 )
 @click.argument("folder", metavar="RUN_OR_MODEL", type=click.Path(path_type=Path))
 @click.argument("repository", metavar="USER/REPO")
-@composition_option
+@click.option(
+    "--composition",
+    help="Composition of the run.  [default: the one with the highest AUC by test labels that is no control]",
+)
 @click.option("--private", is_flag=True, help="Make a repository that only you can read.")
 @click.option("--licence", default="", help="Under which it may be used: mit, cc-by-4.0, ..., or other words.")
 def push(folder: Path, repository: str, composition: str | None, private: bool, licence: str) -> None:
@@ -28,14 +26,10 @@ def push(folder: Path, repository: str, composition: str | None, private: bool, 
     `composer.load("USER/REPO")` and `composer predict USER/REPO` use it anywhere. The card's front matter holds its
     scores with their intervals. Needs the extra `hub`, and a token that may write (hf auth login).
     """
-    from composer.models.hub import push as put  # imports torch
+    from composer_hub.repository import push as put  # imports torch
 
     done = put(folder, repository, composition, private=private, licence=licence)
     click.echo(done.url)
     click.echo(f'load it with composer.load("{repository}", revision="{done.revision}")', err=True)
     if not licence:
         click.echo("note: its card names no licence, so nobody may use it; --licence states one", err=True)
-
-
-COMMANDS = (push,)
-"""To be added to the command line's group."""

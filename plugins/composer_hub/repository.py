@@ -1,9 +1,8 @@
-"""Models on the Hugging Face hub: fetched where a name is no folder here, and pushed from one."""
+"""Repositories of the Hugging Face hub: fetched once, and pushed to."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,20 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from composer.data.files import one_line
-from composer.errors import ComposerError
-from composer.models.cards import published
-from composer.models.folder_files import CARD, CONCEPT, CONFIG, MODEL_FILES, MODELS, WEIGHTS
-from composer.models.model_folder import find_model
-from composer.running.locking import reading
-from composer.version import __version__
+from composer import ComposerError, __version__, open_model, published_card
+from composer_hub import REPOSITORY
 
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-"""`user/repo`: what can be a repository's name."""
-FILES = (CONFIG, WEIGHTS, CARD, CONCEPT)
+CONFIG, CARD = "config.json", "README.md"
+FILES = (CONFIG, "model.safetensors", CARD, "concept.json")
 """All that is fetched and pushed: none can hold code, and the pictures that a zoo keeps stay where they are."""
-RUNS = "runs"
-"""Where runs are by default; nobody's name on the hub."""
 EXTRA = "pip install -e '.[hub]' in composer's own folder"
 SIGN_IN = "`hf auth login`, or the environment variable HF_TOKEN"
 
@@ -35,35 +26,6 @@ class Pushed:
 
     url: str
     revision: str
-
-
-def names_repository(model: str | Path) -> bool:
-    """Whether a text can only be the name of a repository: nothing is there of that path, nor of its first part."""
-    text = str(model)
-    first = text.partition("/")[0]
-    if REPOSITORY.fullmatch(text) is None or text.endswith(MODEL_FILES):
-        return False
-    return first != RUNS and not Path(first).exists()
-
-
-def at_hand(model: str | Path, revision: str | None = None) -> Path:
-    """The path of a model: as given, or for `user/repo`, where no such path is here, the folder that it was fetched to.
-
-    revision: branch, tag or commit of the repository; left out, its newest. What was fetched before is not fetched
-    again, and is used where there is no network. ComposerError where it cannot be fetched or is no composer's.
-    """
-    if names_repository(model):
-        return _fetched(str(model), revision)
-    if revision is not None:
-        met = "is a path here" if Path(model).exists() else "is no user/repo"
-        raise ComposerError(f"{model}: {met}, and a revision is of a repository of the Hugging Face hub")
-    return Path(model)
-
-
-def fetched_from(model: str | Path, revision: str | None = None) -> tuple[str, str]:
-    """(the path of a model as `at_hand` gives it, where it came from in words: empty unless it was the hub)."""
-    path = at_hand(model, revision)
-    return str(path), f"{model} of the Hugging Face hub, commit {path.name}" if names_repository(model) else ""
 
 
 def push(
@@ -79,16 +41,18 @@ def push(
     The card says how to load it from there and, where one is given, its licence; the folder here stays as it is.
     ComposerError where nobody is signed in, the hub refuses, or a private one is asked for and it is public.
     """
-    path = Path(folder).absolute()
-    with reading(path.parent.parent if path.parent.name == MODELS else path):
-        home = find_model(Path(folder), composition)
+    with open_model(Path(folder), composition) as home:
         if REPOSITORY.fullmatch(repository) is None:
             raise ComposerError(f"{repository}: is no name of a repository; give user/repo")
         _require_extra(f"pushing to {repository}")
-        return _pushed(home.path, repository, private, licence)
+        return _pushed(home, repository, private, licence)
 
 
-def _fetched(repository: str, revision: str | None) -> Path:
+def fetched(repository: str, revision: str | None = None) -> Path:
+    """The folder that a repository was fetched to; what was fetched before is used where there is no network.
+
+    revision: branch, tag or commit; left out, the newest. ComposerError where it cannot be fetched or is no composer's.
+    """
     _require_extra(f"{repository}: there is no such folder here; to look for it on the Hugging Face hub")
     from huggingface_hub import HfApi  # takes a moment, and is an extra
 
@@ -127,7 +91,7 @@ def _pushed(home: Path, repository: str, private: bool, licence: str) -> Pushed:
         if private and not api.repo_info(repository).private:
             raise ComposerError(f"{repository}: is there already, and public; nothing was pushed")
         added = [CommitOperationAdd(name, home / name) for name in FILES if name != CARD and (home / name).is_file()]
-        card = published(home / CARD, repository, licence)
+        card = published_card(home / CARD, repository, licence)
         added.append(CommitOperationAdd(CARD, card.encode()))
         done = api.create_commit(repository, added, commit_message=f"Push by composer {__version__}")
         return Pushed(url, done.oid)
@@ -170,3 +134,8 @@ def _refusals(repository: str, revision: str | None = None) -> Iterator[None]:
         raise ComposerError(f"{repository}: the Hugging Face hub refuses: {one_line(error)}{hint}") from error
     except failures as error:
         raise ComposerError(f"{repository}: on the Hugging Face hub this failed: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split())
