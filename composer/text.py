@@ -80,9 +80,17 @@ def seconds_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def plain_table() -> Table:
-    """A table without borders, to be filled."""
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+def plain_table(*columns: str, right: int = 0, gap: int = 0) -> Table:
+    """A table without borders, to be filled. right: how many of the last columns hold numbers. gap: between columns."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0))
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < len(columns) - right else "right", overflow="fold")
+    return table
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 picture`, `3 pictures`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(probability: float | None) -> str:

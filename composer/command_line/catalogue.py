@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from rich import box
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -74,7 +73,7 @@ def print_component(component: type[Component], offered_by: str) -> None:
     console.print(facts)
     console.print()
     if component.model_fields:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        table = plain_table(gap=1)
         table.add_column("  option", no_wrap=True)
         table.add_column("what it is; type, limits, default", overflow="fold")
         for name, field in component.model_fields.items():

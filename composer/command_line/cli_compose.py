@@ -94,9 +94,7 @@ def _say(made: Made, place: Path, asked_one: bool) -> None:
     click.echo()
     console = make_console()
     if rows := score_rows(made):
-        table = plain_table()
-        for index, heading in enumerate(("", "AUC", "hardest cell")):
-            table.add_column(f"{heading}  ", justify="right" if index else "left")
+        table = plain_table("  ", "AUC  ", "hardest cell  ", right=2)
         for row in rows:
             table.add_row(*(f"{cell}  " for cell in row))
         console.print(table)

@@ -59,6 +59,7 @@ def store(store: Path | None, prune: bool, older_than: float | None, keep: int |
     """
     from composer.running.store_folder import default_store, kept_stages
     from composer.running.store_folder import prune as pruned
+    from composer.text import counted
 
     folder = store or default_store()
     if prune == (older_than is None and keep is None):
@@ -74,14 +75,9 @@ def store(store: Path | None, prune: bool, older_than: float | None, keep: int |
         click.echo(json.dumps(data, indent=2))
         return
     if removed is not None:
-        spared = f"; {count(len(removed.spared))} in use stay" if removed.spared else ""
-        click.echo(f"removed {count(len(removed.removed))}, {size(freed)}{spared}")
-    click.echo(f"{folder}: {count(len(stages))}, {size(total)}")
-
-
-def count(stages: int) -> str:
-    """`3 stages`."""
-    return "1 stage" if stages == 1 else f"{stages} stages"
+        spared = f"; {counted(len(removed.spared), 'stage')} in use stay" if removed.spared else ""
+        click.echo(f"removed {counted(len(removed.removed), 'stage')}, {size(freed)}{spared}")
+    click.echo(f"{folder}: {counted(len(stages), 'stage')}, {size(total)}")
 
 
 def size(amount: int) -> str:

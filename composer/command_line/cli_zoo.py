@@ -215,7 +215,7 @@ def drawings(only: tuple[str, ...], seed: int, folder: Path | None, replace: boo
 
     opened = _zoo(folder)
     click.echo("loading", err=True)
-    from composer.command_line.terminal_zoo import counted
+    from composer.text import counted
     from composer.zoo.drawn import DrawnWorld  # imports torch
     from composer.zoo.writing import prepare
 
@@ -230,7 +230,7 @@ def drawings(only: tuple[str, ...], seed: int, folder: Path | None, replace: boo
     kept = [name for name in kinds if name not in missing]
     others = [name for name in kept if name in opened and not opened[name].source.startswith(world.source)]
     _say_warnings(lesson.warnings)
-    click.echo(f"{opened.folder}: learned {counted(len(missing))}, kept {len(kept)}")
+    click.echo(f"{opened.folder}: learned {counted(len(missing), 'concept')}, kept {len(kept)}")
     if others:
         click.echo(f"note: not drawn, and kept: {', '.join(others)} (--replace learns them anew)", err=True)
 

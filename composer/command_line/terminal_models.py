@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from composer.text import make_console, percent
+from composer.text import make_console, percent, plain_table
 
 if TYPE_CHECKING:
     from composer.models.inspection import Inspection
@@ -44,8 +43,7 @@ def rule_text(model: LoadedModel, threshold: float | None) -> str:
 def print_predictions(model: LoadedModel, predictions: Sequence[Prediction], threshold: float | None) -> None:
     """A row per readable picture, and a sentence that counts."""
     console = make_console()
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("picture", overflow="fold")
+    table = plain_table("picture", gap=1)
     for concept in (*columns_of(model), model.target):
         table.add_column(Text(concept), justify="right", no_wrap=True)
     table.add_column("shown", no_wrap=True)
@@ -127,8 +125,7 @@ def print_inspection(found: Inspection) -> None:
 
 def _layers_table(layers: Sequence[Layer]) -> Table:
     reasons = {why: number for number, why in enumerate(dict.fromkeys(layer.why for layer in layers if layer.why), 1)}
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("  layer", overflow="fold")
+    table = plain_table("  layer", gap=1)
     for title in ("kind", "shape", "extract", "align", "assemble"):
         table.add_column(title, no_wrap=True)
     table.add_column("why", justify="right", no_wrap=True)

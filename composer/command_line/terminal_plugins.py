@@ -36,8 +36,7 @@ def print_checked(checked: Sequence[tuple[Subject, Sequence[Outcome]]]) -> None:
 
 
 def _print_table(checked: Sequence[tuple[Subject, Sequence[Outcome]]], console: Console) -> None:
-    table = plain_table()
-    table.padding = (0, 2, 0, 0)
+    table = plain_table(gap=2)
     table.add_column("check")
     table.add_column("what is promised", max_width=50)
     for subject, _ in checked:

@@ -19,9 +19,7 @@ def print_responses(found: Responses) -> None:
     console.print(Text(found.title, style="bold"), soft_wrap=True)
     for note in found.notes:
         console.print(Text(f"  {note}", style="dim"), soft_wrap=True)
-    table = plain_table()
-    table.padding = (0, 2, 0, 0)
-    table.add_column("pictures of", overflow="fold")
+    table = plain_table("pictures of", gap=2)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("output", overflow="fold")
     for header in ("mean probability", "comes first"):

@@ -11,7 +11,7 @@ from composer.data.records import title_of_row
 from composer.results.results_table import interval_text
 from composer.results.sheet import number
 from composer.results.verification import Verification
-from composer.text import make_console, plain_table
+from composer.text import counted, make_console, plain_table
 
 STYLES = {"changed": "bold red", "missing": "bold red", "added": "yellow", "input": "yellow", "recipe": "yellow"}
 MOST_FINDINGS = 40
@@ -27,12 +27,14 @@ def print_verification(checked: Verification) -> None:
     more = len(checked.findings) - MOST_FINDINGS
     if more > 0:
         console.print(f"and {more} more (--json has all)")
-    compared = f"{_count(checked.files, 'file')}, {_count(checked.inputs, 'input')}, {_count(checked.stages, 'stage')}"
+    compared = (
+        f"{counted(checked.files, 'file')}, {counted(checked.inputs, 'input')}, {counted(checked.stages, 'stage')}"
+    )
     if checked.whole:
         said = f"whole: {compared} compared, all as the run left them"
     else:
         touched = sum(finding.touched for finding in checked.findings)
-        said = f"touched: {_count(touched, 'difference')} in {compared}"
+        said = f"touched: {counted(touched, 'difference')} in {compared}"
     console.print(f"{checked.folder}: {said}", style="bold", soft_wrap=True)
 
 
@@ -41,11 +43,7 @@ def print_comparison(found: Mapping[str, Any]) -> None:
     console = make_console()
     titles = list(found["runs"])
     console.print(f"\n{found['score']} of the member picked without labels, with its 95% interval\n")
-    table = plain_table()
-    table.padding = (0, 2, 0, 0)
-    table.add_column("composition", overflow="fold")
-    for title in titles:
-        table.add_column(title, justify="right", overflow="fold")
+    table = plain_table("composition", *titles, right=len(titles), gap=2)
     controls = False
     for name, cells in found["compositions"].items():
         control = all(cell["control"] for cell in cells.values())
@@ -67,8 +65,7 @@ def _print_differences(found: Mapping[str, Any]) -> None:
         console.print("\nThe runs do not differ in recipe, seed, device or versions.")
         return
     console.print("\nWhat differs:\n")
-    table = plain_table()
-    table.padding = (0, 2, 0, 0)
+    table = plain_table(gap=2)
     table.add_column("", no_wrap=True)
     for title in found["runs"]:
         table.add_column(title, overflow="fold")
@@ -83,7 +80,3 @@ def _score_text(score: Mapping[str, Any]) -> str:
     text = number(score.get("picked"))
     mark = "†" if score.get("labels") == "fitting" else ""
     return f"{text}{mark} ({interval})" if interval else f"{text}{mark}"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -22,10 +22,7 @@ def print_united(found: UnitedModel) -> None:
     """Each network with its classes and its calibration, what it was judged, and notes."""
     made, product = found.made, found.product
     console = make_console()
-    table = plain_table()
-    table.padding = (0, 2, 0, 0)
-    for heading in ("network", "classes", "temperature"):
-        table.add_column(heading, justify="right" if heading == "temperature" else "left", overflow="fold")
+    table = plain_table("network", "classes", "temperature", right=1, gap=2)
     for part, knower in zip(product.model.parts, product.knowers, strict=True):
         temperature = f"{knower.temperature:.2f}" if knower.calibrated else "not calibrated"
         table.add_row(Text(part.concept), Text(", ".join(knower.own)), temperature)
@@ -43,10 +40,7 @@ def print_united(found: UnitedModel) -> None:
 
 def _print_scores(title: str, scores: Scores) -> None:
     console = make_console()
-    table = plain_table()
-    table.padding = (0, 2, 0, 0)
-    for index, heading in enumerate((title, "pictures", "alone", "united", "taken for another's")):
-        table.add_column(heading, justify="right" if index else "left", overflow="fold")
+    table = plain_table(title, "pictures", "alone", "united", "taken for another's", right=4, gap=2)
     table.add_row("all classes", str(scores.all.of), "", str(scores.all), "")
     for own in scores.parents:
         elsewhere = str(own.elsewhere.right)
@@ -61,10 +55,7 @@ def _print_scores(title: str, scores: Scores) -> None:
 
 def _classes_table(classes: Sequence[Class]) -> Table:
     """Independent classes, each by itself."""
-    table = plain_table()
-    table.padding = (0, 2, 0, 0)
-    for index, heading in enumerate(("by itself", "AUC", "yes for its own", "no for others")):
-        table.add_column(heading, justify="right" if index else "left", overflow="fold")
+    table = plain_table("by itself", "AUC", "yes for its own", "no for others", right=3, gap=2)
     for one in classes:
         area = "" if one.auc is None else f"{one.auc:.3f}"
         table.add_row(Text(one.name), area, *("" if each is None else str(each) for each in (one.yes, one.no)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from composer.command_line.terminal import print_note
-from composer.text import make_console, plain_table
+from composer.text import counted, make_console, plain_table
 from composer.zoo.entry import FILL, Concept, how_known
 from composer.zoo.zoo import Zoo
 
@@ -56,7 +56,7 @@ def print_zoo(zoo: Zoo) -> None:
             table.add_row(*(Text(f"{cell}  ") for cell in cells), Text(concept.source or "-"))
         console.print(table)
     empty = "" if len(zoo) else f"; {FILL}"
-    console.print(f"{zoo.folder}: {counted(len(zoo))}{empty}", soft_wrap=True)
+    console.print(f"{zoo.folder}: {counted(len(zoo), 'concept')}{empty}", soft_wrap=True)
     print_damaged(zoo)
 
 
@@ -64,11 +64,6 @@ def print_damaged(zoo: Zoo) -> None:
     """A note for each concept that cannot be used."""
     for reason in zoo.damaged.values():
         print_note(reason)
-
-
-def counted(concepts: int) -> str:
-    """`3 concepts`."""
-    return "1 concept" if concepts == 1 else f"{concepts} concepts"
 
 
 def print_concept(concept: Concept) -> None:
@@ -97,10 +92,7 @@ def print_learned(concept: Concept) -> None:
 
 def print_checks(checks: Sequence[Check]) -> None:
     """A row for each concept: what it does on its own pictures, on whose others it fires; then the doubtful ones."""
-    table = plain_table()
-    table.add_column("concept  ")
-    table.add_column("own AUC  ", justify="right")
-    table.add_column("fires for its own  ", justify="right")
+    table = plain_table("concept  ", "own AUC  ", "fires for its own  ", right=2)
     table.add_column("fires for pictures of", overflow="fold")
     for check in checks:
         own = "-" if check.own is None else f"{check.own:.3f}"
