@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from PIL import Image
 from composer.data.decoding import read_picture
 from composer.data.files import write_text
 from composer.errors import ComposerError
-from composer.page.template import filled, resource
+from composer.page.template import data_uri, filled, resource
 from composer.text import percent
 from composer.version import __version__
 
@@ -84,6 +82,4 @@ def _card(one: Prediction, file: Path) -> Card:
 def thumbnail(picture: Image.Image) -> str:
     """A data URI of the whole picture, which is made smaller."""
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    written = io.BytesIO()
-    picture.save(written, format="JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode()}"
+    return data_uri(picture, quality=QUALITY)

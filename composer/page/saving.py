@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from composer.data.score_info import read_declared, title_of
 from composer.models.model_folder import read_folder
 from composer.page import gathering
 from composer.page.bars import base_rate
+from composer.page.template import data_uri
 from composer.page.writing import FORMAT, PAGE_DATA
 from composer.recipes.recipe import Recipe
 from composer.results import model_card
@@ -76,9 +75,7 @@ def save(
 
 def thumbnail(pixels: torch.Tensor) -> str:
     """A data URI of a picture uint8 [3, S, S]."""
-    file = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file, format="JPEG", quality=QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_uri(Image.fromarray(pixels.permute(1, 2, 0).numpy()), quality=QUALITY, optimize=True)
 
 
 def _recorded(cache: StageCache, plan: Plan, pictures: int) -> list[dict[str, Any]]:

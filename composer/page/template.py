@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 
 def filled(name: str, content: Mapping[str, Any]) -> str:
@@ -20,3 +24,10 @@ def filled(name: str, content: Mapping[str, Any]) -> str:
 def resource(name: str) -> str:
     """A file that stands beside the templates."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def data_uri(picture: Image.Image, **options: Any) -> str:
+    """A picture as a page has it within itself: JPEG, written with Pillow's options."""
+    file = io.BytesIO()
+    picture.save(file, format="JPEG", **options)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

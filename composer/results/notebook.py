@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, StrictUndefined
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -21,7 +21,6 @@ from composer.results.results_table import (
     heading,
     results_sheet,
 )
-from composer.results.sheet import Row, Sheet
 from composer.results.verdicts import in_short
 
 if TYPE_CHECKING:
@@ -33,43 +32,33 @@ LINE = 0.32
 """Inches of height that a composition takes."""
 
 
+TABLE = """\
+{% macro side(index) %}{% if index in sheet.words %} style="text-align:left"{% endif %}{% endmacro %}
+<p><b>{{ heading }}</b></p><table><thead><tr>
+{% for header in sheet.headers %}<th{{ side(loop.index0) }}>{{ header.replace("\n", " ") }}</th>{% endfor %}
+</tr></thead><tbody>
+{% for row in sheet.rows %}
+{% if row.group and loop.changed(row.group) %}
+<tr><th colspan="{{ sheet.headers | length }}" style="text-align:left">{{ row.group }}</th></tr>
+{% endif %}
+<tr{% if row.group %} style="color:#777"{% endif %}>
+{% for cell in row.cells %}<td{{ side(loop.index0) }}>{{ cell.text }}</td>{% endfor %}
+</tr>
+{% endfor %}
+</tbody></table>
+{% for note in notes %}<div><small>{{ note }}</small></div>{% endfor %}
+{% for sentence in sentences %}<p>{{ sentence }}</p>{% endfor %}
+"""
+
+
 def as_html(report: Mapping[str, Any]) -> str:
     """The table by which compositions are compared, its notes, and what it says in short; every text escaped."""
     columns = next(iter(columns_by_evaluator(report)), [])
-    notes = [*footnotes(report, columns), COUNTED, dead_note(report)]
-    warnings = [f"warning: {warning}" for warning in report["warnings"]]
-    parts = [f"<p><b>{escape(heading(report))}</b></p>", _table(results_sheet(report, columns))]
-    parts += [f"<div><small>{escape(note)}</small></div>" for note in notes if note]
-    parts += [f"<p>{escape(sentence)}</p>" for sentence in [*warnings, *in_short(report)]]
-    return "".join(parts)
-
-
-def _table(sheet: Sheet) -> str:
-    headers = (escape(header.replace("\n", " ")) for header in sheet.headers)
-    head = "".join(f"<th{_side(index, sheet)}>{header}</th>" for index, header in enumerate(headers))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(_rows(sheet))}</tbody></table>"
-
-
-def _rows(sheet: Sheet) -> Sequence[str]:
-    found, group = [], ""
-    for row in sheet.rows:
-        if row.group != group and row.group:
-            found.append(
-                f'<tr><th colspan="{len(sheet.headers)}" style="text-align:left">{escape(row.group)}</th></tr>'
-            )
-        group = row.group
-        found.append(_row(row, sheet))
-    return found
-
-
-def _row(row: Row, sheet: Sheet) -> str:
-    cells = (f"<td{_side(index, sheet)}>{escape(cell.text)}</td>" for index, cell in enumerate(row.cells))
-    grey = ' style="color:#777"' if row.group else ""
-    return f"<tr{grey}>{''.join(cells)}</tr>"
-
-
-def _side(index: int, sheet: Sheet) -> str:
-    return ' style="text-align:left"' if index in sheet.words else ""
+    notes = [note for note in (*footnotes(report, columns), COUNTED, dead_note(report)) if note]
+    sentences = [*(f"warning: {warning}" for warning in report["warnings"]), *in_short(report)]
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(TABLE)
+    sheet = results_sheet(report, columns)
+    return template.render(heading=heading(report), sheet=sheet, notes=notes, sentences=sentences)
 
 
 def as_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
