@@ -32,7 +32,7 @@ from composer.recipes.recipe_reader import read_recipe
 from composer_drawings import Drawings
 from composer_efficientnet_lite import PretrainedEfficientNetLite
 from composer_fit import Fit
-from composer_fit.fitting import choose_strength, regression
+from composer_fit.fitting import choose_strength, fitted
 from composer_recognition.thresholds import RULES
 from composer_training import Train
 
@@ -194,9 +194,9 @@ def photographed_cases(root: Path, store_folder: Path) -> Iterator[Case]:
                 rows, flags = features[name][halves[name][half][0]], shown[name][halves[name][half][0]]
                 splits = list(StratifiedKFold(5, shuffle=True, random_state=seed).split(rows, flags))
                 strength = choose_strength(rows, flags, splits, options, name, Run()).strength
-                head = regression(strength, options).fit(rows, flags)
-                own[name] = (head.decision_function(rows)[None], flags)
-                parts[name] = head.decision_function(tested)[None]
+                head = fitted(rows, flags, strength, options)
+                own[name] = (head.log_odds(rows)[None], flags)
+                parts[name] = head.log_odds(tested)[None]
             for target, signs in {"black": (1, -1), "cat": (-1, 1), "none": (-1, -1)}.items():
                 yield Case(
                     f"{target} {seed}.{half}",

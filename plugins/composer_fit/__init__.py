@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,12 @@ class Fit(ModelSource):
     strengths: tuple[float, ...] = Field(
         (0.1, 1.0, 10.0, 100.0, 1e3, 1e4),
         description="L2 strengths to choose from: weight of half the squared norm of the head against the summed loss "
-        "of the pictures in nats, on features standardised to unit variance",
+        "of the pictures in nats, on features of unit variance",
+    )
+    scaling: Literal["each", "common"] = Field(
+        "each",
+        description="what brings features to unit variance: `each` has its own factor, or one factor is `common` to "
+        "all, so that those which hardly vary on few pictures have little say; heads that are composed gain by that",
     )
     balanced: bool = Field(
         True, description="weigh the pictures so that those with and those without the concept count the same"

@@ -1,4 +1,4 @@
-"""The fitting of a head: choose the L2 strength, fit on all pictures, fold the standardisation into the head."""
+"""The fitting of a head: choose the L2 strength, fit on all pictures, fold the scaling into the head."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
@@ -26,6 +25,7 @@ WEAK = 0.8
 STEPS = 5000
 """Most steps of one fit (L-BFGS): tens are usual, and some hundreds at the weakest strengths."""
 
+Row = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -58,7 +58,7 @@ def fit(options: Fit, concept: str, run: Run) -> Population:
     with threadpool_limits(1, user_api="blas"):
         choices = [choose_strength(own, shown, splits, options, concept, run) for own in features]
         heads = [
-            linear_head(regression(choice.strength, options).fit(own, shown))
+            fitted(own, shown, choice.strength, options).as_layer()
             for own, choice in zip(features, choices, strict=True)
         ]
     run.measure("held_out_auc", [choice.auc for choice in choices])
@@ -75,10 +75,36 @@ def fit(options: Fit, concept: str, run: Run) -> Population:
     return replace(whole, calibration=None, held_out=unseen, _memo={})
 
 
-def regression(strength: float, options: Fit) -> Pipeline:
+@dataclass(frozen=True)
+class Head:
+    """A fitted head, and how the features are scaled that it looks at. centre, scale: [D]."""
+
+    centre: Row
+    scale: Row
+    classifier: LogisticRegression
+
+    def log_odds(self, features: Matrix) -> Row:
+        """[N], from features [N, D] as they come."""
+        found: Row = self.classifier.decision_function((features - self.centre) / self.scale)
+        return found
+
+    def as_layer(self) -> tuple[Tensor, Tensor]:
+        """Weight [2, D] and bias [2] for features as they come, whose first output minus the second is the log-odds."""
+        weight = self.classifier.coef_[0] / self.scale  # [D]
+        bias = self.classifier.intercept_[0] - weight @ self.centre
+        rows = np.stack([weight, -weight]) / 2
+        return torch.from_numpy(rows).float(), torch.tensor([bias / 2, -bias / 2], dtype=torch.float32)
+
+
+def fitted(features: Matrix, shown: Flags, strength: float, options: Fit) -> Head:
+    """The head of logistic regression at one L2 strength, on features scaled as the options say."""
+    scaler = StandardScaler().fit(features)
+    centre, scale = scaler.mean_, scaler.scale_
+    if options.scaling == "common":
+        scale = np.full_like(centre, np.sqrt(scaler.var_.mean()) or 1.0)  # 1 where nothing varies at all
     weight = "balanced" if options.balanced else None
     classifier = LogisticRegression(C=1 / strength, class_weight=weight, max_iter=STEPS, tol=1e-6)
-    return make_pipeline(StandardScaler(), classifier)
+    return Head(centre, scale, classifier.fit((features - centre) / scale, shown))
 
 
 def choose_strength(
@@ -93,8 +119,8 @@ def choose_strength(
     log_odds = np.empty((len(options.strengths), len(shown)))
     tasks = list(product(range(len(options.strengths)), splits))
     for index, (train, test) in run.progress(tasks, f"cross-validating {concept}", len(tasks)):
-        model = regression(options.strengths[index], options).fit(features[train], shown[train])
-        log_odds[index, test] = model.decision_function(features[test])
+        head = fitted(features[train], shown[train], options.strengths[index], options)
+        log_odds[index, test] = head.log_odds(features[test])
     importance = compute_sample_weight("balanced", shown) if options.balanced else None
     losses = tuple(float(log_loss(shown, sigmoid(row), sample_weight=importance)) for row in log_odds)
     best = int(np.argmin(losses))
@@ -110,15 +136,6 @@ def choose_strength(
 def sigmoid(log_odds: Matrix) -> Matrix:
     probability: Matrix = np.exp(-np.logaddexp(0, -log_odds))
     return probability
-
-
-def linear_head(model: Pipeline) -> tuple[Tensor, Tensor]:
-    """Weight [2, D] and bias [2] for features as they come, whose first output minus the second is the log-odds."""
-    scaler, classifier = model[0], model[-1]
-    weight = classifier.coef_[0] / scaler.scale_  # [D]
-    bias = classifier.intercept_[0] - weight @ scaler.mean_
-    rows = np.stack([weight, -weight]) / 2
-    return torch.from_numpy(rows).float(), torch.tensor([bias / 2, -bias / 2], dtype=torch.float32)
 
 
 def report(choices: Sequence[Choice], concept: str, options: Fit, members: Sequence[str], run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from composer_checkpoints import Checkpoints
 from composer_cnn import CNN
 from composer_efficientnet_lite import PretrainedEfficientNetLite, weights_file
 from composer_fit import Fit
-from composer_fit.fitting import regression
+from composer_fit.fitting import fitted
 from composer_folder import Folder
 from tiny import product_of_experts, tiny_images, tiny_population, training_images
 
@@ -80,13 +81,34 @@ def test_a_file_without_a_head_is_fitted_like_the_one_that_has_it(backbone: Chec
     assert torch.equal(fitted.weights["fc1.weight"], with_heads.weights["fc1.weight"])
 
 
-def test_the_standardisation_is_folded_into_the_head(backbone: Checkpoints) -> None:
+@pytest.mark.parametrize("scaling", ["each", "common"])
+def test_the_scaling_is_folded_into_the_head(backbone: Checkpoints, scaling: Literal["each", "common"]) -> None:
     images, test = training_images("cat"), tiny_images(5, seed=9)
-    options = Fit(backbone=backbone, strengths=(10.0,))
+    options = Fit(backbone=backbone, strengths=(10.0,), scaling=scaling)
     population = options.load("cat", run_with(images))
     seen, new = (backbone.load("cat", Run()).features(each)[0].double().numpy() for each in (images, test))
-    wanted = regression(10.0, options).fit(seen, images.labels["cat"]).decision_function(new)
+    wanted = fitted(seen, images.labels["cat"], 10.0, options).log_odds(new)
     np.testing.assert_allclose(population.log_odds(test)[0].numpy(), wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_a_common_scale_leaves_features_as_unequal_as_they_are(backbone: Checkpoints) -> None:
+    rng = np.random.default_rng(0)
+    shown = np.arange(200) % 2 == 0
+    both = shown[:, None] + rng.normal(size=(200, 2))  # two features that tell equally much ...
+    features = both * [3.0, 0.03]  # ... of which one hardly varies
+    each, common = (fitted(features, shown, 10.0, Fit(backbone=backbone, scaling=one)) for one in ("each", "common"))
+    assert each.scale == pytest.approx(features.std(0))
+    assert common.scale == pytest.approx(np.sqrt(features.var(0).mean()))
+    share = [
+        float(np.divide(*np.abs(head.classifier.coef_[0] * features.std(0) / head.scale))) for head in (each, common)
+    ]
+    assert 0.5 < share[0] < 2
+    assert share[1] > 20, "the penalty keeps the feature that hardly varies from having a say"
+    for factor in (1e-3, 1e3):  # the unit of the features does not matter
+        again = fitted(features * factor, shown, 10.0, Fit(backbone=backbone, scaling="common"))
+        np.testing.assert_allclose(again.log_odds(features * factor), common.log_odds(features), rtol=1e-3, atol=1e-3)
+    flat = fitted(np.ones((200, 2)), shown, 10.0, Fit(backbone=backbone, scaling="common"))
+    assert np.isfinite(flat.log_odds(np.ones((1, 2)))).all()
 
 
 def test_features_that_never_vary_do_no_harm(tmp_path: Path) -> None:
