@@ -17,7 +17,7 @@ from composer.data.pooling import FeaturePool
 from composer.errors import ComposerError
 from composer.judging.gain import Sampled
 from composer.registry import load_registry
-from composer.sweeps.benchmark import Benchmark, Entrants, Judgement, World, benchmark, world_of
+from composer.sweeps.benchmark import Benchmark, Entrants, Judgement, World, benchmark, pair_recipe, world_of
 from composer.sweeps.leaderboard import by_pair
 from composer.sweeps.photographs_text import Album, document, summary
 from photos import CELLS, HEADER, rows_of, write
@@ -67,8 +67,6 @@ def test_each_complete_combination_is_held_out_in_turn(tiny: tuple[Path, World, 
 
 
 def test_every_seed_parts_the_pictures_anew(tmp_path: Path) -> None:
-    from composer.sweeps.benchmark import pair_recipe
-
     world = world_of("cells", draw(tmp_path / "things"), TINY, load_registry())
     entrants = Entrants(world.compositions or {}, (), frozenset(), {})
     recipes = [pair_recipe(world.pairs[0], seed, entrants, TINY, load_registry(), world) for seed in (1, 2)]
@@ -156,6 +154,23 @@ def test_the_one_network_stands_on_the_body_that_the_parents_have(tmp_path: Path
     other = "models.backbone={use: efficientnet_lite, size: 96}"
     assert student(other) == {"use": "efficientnet_lite", "size": 96}
     assert student(*TINY) is None
+
+
+def test_parents_are_fitted_with_one_scale_and_learned_whole_on_their_own_body(tmp_path: Path) -> None:
+    root = draw(tmp_path / "things")
+
+    def clip(*overrides: str) -> object:
+        world = world_of("cells", root, overrides, load_registry())
+        entrants = Entrants(world.compositions or {}, (), frozenset(), {})
+        recipe = pair_recipe(world.pairs[0], 1, entrants, overrides, load_registry(), world)
+        scalings = {concept.models.options().get("scaling") for concept in recipe.concepts}
+        assert scalings == ({None} if overrides == TINY else {"common"})
+        (student,) = [one.assembler for one in recipe.compositions if one.name == "distil"]
+        return student.options()["clip"]
+
+    assert clip() == 100
+    assert clip("compositions.distil.assembler.clip=3") == 3
+    assert clip(*TINY) == 5, "what students learn by steps is cut off, as everywhere"
 
 
 def test_each_seeds_mean_is_said_alone() -> None:

@@ -64,11 +64,13 @@ class World:
 
 
 DRAWINGS = World(PAIRS, PICTURES, MODELS)
-FITTED = {"use": "fit", "backbone": "efficientnet_lite"}
+FITTED = {"use": "fit", "backbone": "efficientnet_lite", "scaling": "common"}
 """Models for photographs: a head for each concept on one pretrained body."""
 AS_THEY_ARE = {"use": "distil", "mixed": 0}
 """One network for photographs: its head is fitted to what the parents say of their own pictures, unmixed, so that
 the body, which sees them for the parents too, sees each once."""
+ON_THEIR_BODY = {**AS_THEY_ARE, "clip": 100}
+"""The same on the parents' own body: what they say is linear there, and can be learned whole if none is cut off."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def world_of(name: str, root: Path, overrides: Sequence[str], registry: Registry
 def _made_of_photographs(models: Any) -> Mapping[str, Mapping[str, Any]]:
     """The product of the parents, and one network that learned from them: on their own body, where they have one."""
     backbone = models.get("backbone") if isinstance(models, Mapping) else None
-    student = AS_THEY_ARE if backbone is None else {**AS_THEY_ARE, "body": backbone}
+    student = AS_THEY_ARE if backbone is None else {**ON_THEIR_BODY, "body": backbone}
     return {"product": {"assembler": "product"}, "distil": {"assembler": student}}
 
 

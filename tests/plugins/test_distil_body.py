@@ -18,6 +18,7 @@ from composer import (
 )
 from composer.errors import RecipeError
 from composer.recipes.recipe_reader import read_recipe
+from composer_fit import Fit
 from composer_training import Distil, distilling
 from teachers import (
     LARGE,
@@ -29,7 +30,7 @@ from teachers import (
     pictures,
     taught,
 )
-from tiny import tiny_population
+from tiny import tiny_population, training_images
 
 
 class Ready(ModelSource):
@@ -56,6 +57,18 @@ def test_a_student_of_a_pretrained_body_learns_its_head_and_leaves_the_body_as_i
     assert min(run.measured["agreement_with_teachers"]) > 0.8
     for part, parent in zip(model.parts, PARENTS, strict=True):
         assert correlation(part.log_odds(OTHERS)[0], parent.log_odds(OTHERS)[0]) > 0.8
+
+
+def test_parents_on_the_students_own_body_are_learned_whole_where_nothing_they_say_is_cut_off() -> None:
+    own = [(concept, training_images(concept, 80, 24)) for concept in ("black", "cat")]
+    fit = Fit(backbone=Ready(), strengths=(0.01,), scaling="common")
+    parents = [fit.load(concept, Run(pictures=(images,))) for concept, images in own]
+    assert all(float(parent.log_odds(OTHERS).abs().max()) > 5 for parent in parents), "more than is taught by default"
+    whole, cut = (taught(parents, architecture=None, body=Ready(), mixed=0, **clip)[0] for clip in ({"clip": 100}, {}))
+    for parent, part, other in zip(parents, whole.parts, cut.parts, strict=True):
+        said = parent.log_odds(OTHERS)
+        torch.testing.assert_close(part.log_odds(OTHERS), said, atol=0.1, rtol=0.01)
+        assert float((other.log_odds(OTHERS) - said).abs().max()) > 1
 
 
 class Shelf(dict[str, Mapping[str, Tensor]]):
