@@ -44,19 +44,41 @@ def ruff(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([found, *arguments], capture_output=True, text=True, timeout=300)
 
 
+RUN_EACH = """\
+import sys
+from composer.command_line.cli import main
+for folder in sys.argv[1:]:
+    assert not main(["run", f"{folder}/recipe.yaml", "--output", f"{folder}/run"], standalone_mode=False), folder
+"""
+"""What `tests/test_recipe.py` of a written plugin does in a process of its own, for all of them in one."""
+PATIENCE = 900.0
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_written_plugin_installs_is_listed_and_passes_its_tests_unedited(
-    kind: str, here: Path, environment: Environment
+def test_written_plugins_install_are_listed_pass_their_tests_and_run_their_recipes_unedited(
+    here: Path, environment: Environment
 ) -> None:
-    environment.succeed(f"composer new-plugin mine --kind {kind}", here)
-    folder = here / "composer-mine"
-    environment.succeed("pip install -e . && composer list-plugins && pytest -W error", folder)
-    listed = json.loads(environment.succeed("composer list-plugins --json", folder))
-    own = [component["name"] for component in listed["components"] if component["distribution"] == "composer-mine"]
-    assert own == (["mine_network", "mine"] if kind == "models" else ["mine"])
+    """Torch is imported, and known to mypy, once for all; `test_docs_plugins.py` runs the whole pytest of one alone."""
+    folders = {kind: f"composer-my-{kind}" for kind in KINDS}
+    for kind in KINDS:
+        environment.succeed(f"composer new-plugin my_{kind} --kind {kind}", here)
+    environment.succeed("pip install " + " ".join(f"-e ./{folder}" for folder in folders.values()), here, PATIENCE)
+    listed = json.loads(environment.succeed("composer list-plugins --json", here))
     assert listed["broken"] == []
-    environment.succeed("mypy", folder)
+    for kind, folder in folders.items():
+        own = [component["name"] for component in listed["components"] if component["distribution"] == folder]
+        assert own == (["my_models_network", "my_models"] if kind == "models" else [f"my_{kind}"])
+    tests = [f"{folder}/tests/test_my_{kind}.py" for kind, folder in folders.items()]
+    code = [f"{folder}/composer_my_{kind}" for kind, folder in folders.items()]
+    environment.succeed(f"pytest -W error {' '.join(tests)}", here, PATIENCE)
+    environment.succeed(
+        f"mypy --config-file {folders['models']}/pyproject.toml {' '.join(code + tests)}", here, PATIENCE
+    )
+    environment.succeed("mypy", here / folders["models"])
+    (here / "run_each.py").write_text(RUN_EACH, encoding="utf-8")
+    environment.succeed(f"python run_each.py {' '.join(folders.values())}", here, PATIENCE)
+    for folder in folders.values():
+        assert (here / folder / "run" / "report.json").is_file()
 
 
 @pytest.mark.parametrize("kind", KINDS)
