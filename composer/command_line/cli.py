@@ -15,23 +15,17 @@ from typing import Any, TextIO
 
 import click
 
-from composer.command_line import (
-    cli_bench,
-    cli_compose,
-    cli_merge,
-    cli_recipes,
-    cli_runs,
-    cli_store,
-    cli_sweep,
-    cli_unite,
-    cli_zoo,
-    completion,
-)
+from composer.command_line import cli_models, cli_recipes, cli_runs, cli_zoo, completion
+from composer.command_line.cli_bench import bench
+from composer.command_line.cli_compose import compose
 from composer.command_line.cli_init import init
-from composer.command_line.cli_models import COMMANDS
+from composer.command_line.cli_merge import merge
 from composer.command_line.cli_options import examples
 from composer.command_line.cli_plugins import check_plugin
 from composer.command_line.cli_recipes import writing
+from composer.command_line.cli_store import store
+from composer.command_line.cli_sweep import sweep
+from composer.command_line.cli_unite import unite
 from composer.errors import ComposerError, PluginError
 from composer.version import __version__
 
@@ -271,15 +265,15 @@ def schema(output: Path | None) -> None:
 
 
 for command in (
-    *COMMANDS,
-    *cli_merge.COMMANDS,
-    *cli_unite.COMMANDS,
+    *cli_models.COMMANDS,
+    merge,
+    unite,
     *cli_runs.COMMANDS,
-    *cli_sweep.COMMANDS,
+    sweep,
     *cli_zoo.COMMANDS,
-    *cli_compose.COMMANDS,
-    *cli_bench.COMMANDS,
-    *cli_store.COMMANDS,
+    compose,
+    bench,
+    store,
     check_plugin,
 ):
     main.add_command(command)

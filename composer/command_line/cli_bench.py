@@ -134,7 +134,3 @@ def _photographs(work: _Work, images: str, roots: Sequence[Path], command: str) 
     worlds = {root: world_of(images, root, work.overrides, load_registry()) for root in roots}
     albums = [Album(named(root), world, work.found(world)) for root, world in worlds.items()]
     return document(albums, command, work.overrides), "\n\n".join(map(summary, albums))
-
-
-COMMANDS = (bench,)
-"""To be added to the command line's group."""

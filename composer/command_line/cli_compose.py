@@ -108,7 +108,3 @@ def _say(made: Made, place: Path, asked_one: bool) -> None:
 def _chosen(word: str, concepts: Sequence[str]) -> str:
     found: str = click.prompt(f"{word!r} may mean several concepts; which one", type=click.Choice(list(concepts)))
     return found
-
-
-COMMANDS = (compose,)
-"""To be added to the command line's group."""

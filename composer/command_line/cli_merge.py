@@ -83,7 +83,3 @@ def _numbers(written: str | None) -> tuple[int, ...]:
         return tuple(int(number) for number in written.split(","))
     except ValueError:
         raise click.UsageError(f"--outputs {written}: must be numbers from 0, parted by commas") from None
-
-
-COMMANDS = (merge,)
-"""To be added to the command line's group."""

@@ -86,7 +86,3 @@ def size(amount: int) -> str:
         if amount >= BYTES[unit]:
             return f"{amount / BYTES[unit]:.1f} {unit}"
     return f"{amount} B"
-
-
-COMMANDS = (store,)
-"""To be added to the command line's group."""

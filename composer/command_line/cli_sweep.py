@@ -83,7 +83,3 @@ def sweep(
         click.echo(f"failed: {line}", err=True)
     if failed:
         ctx.exit(2)
-
-
-COMMANDS = (sweep,)
-"""To be added to the command line's group."""

@@ -134,7 +134,3 @@ def _require_checkpoints(option: str, given: Mapping[str, object], checkpoints: 
             raise ComposerError(
                 f"{option} {file}: is none of the checkpoints ({', '.join(files)}), as they are written"
             )
-
-
-COMMANDS = (unite,)
-"""To be added to the command line's group."""

@@ -27,9 +27,9 @@ class Bar:
     colour: str
     text: str
     said: str
-    at: float | None
-    low: float | None
-    high: float | None
+    at: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,15 @@ def _panel(report: Mapping[str, Any], palette: Palette, score: str, title: str) 
 
     bars = []
     for name, arm, facts in arms:
-        colour = palette.compositions.get(name, GREY)
+        row = (title_of_row(name, arm), arm["control"], palette.compositions.get(name, GREY))
         if facts is None:
-            bars.append(
-                Bar(title_of_row(name, arm), arm["control"], colour, "-", f"{name}: no {title}", None, None, None)
-            )
+            bars.append(Bar(*row, "-", f"{name}: no {title}"))
             continue
-        interval = facts["interval"]
-        ends = (None, None) if interval is None else (place(interval[0]), place(interval[1]))
-        said = f"{name}: {number(facts['picked'])}"
+        picked, interval = number(facts["picked"]), facts["interval"]
+        said = f"{name}: {picked}"
         if interval is not None:
             said += f", 95% interval {number(interval[0])} to {number(interval[1])}"
-        bars.append(
-            Bar(
-                title_of_row(name, arm),
-                arm["control"],
-                colour,
-                number(facts["picked"]),
-                said,
-                place(facts["picked"]),
-                *ends,
-            )
-        )
+        bars.append(Bar(*row, picked, said, place(facts["picked"]), *map(place, interval or ())))
     marks = [Mark(f"{label} {number(value)}", place(value)) for label, value in fixed.items()]
     return Panel(title, bars, marks, [Mark(f"{tick:g}", place(tick)) for tick in ticks])
 
