@@ -12,206 +12,34 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
+import numpy as np
 from rounds import Round, kept, rounds_of, worked
+from translation_rows import Seen, Settings, measured, together
 
-from composer import ComposerError, Evaluator, KernelSet, Population, Run, tells_apart
+from composer import ComposerError
 from composer.data.expressions import cell_name
-from composer.data.pooling import FeaturePool
-from composer.judging import picking
 from composer.judging.gain import Sampled
-from composer.recipes.recipe import Recipe
-from composer.registry import load_registry
 from composer.results.gain_table import gain_cells
-from composer.running.cache import StageCache
-from composer.running.engine import Engine
-from composer.running.plan import make_plan
 from composer.running.store_folder import default_store
-from composer.sweeps.benchmark import DRAWINGS, PAIRS, Benchmark, Entrants, Judgement, judge, pair_recipe
-from composer.sweeps.leaderboard import Row, leaderboard
-from composer_assembly import Refit
-from composer_controls.kernels import nearest, noise
-from composer_study.novelty import novelty
+from composer.sweeps.benchmark import PAIRS, Benchmark, Judgement
+from composer.sweeps.leaderboard import leaderboard, pooled
 from composer_translation import Taught
-from composer_translation.taught import teach
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "translation.md"
 BEGIN, END = "<!-- begin: benchmarks/translation.py -->\n", "<!-- end -->"
 FEW = 8
 """Pairs below which the document says that they are few."""
-REFIT = {"assembler": "refit"}
-TRANSLATORS: Mapping[str, Mapping[str, Any]] = {
-    "cyclegan": {"use": "cyclegan"},
-    "cyclegan aligned": {"use": "cyclegan", "align": True, "identity_weight": 5.0},
-    "cyclegan normed": {"use": "cyclegan", "align": True, "identity_weight": 5.0, "spectral_norm": True},
-    "cyclegan pca": {
-        "use": "cyclegan",
-        "align": True,
-        "identity_weight": 5.0,
-        "spectral_norm": True,
-        "space": "pca",
-    },
-    "ridge": {"use": "ridge"},
-    "transport": {"use": "transport"},
-    "flow": {"use": "flow"},
-    "mean": {"use": "mean"},
-    "mean aligned": {"use": "mean", "align": True},
-    "untouched": {"use": "untouched"},
-    "random": {"use": "random"},
-    "shuffled": {"use": "shuffled"},
-    "untrained": {"use": "untrained"},
-}
-"""Row -> translator. Those before `mean` translate; it and the others are controls."""
-TAUGHT_ROWS = (
-    "taught",
-    "taught condition shuffled",
-    "taught condition the mean",
-    "nearest to taught",
-    "noise as far as taught",
-)
-CONTROLS = frozenset([*list(TRANSLATORS)[list(TRANSLATORS).index("mean") :], *TAUGHT_ROWS[1:]])
-ABOVE = ("random", "shuffled", "untouched", "mean aligned", "taught condition shuffled")
+BLIND = "taught condition shuffled"
+ABOVE = ("random", "shuffled", "untouched", "mean aligned", BLIND)
 """Controls that the sentence compares `taught` with."""
 SIDES = ("random", "mean aligned")
 """Controls that a row stands above or below; it is unstable where another run says otherwise."""
-
-
-@dataclass
-class Seen:
-    """Of one row what the gain does not say, over all pairs and seeds."""
-
-    distances: list[float] = field(default_factory=list)
-    """Median distance of kernels to the nearest parent, in units of that between parents."""
-    dead: int = 0
-    members: int = 0
-    seconds: list[float] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-    def add(self, other: Seen) -> None:
-        """Takes in what another round saw."""
-        self.distances += other.distances
-        self.dead += other.dead
-        self.members += other.members
-        self.seconds += other.seconds
-        self.failed += other.failed
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a round is worked with."""
-
-    cyclegan: int
-    """Epochs; 0 leaves it out."""
-    steps: int
-    """Of `taught`."""
-
-    def entrants(self) -> Entrants:
-        """The rows that come of recipes."""
-        slots: dict[str, Mapping[str, Any]] = {
-            name: {"translator": {**slot, **({"epochs": self.cyclegan} if slot["use"] == "cyclegan" else {})}, **REFIT}
-            for name, slot in TRANSLATORS.items()
-            if self.cyclegan or slot["use"] != "cyclegan"
-        }
-        slots |= {"product": {"assembler": "product"}, "aligned_mean": {"assembler": "aligned_mean"}}
-        return Entrants(slots, (), CONTROLS, {})
-
-
-def measured(settings: Settings, one: Round, store: Path) -> tuple[Judgement, dict[str, Seen]]:
-    """What a pair with a seed says of all rows."""
-    registry, entrants, seen = load_registry(), settings.entrants(), dict[str, Seen]()
-    with StageCache(store) as stages:
-        engine = Engine(stages, "cpu", registry)
-        recipe = pair_recipe(one.pair, one.seed, entrants, (), registry, DRAWINGS)
-        judgement = judge(engine, recipe, Benchmark(entrants), FeaturePool())
-        return with_taught(engine, recipe, judgement, settings.steps, seen), seen
-
-
-def together(
-    entrants: Entrants, done: Mapping[Round, tuple[Judgement, dict[str, Seen]]]
-) -> tuple[Benchmark, dict[str, Seen]]:
-    """What several rounds say."""
-    seen: dict[str, Seen] = {}
-    for _, rows in done.values():
-        for name, own in rows.items():
-            seen.setdefault(name, Seen()).add(own)
-    return Benchmark(entrants, [judgement for judgement, _ in done.values()]), seen
-
-
-def with_taught(engine: Engine, recipe: Recipe, judgement: Judgement, steps: int, seen: dict[str, Seen]) -> Judgement:
-    """The judgement with the rows of `taught`; what is seen of all rows is added to `seen`."""
-    plan = make_plan(recipe)
-    assert plan.test is not None, "drawings have test pictures"
-    test = engine.result(plan.test)
-    arms = {arm.composition.name: arm for arm in plan.arms}
-    auc, hardest = dict(judgement.auc), dict(judgement.hardest)
-    for name in (name for name in TRANSLATORS if name in arms):
-        own = seen.setdefault(name, Seen())
-        step = arms[name].kernels
-        if name in judgement.failed or step is None:
-            own.failed.append(judgement.failed.get(name, ""))
-            continue
-        facts = engine.cache.facts(step.name, step.key) or {}
-        own.seconds.append(facts["seconds"])
-        _look(own, engine.result(step), [engine.result(other) for other in step.inputs], recipe.seed)
-        log_odds = engine.result(arms[name].model).log_odds(test).numpy()
-        own.dead += int((~tells_apart(log_odds)).sum())
-        own.members += len(log_odds)
-    aligned = arms["mean aligned"].kernels
-    assert aligned is not None, "it has a translator"
-    kernels = [engine.result(step) for step in aligned.inputs]
-    parents = [engine.result(step.inputs[0]) for step in aligned.inputs]
-    pictures = tuple(engine.result(plan.training[parent.concept]) for parent in parents)
-    for name, (made, seconds) in _taught(kernels, parents, pictures, steps, recipe.seed).items():
-        own = seen.setdefault(name, Seen())
-        model = Refit().assemble(made, parents, Run(recipe.seed, pictures=pictures)).answering(recipe.target)
-        run = Run(recipe.seed)
-        pick = picking.pick_member(recipe.pick, model, test, run)
-        (evaluator,) = recipe.evaluators.values()
-        assert isinstance(evaluator, Evaluator)
-        report = evaluator.evaluate(model, test, replace(run, picked=pick.member))
-        scores = {key: pick.completed(score) for key, score in report.scores.items()}
-        auc[name], hardest[name] = Sampled.of(scores["auc"]), Sampled.of(scores["auc_hardest_cell"])
-        own.seconds.append(seconds)
-        own.members += len(made)
-        own.dead += int((~tells_apart(model.log_odds(test).numpy())).sum())
-        _look(own, made, kernels, recipe.seed)
-    return replace(judgement, auc=auc, hardest=hardest)
-
-
-def _taught(
-    kernels: Sequence[KernelSet], parents: Sequence[Population], pictures: Any, steps: int, seed: int
-) -> dict[str, tuple[KernelSet, float]]:
-    """Row -> kernels, and the seconds that it took beyond those that it is made of."""
-    run = Run(seed, pictures=pictures, parents=tuple(parents))
-    started = time.process_time()
-    lesson = teach(Taught(steps=steps), kernels, run)
-    made = lesson.applied(kernels, "members", run)
-    seconds = time.process_time() - started
-    rows = (
-        made,
-        lesson.applied(kernels, "shuffled", run),
-        lesson.applied(kernels, "mean", run),
-        nearest(made, kernels),
-        noise(made, kernels, run),
-    )
-    return {
-        name: (own, seconds if index == 0 else 0.0)
-        for index, (name, own) in enumerate(zip(TAUGHT_ROWS, rows, strict=True))
-    }
-
-
-def _look(own: Seen, made: KernelSet, parents: Sequence[KernelSet], seed: int) -> None:
-    distances = novelty(made, parents, Run(seed))
-    own.distances.append(
-        float(median(distances.of_members["nearest"].tolist()) / median(distances.between_parents.tolist()))
-    )
 
 
 def gains(found: Benchmark) -> dict[str, float]:
@@ -277,7 +105,7 @@ def said(
     failed = {name: own.failed for name, own in seen.items() if own.failed}
     lines += [
         "",
-        *verdict(rows),
+        *verdict(found),
         *stability(changing, runs),
         *(f"- `{name}` failed: {why[0]}" for name, why in failed.items()),
         "",
@@ -289,31 +117,46 @@ def said(
     return "\n".join(wrapped)
 
 
-def verdict(rows: Sequence[Row]) -> Iterator[str]:
-    """What `taught` is clearly above, and what it is not, by intervals that do not overlap."""
-    known = {row.name: row for row in rows}
+def verdict(found: Benchmark) -> Iterator[str]:
+    """What `taught` is clearly above, and what it is not, by the 95 % interval of the paired difference."""
+    known = {row.name: row.gain for row in leaderboard(found)}
     taught = known.get("taught")
-    if taught is None or taught.gain.interval is None or taught.gain.value is None:
+    if taught is None or taught.value is None:
         yield "- `taught` was not judged on every pair."
         return
-    low = taught.gain.interval[0]
-    above: list[str] = []
-    other: list[str] = []
+    told: dict[str, list[str]] = {}
     for name in (name for name in ABOVE if name in known):
-        interval = known[name].gain.interval
-        (above if interval is not None and low > interval[1] else other).append(f"`{name}`")
+        value, low, high = further(found, "taught", name)
+        word = "above" if low > 0 else "below" if high < 0 else "not clearly apart from"
+        told.setdefault(word, []).append(f"`{name}` by {value:.2f} ({low:.2f} to {high:.2f})")
+    beside = "; ".join(f"{word} {', '.join(names)}" for word, names in told.items())
     yield (
-        f"- `taught`, on members that its training never saw, has gain {taught.gain.value:.2f}"
-        + (f"; by intervals it is above {', '.join(above)}" if above else "")
-        + (f"; it is not clearly above {', '.join(other)}" if other else "")
-        + "."
+        f"- `taught`, on members that its training never saw, has gain {taught.value:.2f}. By paired differences of "
+        f"gain, with their 95 % intervals, it is {beside}."
     )
-    blind = known.get("taught condition shuffled")
-    if blind is not None and blind.gain.value is not None and "`taught condition shuffled`" in other:
+    blind = known.get(BLIND)
+    if blind is not None and blind.value is not None and further(found, "taught", BLIND)[1] <= 0:
         yield (
-            f"- Applied to members whose weights are shuffled, the same generator has gain {blind.gain.value:.2f}: it "
+            f"- Applied to members whose weights are shuffled, the same generator has gain {blind.value:.2f}: it "
             "has learned what networks of this target look like, and that its members add to it is not shown."
         )
+
+
+def further(found: Benchmark, one: str, other: str) -> tuple[float, float, float]:
+    """By how much the gain of one row is higher than that of another, and the 95 % interval of the difference.
+
+    Both are judged on the same pictures of the same pairs, which are drawn anew for both at once. It is in units of the
+    way from the better parent to the oracle.
+    """
+    rows = found.judgements
+    lead = pooled(rows, lambda each: each.oracle).value - pooled(rows, lambda each: each.parent).value
+    own, theirs = (pooled(rows, partial(_hardest, name)) for name in (one, other))
+    low, high = np.quantile(own.replicates - theirs.replicates, (0.025, 0.975)) / lead
+    return (own.value - theirs.value) / lead, float(low), float(high)
+
+
+def _hardest(name: str, judgement: Judgement) -> Sampled:
+    return judgement.hardest[name]
 
 
 def stability(changing: Mapping[str, Sequence[str]], runs: Sequence[Sequence[Mapping[str, float]]]) -> Iterator[str]:
