@@ -11,6 +11,7 @@ from, choice by chance, the aligned mean and the product. Parents, pictures, ora
 from __future__ import annotations
 
 import argparse
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -89,10 +90,12 @@ def said(found: Benchmark, seconds: Sequence[float], command: str) -> str:
     rows = leaderboard(found)
     done = list(dict.fromkeys(cell_name(one.pair) for one in found.judgements))
     seeds = len({one.seed for one in found.judgements})
+    about = (
+        f"Written by `{command}`. {len(done)} of {len(PAIRS)} pairs ({', '.join(done)}), {seeds} "
+        f"seed{'s' if seeds > 1 else ''}; to learn took {mean(seconds):.0f} s of the processor for each."
+    )
     lines = [
-        f"Written by `{command}`.",
-        f"{len(done)} of {len(PAIRS)} pairs ({', '.join(done)}), {seeds} seed{'s' * (seeds > 1)};",
-        f"to learn took {mean(seconds):.0f} s of the processor for each.",
+        textwrap.fill(about, 120),
         "",
         "| | kind | AUC | hardest cell | gain | 95 % interval |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
