@@ -23,8 +23,9 @@ import picking_rules as rules
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
-from composer import ComposedModel, Criterion, Images, Run, tells_apart
+from composer import ComposedModel, Criterion, Images, Run
 from composer.data.files import read_json
+from composer.data.scores import tells_apart
 from composer.judging.picking import pick_member
 from composer.pipeline import run_recipe
 from composer.recipes.recipe_reader import DEFAULT_PICK, read_recipe

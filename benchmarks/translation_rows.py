@@ -14,8 +14,9 @@ from typing import Any
 
 from rounds import Round
 
-from composer import Evaluator, KernelSet, Population, Run, tells_apart
+from composer import Evaluator, KernelSet, Population, Run
 from composer.data.pooling import FeaturePool
+from composer.data.scores import tells_apart
 from composer.judging import picking
 from composer.judging.gain import Sampled
 from composer.recipes.recipe import Recipe

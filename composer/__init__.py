@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from composer.bodies.recalibration import recalibrated
     from composer.data.composed import ComposedModel
     from composer.data.curve import Curve, HeldOut
-    from composer.data.decoding import FileDecoder, UnreadablePictureError, read_picture
+    from composer.data.decoding import FileDecoder, UnreadablePictureError
     from composer.data.dependence import Dependence
     from composer.data.images import Images, require_both_classes
     from composer.data.kernels import KernelSet
     from composer.data.population import Population, Preprocessing
     from composer.data.ranking import auc
-    from composer.data.scores import Report, Score, agreement, replicate, resamples, tells_apart
+    from composer.data.scores import Report, Score, agreement, replicate, resamples
     from composer.judging.comparison import expected_best
     from composer.judging.embedding import umap_embedding
     from composer.models.cards import published_card
@@ -74,13 +74,13 @@ _LATER = {
         "bodies.recalibration": "recalibrated",
         "data.composed": "ComposedModel",
         "data.curve": "Curve HeldOut",
-        "data.decoding": "FileDecoder UnreadablePictureError read_picture",
+        "data.decoding": "FileDecoder UnreadablePictureError",
         "data.dependence": "Dependence",
         "data.images": "Images require_both_classes",
         "data.kernels": "KernelSet",
         "data.population": "Population Preprocessing",
         "data.ranking": "auc",
-        "data.scores": "Report Score agreement replicate resamples tells_apart",
+        "data.scores": "Report Score agreement replicate resamples",
         "judging.comparison": "expected_best",
         "judging.embedding": "umap_embedding",
         "models.cards": "published_card",
@@ -185,7 +185,6 @@ __all__ = [
     "picture_files",
     "product",
     "published_card",
-    "read_picture",
     "read_state_file",
     "read_weights",
     "recalibrated",
@@ -193,7 +192,6 @@ __all__ = [
     "require_both_classes",
     "resamples",
     "stack",
-    "tells_apart",
     "umap_embedding",
     "unite",
     "work_elsewhere",

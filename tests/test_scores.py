@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, pearsonr, rankdata
 
-from composer import Score, agreement, resamples, tells_apart
-from composer.data.scores import Pick, consensus_pick
+from composer import Score, agreement, resamples
+from composer.data.scores import Pick, consensus_pick, tells_apart
 from tiny import tiny_images
 
 
