@@ -26,6 +26,7 @@ ROOTS = {
     "black_tshirt": "clothing",
     "mlusingml": "mlusingml",
     "mlusingml_train": "mlusingml",
+    "mlusingml_aligned": "mlusingml",
     "black_cat_photos": "mlusingml",
     "red_cat_cifar": "cifar10",
 }
@@ -65,7 +66,8 @@ def reduced(path: Path, shared: Path) -> list[str]:
     if (models["use"] if isinstance(models, dict) else models) == "train":
         changes += ["models.members=2", "models.epochs=1"]
     for arm, parts in written["compositions"].items():
-        if parts.get("translator", "mean") not in ("study_generators", "mean"):
+        translator = parts.get("translator")
+        if (translator["use"] if isinstance(translator, dict) else translator) == "cyclegan":
             changes += [f"compositions.{arm}.translator.epochs=1"]
         assembler = parts["assembler"]
         if (assembler["use"] if isinstance(assembler, dict) else assembler) == "distil":
@@ -88,6 +90,9 @@ def reduced(path: Path, shared: Path) -> list[str]:
         changes += [f"concepts.{concept}.models.members=12" for concept in ("black", "cat")]
         changes += ["evaluators.study.members=20", "evaluators.study.umap_members=2", "evaluators.study.roundings=2"]
         changes += ["controls.untrained.members=20", "controls.random.members=20"]
+    if path.stem == "mlusingml_aligned":
+        changes += [f"concepts.{concept}.images.train=40" for concept in ("black", "cat")]
+        changes += ["controls.untouched.members=20"]
     if path.stem in ROOTS:
         changes += [f"root={shared / ROOTS[path.stem]}"]
     return changes
