@@ -56,7 +56,7 @@ def test_networks_of_the_zoo_are_trained_as_those_of_the_recipe_and_are_no_paren
     ]
     (arm,) = plan.arms
     assert arm.model.learned is not None
-    assert arm.model.learned.key == step.key
+    assert arm.model.learned.key == step.key == arm.model.identity["learned"]
 
 
 def test_what_was_learned_serves_every_recipe_with_the_same_zoo_and_pictures() -> None:
