@@ -147,7 +147,7 @@ def _only_clusters(value: Any) -> Any:
 
 
 class Tuned(Evaluator):
-    """Scores of clusters whose options were chosen without labels: a search, judged by stability or an index.
+    """Scores of clusters whose options were chosen without labels: by what the parents say, stability or an index.
 
     Options are searched by the features of the picked member, for K-means, DBSCAN and HDBSCAN each, and used for all
     members. A one-class SVM, which needs labels, keeps its own. Scores are those of `clusters`; `chosen.NAME` are
